@@ -1,0 +1,33 @@
+//! What the tests write.
+
+use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
+
+use crate::{ChannelId, Direction, End, Event, Header, Stream};
+
+pub(crate) fn header() -> Header {
+    let connection = ConnectionName::try_from("db").unwrap();
+    Header {
+        session: SessionId::new([7; 16], &connection, 42),
+        protocol: Protocol::Ssh,
+        connection,
+        client: ClientAddr("192.0.2.1:50000".parse().unwrap()),
+        started: UnixMillis(1_700_000_000_123),
+        gateway_user: Some("alice".into()),
+        remote_user: "root".into(),
+        target: TargetAddr { addr: "[2001:db8::7]:22".parse().unwrap(), hostname: Some("db1".into()) },
+    }
+}
+
+/// Something shown on channel 0.
+pub(crate) fn data(bytes: &[u8]) -> Event<'_> {
+    Event::Data {
+        channel: ChannelId(0),
+        direction: Direction::ToClient,
+        stream: Stream::Main,
+        bytes: bytes.into(),
+    }
+}
+
+pub(crate) fn end() -> End {
+    End { verdict: Verdict::Accept, reason: Some("the client left".into()) }
+}

@@ -1,0 +1,52 @@
+//! The bytes of the format, fixed: trails that were written once must be read for ever.
+
+use std::time::Duration;
+
+use keyward_trail::{ChannelId, Direction, Ending, Event, ExitStatus, Stream, Terminal};
+
+use crate::{Timed, end, end_time, read, session, written};
+
+/// The example of `docs/trail-format.md`.
+const SHORT: &str = include_str!("short.hex");
+/// `session()` with a compressed block. It is only read: another version of zstd may compress otherwise.
+const COMPRESSED: &str = include_str!("compressed.hex");
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(pair).collect()
+}
+
+fn short() -> Vec<Timed> {
+    let channel = ChannelId(0);
+    let terminal = Some(Terminal { term: "xterm".into(), columns: 80, rows: 24 });
+    let (direction, stream) = (Direction::ToClient, Stream::Main);
+    let events = [
+        (1_000, Event::Open { channel, kind: "exec".into(), command: Some(b"id".into()), terminal }),
+        (251_000, Event::Data { channel, direction, stream, bytes: b"uid=0\r\n".into() }),
+        (251_000, Event::Exit { channel, status: ExitStatus::Code(0) }),
+        (251_500, Event::Close { channel }),
+    ];
+    events.map(|(micros, event)| (Duration::from_micros(micros), event)).to_vec()
+}
+
+#[test]
+fn the_bytes_of_the_format_do_not_change() {
+    let trail = written(&short(), &[]);
+    let hex: String = trail.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(trail, bytes(SHORT), "{hex}");
+}
+
+#[test]
+fn trails_written_before_are_read() {
+    let ending = |events: &[Timed]| Ending::Finished { at: end_time(events), end: end() };
+    assert_eq!(read(&bytes(SHORT)).unwrap(), (short(), ending(&short())));
+    assert_eq!(read(&bytes(COMPRESSED)).unwrap(), (session(), ending(&session())));
+}
+
+#[test]
+fn the_example_of_the_documentation_is_the_golden_trail() {
+    let example = include_str!("../../../../docs/trail-format.md").rsplit("```").nth(1).unwrap();
+    let without_remarks: String = example.lines().filter_map(|line| line.split('#').next()).collect();
+    assert_eq!(bytes(&without_remarks), bytes(SHORT));
+}

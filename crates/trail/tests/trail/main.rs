@@ -1,0 +1,90 @@
+//! What a trail promises, seen from outside: the same events again, cuts and damage told apart, nothing that panics.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod damage;
+mod golden;
+mod whole;
+
+use std::time::Duration;
+
+use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
+use keyward_trail::{
+    ChannelId, Direction, End, Ending, Event, ExitStatus, Header, Reader, Stream, Terminal, TrailError,
+    Writer,
+};
+
+type Timed = (Duration, Event<'static>);
+
+fn header() -> Header {
+    let connection = ConnectionName::try_from("db").unwrap();
+    Header {
+        session: SessionId::new([7; 16], &connection, 42),
+        protocol: Protocol::Ssh,
+        connection,
+        client: ClientAddr("192.0.2.1:50000".parse().unwrap()),
+        started: UnixMillis(1_700_000_000_123),
+        gateway_user: Some("alice".into()),
+        remote_user: "root".into(),
+        target: TargetAddr { addr: "[2001:db8::7]:22".parse().unwrap(), hostname: Some("db1".into()) },
+    }
+}
+
+fn end() -> End {
+    End { verdict: Verdict::Accept, reason: Some("the client left".into()) }
+}
+
+/// Writes the events, a block after each whose index is in `flushes`, and the end at its time.
+fn written(events: &[Timed], flushes: &[usize]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new(), &header()).unwrap();
+    for (n, (at, event)) in events.iter().enumerate() {
+        writer.write(*at, event).unwrap();
+        if flushes.contains(&n) {
+            writer.flush().unwrap();
+        }
+    }
+    writer.finish(end_time(events), &end()).unwrap()
+}
+
+/// A second after the last event.
+fn end_time(events: &[Timed]) -> Duration {
+    events.last().map_or(Duration::ZERO, |(at, _)| *at) + Duration::from_secs(1)
+}
+
+/// The events up to the end or the first error, and which of the two it was.
+fn read(trail: &[u8]) -> Result<(Vec<Timed>, Ending), (Vec<Timed>, TrailError)> {
+    let mut reader = Reader::new(trail).map_err(|error| (Vec::new(), error))?;
+    let mut events = Vec::new();
+    for item in &mut reader {
+        match item {
+            Ok(event) => events.push(event),
+            Err(error) => {
+                assert!(reader.ending().is_none() && reader.next().is_none());
+                return Err((events, error));
+            }
+        }
+    }
+    let ending = reader.ending().unwrap().clone();
+    Ok((events, ending))
+}
+
+fn session() -> Vec<Timed> {
+    let channel = ChannelId(0);
+    let terminal = Some(Terminal { term: "xterm".into(), columns: 80, rows: 24 });
+    let data =
+        |direction, stream, bytes: Vec<u8>| Event::Data { channel, direction, stream, bytes: bytes.into() };
+    let events = vec![
+        Event::Env { channel, name: "LANG".into(), value: "C.UTF-8".into() },
+        Event::Open { channel, kind: "shell".into(), command: None, terminal },
+        data(Direction::FromClient, Stream::Main, b"ls\r".to_vec()),
+        data(Direction::ToClient, Stream::Main, b"drwxr-xr-x 2 root root 4096\r\n".repeat(30)),
+        Event::Window { channel, columns: 132, rows: 50 },
+        data(Direction::ToClient, Stream::Stderr, vec![0xff, 0, 0x1b]),
+        Event::Signal { channel, name: "INT".into() },
+        Event::Eof { channel, direction: Direction::FromClient },
+        Event::Exit { channel, status: ExitStatus::Code(130) },
+        Event::Close { channel },
+    ];
+    let times = (0..).map(|n| Duration::from_micros(n * 1_234_567));
+    times.zip(events).collect()
+}
