@@ -1,0 +1,168 @@
+//! Connection policies, and what they are made of.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use keyward_model::{ConnectionName, InstanceName, Protocol};
+
+use crate::{ChannelPolicy, HostPattern, Target};
+
+/// How the clients of some listeners and networks are served: `[[connection]]`.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub name: ConnectionName,
+    pub protocol: Protocol,
+    /// An inactive connection takes no client.
+    pub active: bool,
+    /// Never empty.
+    pub listen: Vec<SocketAddr>,
+    /// The clients that it takes; empty: all.
+    pub from: Vec<IpNet>,
+    pub target: Target,
+    /// `None`: the AA plugin alone decides who the person is.
+    pub authentication: Option<Authentication>,
+    pub aa_plugin: Option<InstanceName>,
+    pub credential_store: CredentialSource,
+    /// The rules of the usermapping policy; empty also when the connection names none.
+    pub usermapping: Vec<Usermapping>,
+    pub channels: ChannelPolicy,
+    pub settings: Settings,
+    pub host_key_check: HostKeyCheck,
+    pub known_host_keys: Vec<KnownHostKey>,
+    /// Whether the person may be asked for the target's password when no other credential is left.
+    pub ask_target_password: bool,
+    /// `None`: the gateway's own limit is the only one.
+    pub max_sessions: Option<NonZeroUsize>,
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// How the gateway itself finds out who a person is: `[[authentication]]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Authentication {
+    pub name: String,
+    /// In the order in which they are offered. Never empty, none twice.
+    pub methods: Vec<Method>,
+    pub backend: Backend,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Method {
+    PublicKey,
+    Password,
+    KeyboardInteractive,
+}
+
+/// Who knows the passwords, keys and groups.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Backend {
+    /// The `[[user]]` entries of the document.
+    Local,
+}
+
+/// Where the credentials for the target come from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum CredentialSource {
+    None,
+    Plugin(InstanceName),
+    /// The name of a local credential store.
+    Local(String),
+}
+
+/// Which gateway users may be this user on the target: `[[usermapping.rule]]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Usermapping {
+    pub remote_user: String,
+    pub users: Vec<String>,
+    pub groups: Vec<String>,
+}
+
+/// Time limits and texts: `[[settings]]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// How long nothing may pass in either direction. A hook call gets half of it.
+    pub timeout: Duration,
+    /// How long the person may type nothing; `None`: for ever.
+    pub user_idle_timeout: Option<Duration>,
+    /// How long a session may last; `None`: for ever.
+    pub session_timeout: Option<Duration>,
+    /// How long a client may take to log in on the gateway.
+    pub login_grace: Duration,
+    /// Shown to everyone who connects, before they log in.
+    pub banner: Option<String>,
+}
+
+/// When a target's host key is believed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HostKeyCheck {
+    /// Only a key that is known already.
+    Known,
+    /// The first key that a target shows becomes its known one.
+    TrustOnFirstUse,
+}
+
+/// A host key that is believed from the start.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KnownHostKey {
+    /// Which targets the key is for.
+    pub pattern: HostPattern,
+    /// In OpenSSH's text form without comment: `ssh-ed25519 AAAA...`.
+    pub key: String,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RateLimit {
+    /// Connections per minute and client address.
+    pub per_minute: NonZeroU32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(600),
+            user_idle_timeout: None,
+            session_timeout: None,
+            login_grace: Duration::from_secs(120),
+            banner: None,
+        }
+    }
+}
+
+impl Connection {
+    /// Whether this gateway user may be `remote_user` on the target (gateway section 1, step 8).
+    ///
+    /// A user may always be themselves; any other pair needs a rule that names the user or one of the groups.
+    /// Without a gateway user there is no pair to judge: that passes only where no usermapping policy is named.
+    /// Names are compared exactly.
+    pub fn mapping_allows(&self, gateway_user: Option<&str>, groups: &[String], remote_user: &str) -> bool {
+        match gateway_user {
+            None => self.usermapping.is_empty(),
+            Some(user) if user == remote_user => true,
+            Some(user) => self.usermapping.iter().any(|rule| rule.allows(user, groups, remote_user)),
+        }
+    }
+
+    /// Both addresses must be canonical.
+    pub(crate) fn takes(&self, listener: SocketAddr, client: IpAddr) -> bool {
+        self.active && self.listen.contains(&listener) && within(&self.from, client)
+    }
+}
+
+impl Usermapping {
+    fn allows(&self, user: &str, groups: &[String], remote_user: &str) -> bool {
+        self.remote_user == remote_user
+            && (self.users.iter().any(|allowed| allowed == user)
+                || self.groups.iter().any(|allowed| groups.contains(allowed)))
+    }
+}
+
+/// Whether the address is in one of the networks; no networks at all restrict nothing.
+pub(crate) fn within(networks: &[IpNet], address: IpAddr) -> bool {
+    networks.is_empty() || networks.iter().any(|network| network.contains(&address))
+}
+
+/// The IPv4 address where an IPv6 one only wraps it.
+pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}

@@ -1,0 +1,245 @@
+//! `[[connection]]` and `[[settings]]`.
+
+use std::cell::RefCell;
+
+use keyward_model::{ConnectionName, Host, InstanceName, Protocol};
+use toml::de::DeValue;
+
+use super::defined::Defined;
+use super::key_text::{HOST_KEY_TYPES, public_key};
+use super::report::Fault;
+use super::section::{Item, Section};
+use super::user::values;
+use super::value::{choice, flag, limit, line, listener, named, network, pattern, seconds, text};
+use crate::{
+    Authentication, ChannelPolicy, Connection, CredentialSource, HostKeyCheck, HostPattern, Inband,
+    KnownHostKey, LocalCredentialStore, PatternHost, PatternPort, PluginInstance, RateLimit, Settings,
+    Target, Usermapping,
+};
+
+/// What a connection may refer to by name.
+pub(super) struct Named<'a> {
+    pub(super) authentications: &'a Defined<Authentication>,
+    pub(super) plugins: &'a Defined<PluginInstance>,
+    pub(super) credential_stores: &'a Defined<LocalCredentialStore>,
+    pub(super) usermappings: &'a Defined<Vec<Usermapping>>,
+    pub(super) channel_policies: &'a Defined<ChannelPolicy>,
+    pub(super) settings: &'a Defined<Settings>,
+}
+
+/// All connections in the order of the document, with the places of their listeners.
+pub(super) fn connections(root: &Section<'_>, named_things: &Named<'_>) -> Vec<Item<Connection>> {
+    let in_order = RefCell::new(Vec::new());
+    let sections = root.sections("connection", "[[connection]]", "[[connection]]");
+    // `Defined` looks after the names; it does not keep the order.
+    Defined::read(&sections, "[[connection]]", named, |section, name| {
+        let value = connection(section, name, named_things)?;
+        let at = section.place_of("listen");
+        in_order.borrow_mut().push(Item { value, at });
+        Some(())
+    });
+    in_order.into_inner()
+}
+
+/// One address cannot speak two protocols.
+pub(super) fn check_listeners(root: &Section<'_>, connections: &[Item<Connection>]) {
+    for (n, Item { value: connection, at }) in connections.iter().enumerate() {
+        for listener in &connection.listen {
+            let earlier = connections.iter().take(n).map(|item| &item.value);
+            let other = earlier
+                .filter(|other| other.listen.contains(listener))
+                .find(|other| other.protocol != connection.protocol);
+            if let Some(other) = other {
+                let fault = Fault::new(format!(
+                    "{listener} is a listener of the connection \"{}\" too, which speaks {} and not {}",
+                    other.name, other.protocol, connection.protocol
+                ));
+                root.fault_at(*at, fault.hint("give each protocol a port of its own"));
+            }
+        }
+    }
+}
+
+fn connection(section: &Section<'_>, name: Option<ConnectionName>, named: &Named<'_>) -> Option<Connection> {
+    section.not_yet(&["four-eyes", "audit-policy"]);
+    let protocol = section.required("protocol", text).and_then(|word| protocol(section, &word));
+    let listen = values(section.required_list("listen", listener));
+    let from = values(section.list("from", network));
+    let target = target(section, protocol.unwrap_or(Protocol::Ssh));
+    let authentication = refer(section, "authentication", named.authentications);
+    let aa_plugin = section.optional("aa-plugin", text).and_then(|name| plugin(section, &name, named));
+    let credential_store = credential_source(section, named);
+    let usermapping = refer(section, "usermapping", named.usermappings);
+    section.need("channel-policy");
+    let channels = refer(section, "channel-policy", named.channel_policies);
+    let settings = refer(section, "settings", named.settings);
+    let check =
+        choice(&[("known", HostKeyCheck::Known), ("trust-on-first-use", HostKeyCheck::TrustOnFirstUse)]);
+    let host_key_check = section.optional("host-key-check", check);
+    let known_host_keys = known_host_keys(section, protocol.unwrap_or(Protocol::Ssh));
+    let active = section.optional("active", flag);
+    let ask_target_password = section.optional("ask-target-password", flag);
+    let max_sessions = section.optional("max-sessions", limit(1_000_000));
+    let rate_limit = section.optional("rate-limit", limit(1_000_000));
+    refuse_credentials_for_anybody(section);
+    Some(Connection {
+        name: name?,
+        protocol: protocol?,
+        active: active.is_none_or(|item| item.value),
+        listen,
+        from,
+        target: target?,
+        authentication,
+        aa_plugin,
+        credential_store: credential_store?,
+        usermapping: usermapping.unwrap_or_default(),
+        channels: channels?,
+        settings: settings.unwrap_or_default(),
+        host_key_check: host_key_check.map_or(HostKeyCheck::Known, |item| item.value),
+        known_host_keys,
+        ask_target_password: ask_target_password.is_some_and(|item| item.value),
+        max_sessions: max_sessions.map(|item| item.value),
+        rate_limit: rate_limit.map(|item| RateLimit { per_minute: item.value }),
+    })
+}
+
+/// An unsupported protocol is a fault, but still one to compare listeners by.
+fn protocol(section: &Section<'_>, word: &Item<&str>) -> Option<Protocol> {
+    match word.value.parse() {
+        Ok(Protocol::Ssh) => Some(Protocol::Ssh),
+        Ok(protocol @ (Protocol::Http | Protocol::Rdp | Protocol::Telnet | Protocol::Vnc)) => {
+            let fault = Fault::new(format!("the protocol \"{protocol}\" is not supported yet"));
+            section.fault_at(word.at, fault.hint("the protocol of this release is \"ssh\""));
+            Some(protocol)
+        }
+        Err(unknown) => {
+            section.fault_at(word.at, Fault::new(format!("{unknown}")));
+            None
+        }
+    }
+}
+
+/// The entry that the key names; `None` also when the key is not there.
+fn refer<T: Clone>(section: &Section<'_>, key: &'static str, entries: &Defined<T>) -> Option<T> {
+    let name = section.optional(key, text)?;
+    entries.find(section, &name).cloned()
+}
+
+fn plugin(section: &Section<'_>, name: &Item<&str>, named: &Named<'_>) -> Option<InstanceName> {
+    named.plugins.find(section, name).map(|plugin| plugin.name.clone())
+}
+
+fn credential_source(section: &Section<'_>, named: &Named<'_>) -> Option<CredentialSource> {
+    let form = "credential-store = { plugin = \"...\" } or { local = \"...\" }";
+    let source = section.section("credential-store", "credential-store", form);
+    if !section.has("credential-store") {
+        return Some(CredentialSource::None);
+    }
+    let source = source?;
+    let from_plugin = source.optional("plugin", text);
+    let local = source.optional("local", text);
+    match (from_plugin, local) {
+        (Some(name), None) => plugin(&source, &name, named).map(CredentialSource::Plugin),
+        (None, Some(name)) => {
+            named.credential_stores.find(&source, &name)?;
+            Some(CredentialSource::Local(name.value.to_owned()))
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            source.fault(
+                Fault::new("a credential store is one of `plugin` and `local`").hint(format!("write {form}")),
+            );
+            None
+        }
+    }
+}
+
+/// Injected credentials without anybody who says for whom would open the targets to the whole network.
+fn refuse_credentials_for_anybody(section: &Section<'_>) {
+    let somebody_decides = section.has("authentication") || section.has("aa-plugin");
+    if section.has("credential-store") && !somebody_decides {
+        let fault = Fault::new("this connection would hand out credentials to whoever connects");
+        section.fault(fault.hint("add `authentication` or `aa-plugin`"));
+    }
+}
+
+fn target(section: &Section<'_>, protocol: Protocol) -> Option<Target> {
+    let form = "target = { fixed = \"db1:22\" }, or a table [connection.target.inband]";
+    section.need("target");
+    let target = section.section("target", "target", form)?;
+    let fixed = target.optional("fixed", |value| fixed(value, protocol));
+    let limits = target.section("inband", "[connection.target.inband]", "[connection.target.inband]");
+    let inband = limits.map(|limits| inband(&limits, protocol));
+    if target.has("fixed") == target.has("inband") {
+        target.fault(Fault::new("a target is one of `fixed` and `inband`").hint(format!("write {form}")));
+        return None;
+    }
+    fixed.map(|item| item.value).or(inband.map(Target::Inband))
+}
+
+fn fixed(value: &DeValue<'_>, protocol: Protocol) -> Result<Target, Fault> {
+    let HostPattern { host, port, .. } = pattern(PatternPort::Only(protocol.default_port()))(value)?;
+    let host = match host {
+        PatternHost::Name(name) => Some(Host::Name(name)),
+        PatternHost::Address(address) => Some(Host::Ip(address)),
+        PatternHost::Below(_) | PatternHost::Network(_) => None,
+    };
+    match (host, port) {
+        (Some(host), PatternPort::Only(port)) => Ok(Target::Fixed { host, port }),
+        (None, PatternPort::Only(_)) | (_, PatternPort::Any) => {
+            Err(Fault::new("a fixed target is one server")
+                .hint("write a name or an address, with a port: \"db1:22\""))
+        }
+    }
+}
+
+fn inband(section: &Section<'_>, protocol: Protocol) -> Inband {
+    let suffix = |value| {
+        let suffix = line(value)?;
+        let domain = suffix.strip_prefix('.').unwrap_or(suffix);
+        if crate::pattern::is_host_name(domain) {
+            Ok(domain.to_ascii_lowercase())
+        } else {
+            Err(Fault::new(format!("{suffix:?} is no domain")).hint("write it as \"example.com\""))
+        }
+    };
+    section.not_yet(&["dns-server"]);
+    Inband {
+        allow: values(section.required_list("allow", pattern(PatternPort::Only(protocol.default_port())))),
+        deny: values(section.list("deny", pattern(PatternPort::Any))),
+        dns_suffixes: values(section.list("dns-suffixes", suffix)),
+    }
+}
+
+fn known_host_keys(section: &Section<'_>, protocol: Protocol) -> Vec<KnownHostKey> {
+    let form = "known-host-keys = [{ host = \"db1\", key = \"ssh-ed25519 AAAA...\" }]";
+    let known = |entry: &Section<'_>| {
+        let host = entry.required("host", pattern(PatternPort::Only(protocol.default_port())));
+        let key = entry.required("key", |value| public_key(text(value)?, HOST_KEY_TYPES));
+        Some(KnownHostKey { pattern: host?.value, key: key?.value })
+    };
+    section.sections("known-host-keys", "known host key", form).iter().filter_map(known).collect()
+}
+
+pub(super) fn settings(section: &Section<'_>) -> Settings {
+    section.not_yet(&["algorithms", "greeting"]);
+    let default = Settings::default();
+    let time = |key| section.optional(key, seconds).map(|item| item.value);
+    Settings {
+        timeout: time("timeout").unwrap_or(default.timeout),
+        user_idle_timeout: time("user-idle-timeout"),
+        session_timeout: time("session-timeout"),
+        login_grace: time("login-grace").unwrap_or(default.login_grace),
+        banner: section.optional("banner", banner).map(|item| item.value),
+    }
+}
+
+/// Terminals obey control characters, so that a banner has none but the ends of its lines and tabs.
+fn banner(value: &DeValue<'_>) -> Result<String, Fault> {
+    const MAX_BYTES: usize = 8 * 1024;
+    let banner = text(value)?;
+    let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
+    if banner.len() > MAX_BYTES || !banner.chars().all(is_plain) {
+        return Err(Fault::new(format!("a banner is {MAX_BYTES} bytes at most, without control characters")));
+    }
+    Ok(banner.to_owned())
+}

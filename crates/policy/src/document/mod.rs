@@ -1,0 +1,107 @@
+//! From the text of a document to a policy: parse, don't validate.
+//!
+//! The tables are read key by key and not through serde, which would stop at the first fault, and would quote
+//! secrets in what it says.
+
+mod channel;
+mod connection;
+mod credential;
+mod defined;
+mod gateway;
+mod key_text;
+mod lists;
+mod nearest;
+mod plugin;
+mod report;
+mod section;
+mod user;
+mod value;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use self::connection::{Named, check_listeners};
+use self::defined::Defined;
+use self::report::{Report, syntax_problem};
+use self::section::Section;
+use self::value::{named, owned_line};
+use crate::{GatewaySettings, Policy, PolicyError};
+
+/// Reads and checks a whole document.
+pub(crate) fn read(text: &str, base: &Path, name: &str) -> Result<Policy, PolicyError> {
+    if text.len() as u64 > Policy::MAX_BYTES {
+        return Err(PolicyError::TooLarge(name.into()));
+    }
+    let (table, errors) = DeTable::parse_recoverable(text);
+    // The parser tells the faults of headers before those of values, and after the first all may be its echo.
+    if let Some(first) = errors.iter().min_by_key(|error| error.span().map_or(text.len(), |span| span.start))
+    {
+        return Err(PolicyError::Document(syntax_problem(text, name, first)));
+    }
+    let report = Report::new(text);
+    let policy = policy(&Section::new(&report, "the document", table.get_ref(), 0), base);
+    report.finish(name).map_err(PolicyError::Document)?;
+    Ok(policy)
+}
+
+/// Where the report is empty, the policy is whole; else it lacks what had faults.
+fn policy(root: &Section<'_>, base: &Path) -> Policy {
+    root.not_yet(&["ldap-server", "audit-policy", "content-policy"]);
+    let gateway = root.section("gateway", "[gateway]", "[gateway]");
+    let gateway = gateway.map_or_else(GatewaySettings::default, |section| gateway::gateway(&section, base));
+
+    let environments =
+        kind(root, "environment", "[[environment]]", |s, name| plugin::environment(s, name, base));
+    let users = kind(root, "user", "[[user]]", user::user);
+    let authentications = kind(root, "authentication", "[[authentication]]", user::authentication);
+    let credential_stores = kind(root, "local-credential-store", "[[local-credential-store]]", |s, _| {
+        Some(credential::store(s, base))
+    });
+    let user_lists = kind(root, "user-list", "[[user-list]]", |s, _| lists::user_list(s));
+    let trusted_cas =
+        kind(root, "trusted-ca-list", "[[trusted-ca-list]]", |s, _| Some(lists::trusted_cas(s, base)));
+    let channel_policies =
+        kind(root, "channel-policy", "[[channel-policy]]", |s, _| Some(channel::policy(s)));
+    let usermappings = kind(root, "usermapping", "[[usermapping]]", |s, _| Some(user::usermapping(s)));
+    let settings = kind(root, "settings", "[[settings]]", |s, _| Some(connection::settings(s)));
+
+    let plugins = Defined::read(
+        &root.sections("plugin", "[[plugin]]", "[[plugin]]"),
+        "[[plugin]]",
+        named,
+        |section, name| plugin::instance(section, name, base, &environments),
+    );
+    let named = Named {
+        authentications: &authentications,
+        plugins: &plugins,
+        credential_stores: &credential_stores,
+        usermappings: &usermappings,
+        channel_policies: &channel_policies,
+        settings: &settings,
+    };
+    let connections = connection::connections(root, &named);
+    check_listeners(root, &connections);
+
+    Policy {
+        gateway,
+        connections: connections.into_iter().map(|item| Arc::new(item.value)).collect(),
+        plugins: plugins.into_values().map(|(_, plugin)| (plugin.name.clone(), plugin)).collect(),
+        environments: environments.into_values().collect(),
+        users: users.into_values().collect(),
+        credential_stores: credential_stores.into_values().collect(),
+        user_lists: user_lists.into_values().collect(),
+        trusted_cas: trusted_cas.into_values().collect(),
+    }
+}
+
+/// All entries of a kind whose names are any text.
+fn kind<'d, T>(
+    root: &Section<'d>,
+    key: &'static str,
+    label: &'static str,
+    read: impl Fn(&Section<'d>, Option<String>) -> Option<T>,
+) -> Defined<T> {
+    Defined::read(&root.sections(key, label, label), label, owned_line, read)
+}

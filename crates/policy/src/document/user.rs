@@ -1,0 +1,79 @@
+//! `[[user]]`, `[[authentication]]` and `[[usermapping]]`.
+
+use toml::de::DeValue;
+
+use super::key_text::{USER_KEY_TYPES, public_key};
+use super::report::Fault;
+use super::section::{Item, Section};
+use super::value::{choice, owned_line, text};
+use crate::{Authentication, Backend, LocalUser, Method, PasswordHash, Usermapping};
+
+pub(super) fn user(section: &Section<'_>, name: Option<String>) -> Option<LocalUser> {
+    section.hide("password");
+    let password = section.optional("password", |value| {
+        PasswordHash::parse(text(value)?).map_err(|error| {
+            Fault::new(error.to_string())
+                .hint("write the hash that `keyward user hash` prints, never the password itself")
+        })
+    });
+    // Somebody may paste the private key here.
+    section.hide("public-keys");
+    let public_keys = section.list("public-keys", |value| public_key(text(value)?, USER_KEY_TYPES));
+    let groups = section.list("groups", owned_line);
+    Some(LocalUser {
+        name: name?,
+        password: password.map(|item| item.value),
+        public_keys: values(public_keys),
+        groups: values(groups),
+    })
+}
+
+pub(super) fn authentication(section: &Section<'_>, name: Option<String>) -> Option<Authentication> {
+    let words = [
+        ("public-key", Method::PublicKey),
+        ("password", Method::Password),
+        ("keyboard-interactive", Method::KeyboardInteractive),
+    ];
+    let methods = section.required_list("methods", choice(&words));
+    for (n, method) in methods.iter().enumerate() {
+        if methods.iter().take(n).any(|earlier| earlier.value == method.value) {
+            section
+                .fault_at(method.at, Fault::new("this method stands before").hint("write each method once"));
+        }
+    }
+    let backend = section.optional("backend", backend);
+    Some(Authentication {
+        name: name?,
+        methods: values(methods),
+        backend: backend.map_or(Backend::Local, |item| item.value),
+    })
+}
+
+fn backend(value: &DeValue<'_>) -> Result<Backend, Fault> {
+    match text(value)? {
+        "ldap" => Err(Fault::new("the backend \"ldap\" is not supported yet").hint("write \"local\"")),
+        _ => choice(&[("local", Backend::Local)])(value),
+    }
+}
+
+pub(super) fn usermapping(section: &Section<'_>) -> Vec<Usermapping> {
+    section.need("rule");
+    let label = "[[usermapping.rule]]";
+    section.sections("rule", label, label).iter().filter_map(rule).collect()
+}
+
+fn rule(section: &Section<'_>) -> Option<Usermapping> {
+    let remote_user = section.required("remote-user", owned_line);
+    let users = values(section.list("users", owned_line));
+    let groups = values(section.list("groups", owned_line));
+    if users.is_empty() && groups.is_empty() {
+        section.fault(
+            Fault::new("this rule allows nobody").hint("write the gateway users in `users`, or `groups`"),
+        );
+    }
+    Some(Usermapping { remote_user: remote_user?.value, users, groups })
+}
+
+pub(super) fn values<T>(items: Vec<Item<T>>) -> Vec<T> {
+    items.into_iter().map(|item| item.value).collect()
+}

@@ -1,0 +1,33 @@
+//! The configuration document: one TOML text, checked as a whole, becomes the immutable [`Policy`] that every
+//! connection is judged by (gateway section 3).
+//!
+//! Whatever is wrong with a document is said in one go, with line, column and how to mend it, and without
+//! showing the secrets that the document holds.
+
+mod channel;
+mod connection;
+mod credential;
+mod document;
+mod error;
+mod lists;
+mod password;
+mod pattern;
+mod plugin;
+mod policy;
+mod target;
+mod user;
+
+pub use channel::{ChannelDecision, ChannelKind, ChannelPolicy, ChannelQuery, ChannelRule};
+pub use connection::{
+    Authentication, Backend, Connection, CredentialSource, HostKeyCheck, KnownHostKey, Method, RateLimit,
+    Settings, Usermapping,
+};
+pub use credential::{CredentialHost, CredentialRow, LocalCredentialStore, StoredKey};
+pub use error::{PolicyError, Problem, Problems};
+pub use lists::{TrustedCaList, UserList, UserListDefault};
+pub use password::{PasswordHash, PasswordHashError, hash_password, verify_nobody};
+pub use pattern::{HostPattern, PatternError, PatternHost, PatternPort};
+pub use plugin::{PluginInstance, PluginStart, PythonEnvironment};
+pub use policy::{GatewaySettings, HttpProxy, Policy};
+pub use target::{Inband, RefusedBy, Target};
+pub use user::LocalUser;

@@ -1,0 +1,313 @@
+//! What a policy decides.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use keyward_model::{ClientAddr, Host, Secret, TargetAddr};
+use keyward_policy::{
+    ChannelDecision, ChannelKind, ChannelQuery, Connection, CredentialSource, HostKeyCheck, HostPattern,
+    Inband, Method, PatternPort, PluginStart, Policy, PolicyError, RefusedBy, Target, UserListDefault,
+    hash_password,
+};
+
+fn example() -> Policy {
+    Policy::load(Path::new("../../examples/keyward.toml")).unwrap()
+}
+
+fn parse(document: &str) -> Policy {
+    Policy::parse(document, Path::new("/base"), "test.toml").unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn connection(extra: &str) -> Connection {
+    let policy = parse(&format!(
+        "[[channel-policy]]\nname = 'c'\nrule = [{{ types = ['shell'] }}]\n\
+         [[connection]]\nname = 'x'\nprotocol = 'ssh'\nlisten = ['[::1]:22']\ntarget = {{ fixed = 'h' }}\n\
+         channel-policy = 'c'\n{extra}"
+    ));
+    Connection::clone(&policy.connections[0])
+}
+
+fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn the_example_is_read_as_it_is_commented() {
+    let policy = example();
+    policy.check_runnable().unwrap();
+    let [servers, jump, lab] = &policy.connections[..] else { panic!("three connections") };
+    assert_eq!(
+        servers.authentication.as_ref().unwrap().methods,
+        [Method::PublicKey, Method::KeyboardInteractive]
+    );
+    assert_eq!(servers.credential_store, CredentialSource::Plugin("vault".try_into().unwrap()));
+    assert_eq!(servers.settings.user_idle_timeout, Some(Duration::from_secs(1800)));
+    assert_eq!(servers.rate_limit.unwrap().per_minute.get(), 60);
+    assert_eq!(jump.target, Target::Fixed { host: Host::parse("jump.example.com"), port: 22 });
+    assert!(jump.known_host_keys[0].pattern.matches(Some("jump.example.com"), ip("192.0.2.1"), 22));
+    assert!(jump.ask_target_password);
+    assert!(!lab.active);
+    assert_eq!(lab.host_key_check, HostKeyCheck::Known);
+    assert_eq!(lab.settings, keyward_policy::Settings::default());
+    let vault = &policy.plugins[&"vault".try_into().unwrap()];
+    assert_eq!(vault.configuration, "[vault]\naddress=https://vault.example.com\n");
+    assert_eq!(vault.memory_limit, 512 << 20);
+    assert_eq!(policy.user_lists["exempt-from-codes"].default, UserListDefault::NoUser);
+}
+
+#[test]
+fn what_is_left_out_has_the_default_of_the_documentation() {
+    let policy = parse("[[plugin]]\nname = 'a'\nbundle = 'Ab'");
+    let gateway = &policy.gateway;
+    assert_eq!(gateway.data_dir, Path::new("/var/lib/keyward"));
+    assert_eq!((gateway.max_sessions.get(), gateway.max_plugin_calls.get()), (1000, 500));
+    assert_eq!(gateway.drain, Duration::from_secs(30));
+    let plugin = &policy.plugins[&"a".try_into().unwrap()];
+    assert_eq!(plugin.start, PluginStart::Warm);
+    assert_eq!((plugin.idle_workers, plugin.memory_limit, plugin.processes), (2, 512 << 20, 64));
+    assert!(!plugin.retry_interrupted && plugin.environment.is_none() && plugin.configuration.is_empty());
+}
+
+#[test]
+fn a_document_without_active_connections_serves_plugins_but_does_not_run() {
+    assert!(matches!(parse("").check_runnable(), Err(PolicyError::NothingToRun)));
+}
+
+#[test]
+fn the_first_active_connection_that_matches_takes_the_client() {
+    let policy = example();
+    let taken = |listener: &str, client: &str| {
+        policy.connection_for(addr(listener), ip(client)).map(|connection| connection.name.to_string())
+    };
+    assert_eq!(taken("0.0.0.0:2222", "10.1.2.3").as_deref(), Some("servers"));
+    assert_eq!(taken("0.0.0.0:2222", "::ffff:10.1.2.3").as_deref(), Some("servers"));
+    assert_eq!(taken("0.0.0.0:2222", "192.0.2.9").as_deref(), Some("jump"));
+    assert_eq!(taken("[::]:2222", "192.0.2.9"), None);
+    assert_eq!(taken("127.0.0.1:2223", "10.1.2.3"), None, "inactive");
+}
+
+fn inband(allow: &[&str], deny: &[&str]) -> Inband {
+    let read =
+        |texts: &[&str], port| texts.iter().map(|text| HostPattern::parse(text, port).unwrap()).collect();
+    Inband {
+        allow: read(allow, PatternPort::Only(22)),
+        deny: read(deny, PatternPort::Any),
+        dns_suffixes: Vec::new(),
+    }
+}
+
+#[test]
+fn a_target_is_judged_by_name_address_and_port() {
+    let limits = inband(&["db1", "*.Example.com:*", "10.0.0.0/8", "[2001:db8::/32]:2022"], &[]);
+    let judge = |name: Option<&str>, target: &str| limits.judge(name, addr(target)).is_ok();
+    assert!(judge(Some("DB1."), "192.0.2.1:22"));
+    assert!(!judge(Some("db1"), "192.0.2.1:23"), "no port in the pattern means the protocol's own");
+    assert!(!judge(None, "192.0.2.1:22"));
+    assert!(judge(Some("a.b.example.com"), "192.0.2.1:9"));
+    assert!(!judge(Some("example.com"), "192.0.2.1:22"), "the domain is not below itself");
+    assert!(!judge(Some("badexample.com"), "192.0.2.1:22"));
+    assert!(judge(None, "10.1.1.1:22"));
+    assert!(judge(None, "[::ffff:10.1.1.1]:22"));
+    assert!(judge(None, "[2001:db8::1]:2022"));
+    assert!(!judge(None, "[2001:db8::1]:22"));
+}
+
+#[test]
+fn deny_wins_over_allow_on_every_port() {
+    let limits = inband(&["10.0.0.0/8:*"], &["10.0.0.1", "*.evil.example"]);
+    assert_eq!(
+        limits.judge(None, addr("10.0.0.1:9")).unwrap_err().to_string(),
+        "the deny list has 10.0.0.1:*"
+    );
+    assert!(limits.judge(Some("a.evil.example"), addr("10.0.0.2:9")).is_err());
+    assert_eq!(limits.judge(None, addr("10.0.0.2:9")), Ok(()));
+    assert_eq!(limits.judge(None, addr("192.0.2.1:9")), Err(RefusedBy::NotAllowed));
+}
+
+#[test]
+fn only_an_address_with_its_port_written_out_is_exact() {
+    let exact = |allow: &str| inband(&[allow], &[]).allows_exactly(addr("127.0.0.1:22"));
+    assert!(exact("127.0.0.1:22"));
+    for loose in ["127.0.0.1", "127.0.0.1:*", "127.0.0.0/8:22", "localhost:22", "127.0.0.1:23"] {
+        assert!(!exact(loose), "{loose}");
+    }
+}
+
+#[test]
+fn a_pattern_is_shown_as_it_can_be_written() {
+    for text in ["db1:22", "*.example.com:*", "10.0.0.0/8:22", "[2001:db8::7]:22", "[2001:db8::/32]:*"] {
+        assert_eq!(HostPattern::parse(text, PatternPort::Any).unwrap().to_string(), text);
+    }
+    for bad in
+        ["", "*", "*.", "a b", "db1:", "db1:0", "db1:+22", "[::1", "[::1]x", "10.0.0.0/8/8", "a..b", "*.*.b"]
+    {
+        assert!(HostPattern::parse(bad, PatternPort::Any).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_different_remote_user_needs_a_rule_for_the_user_or_a_group() {
+    let with_rules = connection(
+        "usermapping = 'm'\n[[usermapping]]\nname = 'm'\n\
+         rule = [{ remote-user = 'root', users = ['alice'], groups = ['ops'] }]",
+    );
+    let groups = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert!(with_rules.mapping_allows(Some("alice"), &[], "root"));
+    assert!(with_rules.mapping_allows(Some("bob"), &groups(&["x", "ops"]), "root"));
+    assert!(!with_rules.mapping_allows(Some("bob"), &groups(&["x"]), "root"));
+    assert!(!with_rules.mapping_allows(Some("Alice"), &[], "root"));
+    assert!(!with_rules.mapping_allows(Some("alice"), &groups(&["ops"]), "admin"));
+
+    let without = connection("");
+    assert!(!without.mapping_allows(Some("alice"), &groups(&["ops"]), "root"));
+    assert!(without.mapping_allows(Some("alice"), &[], "alice"));
+    assert!(without.mapping_allows(None, &[], "root"), "no gateway user, no pair");
+}
+
+#[test]
+fn a_channel_opens_by_the_first_rule_that_matches_or_not_at_all() {
+    let policy = parse(
+        "[[channel-policy]]\nname = 'c'\n\
+         [[channel-policy.rule]]\ntypes = ['shell']\nfrom = ['10.0.0.0/8']\ntargets = ['db1']\ngroups = ['ops']\n\
+         remote-users = ['root']\nrecord = false\n\
+         [[channel-policy.rule]]\ntypes = ['shell', 'exec']\ngroups = ['ops']\n\
+         [[connection]]\nname = 'x'\nprotocol = 'ssh'\nlisten = ['[::1]:22']\ntarget = { fixed = 'h' }\n\
+         channel-policy = 'c'",
+    );
+    let channels = &policy.connections[0].channels;
+    let ops = ["ops".to_owned()];
+    let target = TargetAddr { addr: addr("192.0.2.1:9"), hostname: Some("db1".into()) };
+    let query = ChannelQuery {
+        kind: ChannelKind::Shell,
+        client: ClientAddr(addr("[::ffff:10.0.0.1]:5")),
+        target: &target,
+        groups: &ops,
+        remote_user: "root",
+    };
+    let unrecorded = ChannelDecision::Allow { record: false };
+    let recorded = ChannelDecision::Allow { record: true };
+    assert_eq!(channels.decide(&query), unrecorded);
+    assert_eq!(channels.decide(&ChannelQuery { remote_user: "alice", ..query }), recorded);
+    assert_eq!(channels.decide(&ChannelQuery { client: ClientAddr(addr("192.0.2.9:5")), ..query }), recorded);
+    let other = TargetAddr { hostname: None, ..target.clone() };
+    assert_eq!(channels.decide(&ChannelQuery { target: &other, ..query }), recorded);
+    assert_eq!(channels.decide(&ChannelQuery { kind: ChannelKind::Exec, ..query }), recorded);
+    assert_eq!(channels.decide(&ChannelQuery { groups: &[], ..query }), ChannelDecision::Refuse);
+    for kind in ChannelKind::ALL {
+        if !matches!(kind, ChannelKind::Shell | ChannelKind::Exec) {
+            assert_eq!(channels.decide(&ChannelQuery { kind, ..query }), ChannelDecision::Refuse, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn a_store_finds_the_rows_of_a_user_by_name_address_and_text() {
+    let policy = parse(
+        "[[local-credential-store]]\nname = 's'\n\
+         [[local-credential-store.row]]\nhost = 'db1'\nuser = 'root'\npasswords = ['1']\n\
+         [[local-credential-store.row]]\nhost = '10.0.0.0/8'\nuser = 'root'\npasswords = ['2', '3']\n\
+         [[local-credential-store.row]]\nhost = '*.example.com'\nuser = 'root'\npasswords = ['4']\n\
+         [[local-credential-store.row]]\nhost = 'any section: at all'\nuser = 'option'\npasswords = ['5']",
+    );
+    let store = &policy.credential_stores["s"];
+    let found = |host: Option<&str>, addr: Option<&str>, user: &str| -> String {
+        let rows = store.find(host, addr.map(ip), user);
+        rows.flat_map(|row| row.passwords.iter().map(|password| password.expose().to_owned())).collect()
+    };
+    assert_eq!(found(Some("DB1"), Some("10.0.0.9"), "root"), "123");
+    assert_eq!(found(None, Some("::ffff:10.0.0.9"), "root"), "23");
+    assert_eq!(found(Some("10.0.0.9"), None, "root"), "23");
+    assert_eq!(found(Some("10.0.0.0/8"), None, "root"), "23");
+    assert_eq!(found(Some("a.example.com"), None, "root"), "4");
+    assert_eq!(found(Some("any section: at all"), None, "option"), "5");
+    assert_eq!(found(Some("db1"), None, "Root"), "");
+    assert_eq!(found(None, None, "root"), "");
+}
+
+#[test]
+fn a_password_is_right_by_its_hash_only() {
+    let hash = hash_password(&Secret::new("correct".into()), [7; 16]);
+    let policy = parse(&format!("[[user]]\nname = 'a'\npassword = '{hash}'\n[[user]]\nname = 'b'"));
+    let right =
+        |user: &str, password: &str| policy.users[user].verify_password(&Secret::new(password.into()));
+    assert!(right("a", "correct"));
+    assert!(!right("a", "wrong"));
+    assert!(!right("a", ""));
+    assert!(!right("a", &hash));
+    assert!(!right("b", ""), "without a hash no password is right");
+}
+
+#[test]
+fn a_hash_of_another_kind_or_cost_is_refused() {
+    let good = hash_password(&Secret::new("x".into()), [7; 16]);
+    for bad in [
+        good.replace("argon2id", "argon2i"),
+        good.replace("v=19", "v=16"),
+        good.replace("m=19456", "m=64"),
+        good.replace("m=19456", "m=4000000"),
+        good.replace("t=2", "t=1000"),
+        good.rsplit_once('$').unwrap().0.to_owned(),
+        "$argon2id$v=19$m=19456,t=2,p=1$".into(),
+        "$6$salt$hash".into(),
+        "secret".into(),
+    ] {
+        assert_ne!(bad, good);
+        let document = format!("[[user]]\nname = 'a'\npassword = '{bad}'");
+        assert!(Policy::parse(&document, Path::new(""), "x").is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let hash = hash_password(&Secret::new("x".into()), [7; 16]);
+    let policy = parse(&format!(
+        "[gateway]\nstarling-join = 'hunter2'\nhttp-proxy = {{ server = 'p', port = 1, password = 'hunter2' }}\n\
+         [[user]]\nname = 'a'\npassword = '{hash}'\n[[plugin]]\nname = 'a'\nbundle = 'Ab'\n\
+         configuration = 'password=hunter2'\n[[local-credential-store]]\nname = 's'\n\
+         row = [{{ host = 'a', user = 'b', passwords = ['hunter2'], keys = [{{ kind = 'ssh-rsa', key = '''\n\
+         -----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n''' }}] }}]"
+    ));
+    let text = format!("{policy:?} {policy:#?}");
+    assert!(!text.contains("hunter2") && !text.contains("argon2"), "{text}");
+}
+
+#[test]
+fn files_are_found_beside_the_document() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.cfg"), "[x]\ny=1\n").unwrap();
+    let path = folder.path().join("keyward.toml");
+    let document = "[gateway]\ndata-dir = 'data'\n[[environment]]\nname = 'p'\npython = './py/bin/python'\n\
+                    [[plugin]]\nname = 'a'\nbundle = 'Ab'\nenvironment = 'p'\nconfiguration-file = 'a.cfg'";
+    std::fs::write(&path, document).unwrap();
+    let policy = Policy::load(&path).unwrap();
+    assert_eq!(policy.plugins[&"a".try_into().unwrap()].configuration, "[x]\ny=1\n");
+    assert_eq!(policy.gateway.data_dir, folder.path().join("data"));
+    assert_eq!(policy.environments["p"].python, folder.path().join("py/bin/python"));
+}
+
+#[test]
+fn a_document_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyward.toml");
+    let error = Policy::load(&path).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot read {}", path.display()));
+    std::fs::write(&path, [b'#', 0xff]).unwrap();
+    assert!(matches!(Policy::load(&path), Err(PolicyError::NotUtf8(_))));
+    std::fs::File::create(&path).unwrap().set_len(Policy::MAX_BYTES + 1).unwrap();
+    assert!(matches!(Policy::load(&path), Err(PolicyError::TooLarge(_))));
+}
+
+#[test]
+fn the_pem_texts_of_a_trusted_ca_list_are_taken_apart() {
+    let block = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let policy = parse(&format!("[[trusted-ca-list]]\nname = 'c'\ncertificates = ['''\n{block}{block}''']"));
+    assert_eq!(policy.trusted_cas["c"].certificates, [block, block]);
+    assert!(policy.trusted_cas["c"].crls.is_empty());
+}

@@ -1,0 +1,394 @@
+//! What a document with faults is told.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+use std::path::Path;
+
+use keyward_policy::{Policy, PolicyError, Problem};
+
+fn problems(document: &str) -> Vec<Problem> {
+    match Policy::parse(document, Path::new("/nowhere"), "keyward.toml") {
+        Ok(_) => Vec::new(),
+        Err(PolicyError::Document(problems)) => problems.problems,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn shown(document: &str) -> String {
+    Policy::parse(document, Path::new("/nowhere"), "keyward.toml").unwrap_err().to_string()
+}
+
+/// A document with one fault in it: a text that stands in it once, what it becomes, and what is said of it.
+const DOCUMENT: &str = r#"
+[[channel-policy]]
+name = "work"
+rule = [{ types = ["shell"] }]
+
+[[authentication]]
+name = "keys"
+methods = ["public-key"]
+
+[[plugin]]
+name = "otp"
+bundle = "Otp"
+
+[[usermapping]]
+name = "ops"
+rule = [{ remote-user = "root", groups = ["ops"] }]
+
+[[user-list]]
+name = "everyone"
+default = "all_users"
+
+[[connection]]
+name = "db"
+protocol = "ssh"
+listen = ["127.0.0.1:2222"]
+target = { inband = { allow = ["db1"] } }
+authentication = "keys"
+aa-plugin = "otp"
+usermapping = "ops"
+channel-policy = "work"
+"#;
+
+const FAULTS: &[(&str, &str, &str)] = &[
+    // Names
+    (
+        r#"name = "db""#,
+        r#"name = "d b""#,
+        "23:8 connection \"d b\" is not a name: 1 to 64 of a-z, A-Z, 0-9, '.', '_' and '-'",
+    ),
+    (r#"name = "db""#, "", "22:1 this [[connection]] has no `name`"),
+    (
+        r#"aa-plugin = "otp""#,
+        r#"aa-plugin = "zzzz""#,
+        "28:13 no [[plugin]] is named \"zzzz\" (the names are \"otp\")",
+    ),
+    (
+        r#"aa-plugin = "otp""#,
+        r#"aa-plugin = "otpp""#,
+        "28:13 no [[plugin]] is named \"otpp\" (did you mean \"otp\"?)",
+    ),
+    (
+        r#"= "keys"
+aa"#,
+        r#"= "kesy"
+aa"#,
+        "27:18 no [[authentication]] is named \"kesy\" (did you mean \"keys\"?)",
+    ),
+    (
+        r#"usermapping = "ops""#,
+        r#"usermapping = "none""#,
+        "29:15 no [[usermapping]] is named \"none\" (the names are \"ops\")",
+    ),
+    (
+        r#"channel-policy = "work""#,
+        r#"settings = "x""#,
+        "22:1 this [[connection]] has no `channel-policy`; 30:12 no [[settings]] is named \"x\" (this document has no [[settings]]: add one)",
+    ),
+    (
+        r#"bundle = "Otp""#,
+        "bundle = \"Otp\"\n[[plugin]]\nname = \"otp\"\nbundle = \"Otp\"",
+        "14:8 a [[plugin]] named \"otp\" stands above (give each a name of its own)",
+    ),
+    (
+        r#"bundle = "Otp""#,
+        "bundle = \"Otp\"\nenvironment = \"py\"",
+        "13:15 no [[environment]] is named \"py\" (this document has no [[environment]]: add one)",
+    ),
+    (
+        r#"bundle = "Otp""#,
+        r#"bundle = "O""#,
+        "12:10 plugin \"O\" is not a name: a letter, then one or more of a-z, A-Z, 0-9 and '_', 128 at most",
+    ),
+    // Keys
+    (
+        r#"listen ="#,
+        r#"lisen ="#,
+        "22:1 this [[connection]] has no `listen`; 25:1 [[connection]] has no key \"lisen\" (did you mean `listen`?)",
+    ),
+    (
+        r#"default = "all_users""#,
+        "default = \"all_users\"\nzzz = 1",
+        "21:1 [[user-list]] has no key \"zzz\" (the keys here are default, exceptions, name)",
+    ),
+    (
+        "[[user-list]]",
+        "[[userlist]]",
+        "18:3 the document has no key \"userlist\" (did you mean `user-list`?)",
+    ),
+    ("[[user-list]]", "[user-list]", "18:2 `user-list` has the wrong form (write [[user-list]])"),
+    ("[[user-list]]", "[[ldap-server]]", "18:3 `ldap-server` is not supported yet (leave it out)"),
+    (
+        r#"aa-plugin = "otp""#,
+        "aa-plugin = \"otp\"\nfour-eyes = true",
+        "29:1 `four-eyes` is not supported yet (leave it out)",
+    ),
+    // Types
+    (
+        r#"listen = ["127.0.0.1:2222"]"#,
+        r#"listen = "127.0.0.1:2222""#,
+        "25:10 `listen` must be a list (put it into brackets: [ ])",
+    ),
+    (r#"listen = ["127.0.0.1:2222"]"#, "listen = []", "25:10 `listen` must not be empty"),
+    (r#"aa-plugin = "otp""#, "aa-plugin = 5", "28:13 this must be a text in quotes, not an integer"),
+    (
+        r#"aa-plugin = "otp""#,
+        "aa-plugin = \"otp\"\nactive = \"no\"",
+        "29:10 this must be true or false, not a string",
+    ),
+    (r#"aa-plugin = "otp""#, "aa-plugin = \"otp\"\nmax-sessions = 0", "29:16 this must be 1 to 1000000"),
+    (r#"aa-plugin = "otp""#, "aa-plugin = \"otp\"\nmax-sessions = -1", "29:16 this must be 1 to 1000000"),
+    (
+        r#"bundle = "Otp""#,
+        "bundle = \"Otp\"\nmemory-limit = \"512 MB\"",
+        "13:16 \"512 MB\" is no size (write a number and KiB, MiB or GiB: \"512 MiB\")",
+    ),
+    (r#"bundle = "Otp""#, "bundle = \"Otp\"\nmemory-limit = 512", "13:16 this must be 32 MiB to 1048576 MiB"),
+    (
+        r#"bundle = "Otp""#,
+        "bundle = \"Otp\"\nstart = \"hot\"",
+        "13:9 \"hot\" is not known here (the words are \"warm\", \"cold\")",
+    ),
+    (
+        r#"bundle = "Otp""#,
+        "bundle = \"Otp\"\nstart = \"wram\"",
+        "13:9 \"wram\" is not known here (did you mean \"warm\"?)",
+    ),
+    // Addresses
+    (
+        "127.0.0.1:2222",
+        "localhost:2222",
+        "25:11 \"localhost:2222\" is no address with a port (write an address, not a name: \"0.0.0.0:2222\" or \"[::]:2222\")",
+    ),
+    (
+        r#"aa-plugin = "otp""#,
+        "aa-plugin = \"otp\"\nfrom = [\"10.0.0.0/33\"]",
+        "29:9 \"10.0.0.0/33\" is no network (write an address or a network: \"10.0.0.0/8\", \"2001:db8::/32\")",
+    ),
+    (
+        r#"["db1"]"#,
+        r#"["db1:0"]"#,
+        "26:32 \"0\" is no port: 1 to 65535 and * are (examples: \"db1\", \"*.example.com:22\", \"10.0.0.0/8:*\", \"[2001:db8::7]:22\")",
+    ),
+    (
+        r#"["db1"]"#,
+        r#"["10.0.0.999"]"#,
+        "26:32 \"10.0.0.999\" is no host: a name, *.domain, an address or a network is (examples: \"db1\", \"*.example.com:22\", \"10.0.0.0/8:*\", \"[2001:db8::7]:22\")",
+    ),
+    // Targets: what is not allowed is refused
+    (r#"{ allow = ["db1"] }"#, "{ allow = [] }", "26:31 `allow` must not be empty"),
+    (r#"{ allow = ["db1"] }"#, "{}", "26:21 this [connection.target.inband] has no `allow`"),
+    (
+        r#"{ allow = ["db1"] }"#,
+        r#"{ allow = ["db1"], dns-server = "10.0.0.1:53" }"#,
+        "26:40 `dns-server` is not supported yet (leave it out)",
+    ),
+    (
+        r#"{ inband = { allow = ["db1"] } }"#,
+        "{}",
+        "26:10 a target is one of `fixed` and `inband` (write target = { fixed = \"db1:22\" }, or a table [connection.target.inband])",
+    ),
+    (
+        r#"{ inband = { allow = ["db1"] } }"#,
+        r#""db1""#,
+        "26:10 `target` has the wrong form (write target = { fixed = \"db1:22\" }, or a table [connection.target.inband])",
+    ),
+    (
+        r#"{ inband = { allow = ["db1"] } }"#,
+        r#"{ fixed = "*.example.com" }"#,
+        "26:20 a fixed target is one server (write a name or an address, with a port: \"db1:22\")",
+    ),
+    // Protocols
+    (
+        r#""ssh""#,
+        r#""telnet""#,
+        "24:12 the protocol \"telnet\" is not supported yet (the protocol of this release is \"ssh\")",
+    ),
+    (r#""ssh""#, r#""shs""#, "24:12 \"shs\" is no protocol: http, rdp, ssh, telnet and vnc are"),
+    // Channels
+    (
+        r#"["shell"]"#,
+        r#"["x11"]"#,
+        "4:20 channels of type \"x11\" are not supported yet (leave it out: what no rule allows is refused)",
+    ),
+    (r#"["shell"]"#, r#"["shel"]"#, "4:20 \"shel\" is not known here (did you mean \"shell\"?)"),
+    (r#"rule = [{ types = ["shell"] }]"#, "", "2:1 this [[channel-policy]] has no `rule`"),
+    // Authentication and mapping
+    (r#"["public-key"]"#, "[]", "8:11 `methods` must not be empty"),
+    (
+        r#"["public-key"]"#,
+        r#"["password", "password"]"#,
+        "8:24 this method stands before (write each method once)",
+    ),
+    (
+        r#"["public-key"]"#,
+        "[\"password\"]\nbackend = \"ldap\"",
+        "9:11 the backend \"ldap\" is not supported yet (write \"local\")",
+    ),
+    (
+        r#", groups = ["ops"]"#,
+        "",
+        "16:9 this rule allows nobody (write the gateway users in `users`, or `groups`)",
+    ),
+    (
+        "authentication = \"keys\"\naa-plugin = \"otp\"",
+        "credential-store = { plugin = \"otp\" }",
+        "22:1 this connection would hand out credentials to whoever connects (add `authentication` or `aa-plugin`)",
+    ),
+    (
+        r#"aa-plugin = "otp""#,
+        "aa-plugin = \"otp\"\ncredential-store = \"otp\"",
+        "29:20 `credential-store` has the wrong form (write credential-store = { plugin = \"...\" } or { local = \"...\" })",
+    ),
+    (
+        r#"aa-plugin = "otp""#,
+        "aa-plugin = \"otp\"\ncredential-store = { local = \"lab\" }",
+        "29:30 no [[local-credential-store]] is named \"lab\" (this document has no [[local-credential-store]]: add one)",
+    ),
+    // Files
+    (
+        r#"bundle = "Otp""#,
+        "bundle = \"Otp\"\nconfiguration-file = \"x.cfg\"",
+        "13:22 cannot read /nowhere/x.cfg: No such file or directory (os error 2) (a relative path starts at the folder of this document)",
+    ),
+    (
+        r#"bundle = "Otp""#,
+        "bundle = \"Otp\"\n[[environment]]\nname = \"p\"\npython = \"python3\"",
+        "15:10 \"python3\" is no path (write where it is: \"/usr/bin/python3\")",
+    ),
+];
+
+#[test]
+fn every_fault_is_said_with_its_place_and_how_to_mend_it() {
+    assert_eq!(problems(DOCUMENT), []);
+    let mut wrong = Vec::new();
+    for (from, to, expected) in FAULTS {
+        assert_eq!(DOCUMENT.matches(from).count(), 1, "{from}");
+        let said: Vec<String> = problems(&DOCUMENT.replace(from, to)).iter().map(one_line).collect();
+        if said.join("; ") != *expected {
+            wrong.push(format!("for {to}\n  {}\nnot\n  {expected}", said.join("; ")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn one_line(problem: &Problem) -> String {
+    let Problem { line, column, message, hint, .. } = problem;
+    let hint = hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    format!("{line}:{column} {message}{hint}")
+}
+
+#[test]
+fn one_listener_speaks_one_protocol() {
+    let (_, connection) = DOCUMENT.split_once("[[connection]]").unwrap();
+    let other = connection.replace(r#""ssh""#, r#""rdp""#).replace(r#""db""#, r#""desk""#);
+    let said: Vec<String> =
+        problems(&format!("{DOCUMENT}[[connection]]{other}")).iter().map(one_line).collect();
+    assert_eq!(
+        said,
+        [
+            "33:12 the protocol \"rdp\" is not supported yet (the protocol of this release is \"ssh\")",
+            "34:10 127.0.0.1:2222 is a listener of the connection \"db\" too, which speaks ssh and not rdp \
+             (give each protocol a port of its own)",
+        ]
+    );
+}
+
+#[test]
+fn all_problems_are_shown_in_one_go_with_line_and_caret() {
+    let document =
+        "[gateway]\n\tdrain = \"30\"\nmax-session = 5\n[[user-list]]\nname = \"é\"\ndefault = \"all\"\n";
+    assert_eq!(
+        shown(document),
+        "keyward.toml has 3 problems\n\
+         keyward.toml:2:10: this must be a whole number, not a string\n  \
+           |\n\
+         2 | \tdrain = \"30\"\n  \
+           | \t        ^\n  \
+           = hint: write whole seconds; leave the key out for its default\n\
+         keyward.toml:3:1: [gateway] has no key \"max-session\"\n  \
+           |\n\
+         3 | max-session = …\n  \
+           | ^\n  \
+           = hint: did you mean `max-sessions`?\n\
+         keyward.toml:6:11: \"all\" is not known here\n  \
+           |\n\
+         6 | default = \"all\"\n  \
+           |           ^\n  \
+           = hint: the words are \"all_users\", \"no_user\""
+    );
+}
+
+#[test]
+fn a_text_that_is_no_toml_stops_at_its_first_fault() {
+    let text = shown("[gateway]\ndrain = \n[[x\n");
+    assert!(text.starts_with("keyward.toml has a problem\nkeyward.toml:2:"), "{text}");
+    assert!(text.contains("this is not TOML"), "{text}");
+}
+
+#[test]
+fn problems_without_end_are_cut_off() {
+    let document: String = (0..200).map(|n| format!("x{n} = 1\n")).collect();
+    let text = shown(&document);
+    assert!(text.starts_with("keyward.toml has 200 problems"), "{text}");
+    assert!(text.ends_with("150 more problems are not shown"), "{text}");
+}
+
+#[test]
+fn a_secret_is_never_shown_whatever_else_is_wrong() {
+    const SECRET: &str = "hunter2";
+    let documents = [
+        // Wrong keys and types beside a secret, on its own line
+        "[[local-credential-store]]\nname = \"a\"\nrow = [{ user = 5, passwords = [\"hunter2\"], host = 5 }]",
+        "[[local-credential-store]]\nname = \"a\"\nrow = [{ passwords = \"hunter2\" }]",
+        "[[local-credential-store]]\nname = \"a\"\nrow = \"hunter2\"",
+        "[[local-credential-store]]\nname = \"a\"\nrow = [\"hunter2\"]",
+        "[[local-credential-store]]\nrow = [{ host = \"a\", user = \"b\", pasword = \"hunter2\" }]",
+        "[[local-credential-store]]\nname = \"a\"\nrow = [{ host = \"a\", user = \"b\", keys = [{ kind = 1, key = \"hunter2\" }] }]",
+        "[[local-credential-store]]\nname = \"a\"\nrow = [{ host = \"a\", user = \"b\", passwords = [\n  \"hunter2\", 5,\n \"\"] }]",
+        "[[credential-store]]\nrow = [{ passwords = [\"hunter2\"] }]",
+        "credential-store = [{ passwords = [\"hunter2\"] }]",
+        "[a]\nb.c.password = \"hunter2\"",
+        "local-credential-store.row.password = \"hunter2\"",
+        "[local-credential-store]\npassword = \"hunter2\"",
+        "ldap-server = { password = \"hunter2\" }",
+        "[[user]]\nname = \"a\"\npassword = \"hunter2\"",
+        "[[user]]\nname = \"a\"\npublic-keys = [\"hunter2\"]",
+        "[[user]]\npassword = \"\"\"\nhunter2\"\"\"\n",
+        "[gateway]\nstarling-join = [\"hunter2\"]",
+        "[gateway]\nhttp-proxy = { server = \"http://u:hunter2@proxy\", port = 0, password = \"hunter2\" }",
+        "[gateway]\nhttp-proxy = \"http://u:hunter2@proxy\"",
+        "[[plugin]]\nname = \"a\"\nbundle = \"Ab\"\nconfiguration = { password = \"hunter2\" }",
+        "[[plugin]]\nconfiguration = \"\"\"\npassword = hunter2\"\"\"\nconfiguration-file = \"x\"",
+        "[[trusted-ca-list]]\nname = \"a\"\ncertificates = [\"hunter2\"]",
+        // No TOML at all
+        "password = \"hunter2",
+        "password = hunter2",
+        "passwords = [\n\"hunter2\n]",
+        "a = { password = \"hunter2\" b }",
+        "password = \"hunter2\" x",
+        "password = \"\"\"\nhunter2 \\q \"\"\"",
+        "password = \"hunter2\"\npassword = \"hunter2\"",
+        "key = \"\"\"\nhunter2==\\q",
+        "hunter2==",
+        "[\"hunter2\"",
+    ];
+    for document in documents {
+        let error = Policy::parse(document, Path::new("/nowhere"), "keyward.toml").unwrap_err();
+        for text in [format!("{error}"), format!("{error:?}")] {
+            assert!(!text.contains(SECRET), "{document}\n--\n{text}");
+        }
+    }
+}
+
+#[test]
+fn no_text_makes_the_reader_panic() {
+    let example = include_str!("../../../examples/keyward.toml");
+    for (end, _) in example.char_indices().step_by(7) {
+        let _ = Policy::parse(&example[..end], Path::new("/nowhere"), "x").map_err(|error| error.to_string());
+    }
+    for text in ["\u{feff}", "a = \"\u{1F600}\" \u{1F600}", "\r\n[x\r\n", "\0", "a.b.c = 1\na.b = 2"] {
+        let _ = Policy::parse(text, Path::new("/nowhere"), "x").map_err(|error| error.to_string());
+    }
+}
