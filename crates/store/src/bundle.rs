@@ -1,0 +1,183 @@
+//! Plugin bundles. Old versions stay, since a session keeps the one that it began with.
+
+use std::fmt;
+
+use keyward_model::{PluginName, UnixMillis};
+use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
+
+use crate::bounds::{WORD, clip, count};
+use crate::{Store, StoreError, row};
+
+/// Above what the checks of a bundle let through, so that this is not the limit people meet.
+const MAX_ARCHIVE: usize = 64 * 1024 * 1024;
+
+/// A bundle that was checked before.
+#[derive(Clone, Eq, PartialEq)]
+pub struct StoredBundle {
+    pub name: PluginName,
+    pub version: String,
+    pub api: String,
+    /// The MANIFEST's `type`.
+    pub kind: String,
+    /// SHA-256 of the archive, lower-case hexadecimal. The caller has computed it.
+    pub checksum: String,
+    pub archive: Vec<u8>,
+    pub uploaded: UnixMillis,
+}
+
+/// A bundle without its archive.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct BundleSummary {
+    pub name: PluginName,
+    pub version: String,
+    pub api: String,
+    pub kind: String,
+    pub checksum: String,
+    /// Of the archive, in bytes.
+    pub size: u64,
+    pub uploaded: UnixMillis,
+}
+
+/// What an upload did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PutBundle {
+    /// No bundle of this name was there.
+    New,
+    /// Another one was current before.
+    Updated,
+    /// This one is current already; nothing changes.
+    Same,
+}
+
+impl Store {
+    /// Makes a bundle the current one of its name. Uploading an older one again makes it current again.
+    pub async fn put_bundle(&self, bundle: &StoredBundle) -> Result<PutBundle, StoreError> {
+        check(bundle)?;
+        let mut change = self.write().await?;
+        let current = current(&mut change, &bundle.name).await?;
+        let (put, generation) = match &current {
+            Some((checksum, _)) if *checksum == bundle.checksum => return Ok(PutBundle::Same),
+            Some((_, generation)) => (PutBundle::Updated, generation + 1),
+            None => (PutBundle::New, 1),
+        };
+        insert(&mut change, bundle, generation).await?;
+        change.commit().await?;
+        Ok(put)
+    }
+
+    /// The current bundle of a name.
+    pub async fn bundle(&self, name: &PluginName) -> Result<Option<StoredBundle>, StoreError> {
+        let found = sqlx::query("SELECT * FROM bundles WHERE name = $1 ORDER BY generation DESC LIMIT 1")
+            .bind(name.as_str())
+            .fetch_optional(self.readers())
+            .await?;
+        found.as_ref().map(stored).transpose()
+    }
+
+    /// A bundle of any age, by the SHA-256 of its archive.
+    pub async fn bundle_by_checksum(&self, checksum: &str) -> Result<Option<StoredBundle>, StoreError> {
+        let found = sqlx::query("SELECT * FROM bundles WHERE checksum = $1")
+            .bind(checksum)
+            .fetch_optional(self.readers())
+            .await?;
+        found.as_ref().map(stored).transpose()
+    }
+
+    /// The current bundle of every name, by name.
+    pub async fn bundles(&self) -> Result<Vec<BundleSummary>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT b.name, b.version, b.api, b.kind, b.checksum, b.size, b.uploaded FROM bundles b
+             WHERE b.generation = (SELECT MAX(generation) FROM bundles WHERE name = b.name) ORDER BY b.name",
+        )
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(summary).collect()
+    }
+}
+
+fn check(bundle: &StoredBundle) -> Result<(), StoreError> {
+    let bytes = bundle.archive.len();
+    if bytes > MAX_ARCHIVE {
+        return Err(StoreError::TooLarge { what: "the bundle", bytes, limit: MAX_ARCHIVE });
+    }
+    let digits = bundle.checksum.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if bundle.checksum.len() != 64 || !digits {
+        return Err(StoreError::BadChecksum(clip(&bundle.checksum, WORD)));
+    }
+    Ok(())
+}
+
+/// Checksum and generation of the current bundle.
+async fn current(
+    change: &mut Transaction<'static, Sqlite>,
+    name: &PluginName,
+) -> Result<Option<(String, i64)>, StoreError> {
+    Ok(sqlx::query_as(
+        "SELECT checksum, generation FROM bundles WHERE name = $1 ORDER BY generation DESC LIMIT 1",
+    )
+    .bind(name.as_str())
+    .fetch_optional(&mut **change)
+    .await?)
+}
+
+async fn insert(
+    change: &mut Transaction<'static, Sqlite>,
+    bundle: &StoredBundle,
+    generation: i64,
+) -> Result<(), StoreError> {
+    // The same checksum is the same archive, and so the same MANIFEST: only its turn has changed.
+    sqlx::query(
+        "INSERT INTO bundles (checksum, name, generation, version, api, kind, uploaded, size, archive)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (checksum) DO UPDATE SET generation = excluded.generation, uploaded = excluded.uploaded",
+    )
+    .bind(&bundle.checksum)
+    .bind(bundle.name.as_str())
+    .bind(generation)
+    .bind(clip(&bundle.version, WORD))
+    .bind(clip(&bundle.api, WORD))
+    .bind(clip(&bundle.kind, WORD))
+    .bind(bundle.uploaded.0)
+    .bind(count(bundle.archive.len()))
+    .bind(&bundle.archive)
+    .execute(&mut **change)
+    .await?;
+    Ok(())
+}
+
+fn stored(found: &SqliteRow) -> Result<StoredBundle, StoreError> {
+    Ok(StoredBundle {
+        name: row::name(found, "name")?,
+        version: row::text(found, "version")?,
+        api: row::text(found, "api")?,
+        kind: row::text(found, "kind")?,
+        checksum: row::text(found, "checksum")?,
+        archive: found.try_get("archive")?,
+        uploaded: row::time(found, "uploaded")?,
+    })
+}
+
+fn summary(found: &SqliteRow) -> Result<BundleSummary, StoreError> {
+    Ok(BundleSummary {
+        name: row::name(found, "name")?,
+        version: row::text(found, "version")?,
+        api: row::text(found, "api")?,
+        kind: row::text(found, "kind")?,
+        checksum: row::text(found, "checksum")?,
+        size: row::number(found, "size")?,
+        uploaded: row::time(found, "uploaded")?,
+    })
+}
+
+/// Without the archive, which is no reading.
+impl fmt::Debug for StoredBundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredBundle")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("checksum", &self.checksum)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,86 @@
+//! How the store can fail, by whose fault it is.
+
+use std::io;
+use std::path::PathBuf;
+
+use keyward_model::{InstanceName, SessionId};
+
+use crate::{CallId, Holder};
+
+/// Why the store did not do what it was asked to. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    // The environment's.
+    #[error("data directory {} cannot be used: {doing}", path.display())]
+    Directory { path: PathBuf, doing: &'static str, source: io::Error },
+    #[error(
+        "data directory {} can be written by others (mode {mode:03o}): run chmod go-w on it, or name another one",
+        path.display()
+    )]
+    Exposed { path: PathBuf, mode: u32 },
+    #[error(
+        "data directory {} is in use by another gateway ({holder}): stop that one, or give this one a directory of its own",
+        path.display()
+    )]
+    InUse { path: PathBuf, holder: Holder },
+    #[error(
+        "data directory {} is being opened by another process for more than {seconds} s: find out why that one hangs",
+        path.display()
+    )]
+    OpenedElsewhere { path: PathBuf, seconds: u64 },
+    #[error("database {} cannot be opened", path.display())]
+    Open { path: PathBuf, source: sqlx::Error },
+    #[error(
+        "database {} has schema {found}, and this program knows none above {known}: use the newer program that made it",
+        path.display()
+    )]
+    NewerSchema { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "database {} has schema {found}, this program needs {known}, and a gateway ({holder}) is using it: \
+         use the program of that gateway, or stop it first",
+        path.display()
+    )]
+    OlderSchema { path: PathBuf, found: i64, known: i64, holder: Holder },
+    #[error("database {} could not be brought to schema {known}", path.display())]
+    Migration { path: PathBuf, known: i64, source: sqlx::migrate::MigrateError },
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    #[error("the database holds a {what} that cannot be read")]
+    Unreadable { what: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+
+    // The caller's.
+    #[error("session {0} is not in the ledger")]
+    UnknownSession(SessionId),
+    #[error("session {0} is not in the ledger, or it has ended")]
+    NotOpen(SessionId),
+    #[error("session {0} has not ended, so that session_ended is not due")]
+    NotEnded(SessionId),
+    #[error(
+        "plugin {instance} is engaged in session {session} with another role or bundle, or has had its session_ended"
+    )]
+    EngagedOtherwise { session: SessionId, instance: InstanceName },
+    #[error(
+        "plugin {instance} may not be called in session {session}: it is not engaged there, or the session has ended"
+    )]
+    MayNotCall { session: SessionId, instance: InstanceName },
+    #[error("hook call {0} is no session_ended that is running")]
+    NotEnding(CallId),
+    #[error("hook call {0} is not in the ledger")]
+    UnknownCall(CallId),
+    #[error("{what} has {bytes} bytes, {limit} at most are kept")]
+    TooLarge { what: &'static str, bytes: usize, limit: usize },
+    #[error("a cookie is nested too deeply to be read again")]
+    CookieTooDeep(#[source] serde_json::Error),
+    #[error("{0:?} is not a host key: write the type, a space, and the key in base64")]
+    BadHostKey(String),
+    #[error("{0:?} is not a checksum: SHA-256 in 64 lower-case hexadecimal digits is")]
+    BadChecksum(String),
+}
+
+impl StoreError {
+    /// Whether the same call may well succeed later: the database failed, and not the caller.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Database(_))
+    }
+}

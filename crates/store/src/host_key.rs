@@ -1,0 +1,118 @@
+//! Host keys of targets, trusted on first use and never changed silently.
+
+use keyward_model::UnixMillis;
+use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
+
+use crate::{Store, StoreError, row};
+
+/// An RSA key of 16,384 bits has 2.8 KiB in base64.
+const MAX_KEY: usize = 16 * 1024;
+
+/// A key that a target has shown.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct HostKeyRecord {
+    pub host: String,
+    pub port: u16,
+    /// Type and base64, as in OpenSSH's public key files, without a comment.
+    pub key: String,
+    pub first_seen: UnixMillis,
+}
+
+/// Whether a key was taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum AddedHostKey {
+    /// The key is the known one of its type: since now, or since before.
+    Added,
+    /// The target has another key of this type. It stays.
+    AlreadyOther,
+}
+
+impl Store {
+    /// The known keys of a target, at most one of each type. Host names count without regard to case.
+    pub async fn host_keys(&self, host: &str, port: u16) -> Result<Vec<HostKeyRecord>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM host_keys WHERE host = $1 AND port = $2 ORDER BY key_type")
+            .bind(host.to_ascii_lowercase())
+            .bind(i64::from(port))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(record).collect()
+    }
+
+    /// Takes a key (OpenSSH's text: type, base64; a comment is dropped) where none of its type is known.
+    ///
+    /// A key of a type that is new for a known target is taken too: whether that is a first use is the caller's
+    /// to decide, before.
+    pub async fn add_host_key(
+        &self,
+        host: &str,
+        port: u16,
+        key: &str,
+        first_seen: UnixMillis,
+    ) -> Result<AddedHostKey, StoreError> {
+        let (key_type, key) = parse(key)?;
+        let mut change = self.write().await?;
+        sqlx::query(
+            "INSERT INTO host_keys (host, port, key_type, key, first_seen) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (host, port, key_type) DO NOTHING",
+        )
+        .bind(host.to_ascii_lowercase())
+        .bind(i64::from(port))
+        .bind(key_type)
+        .bind(&key)
+        .bind(first_seen.0)
+        .execute(&mut *change)
+        .await?;
+        let known: String =
+            sqlx::query_scalar("SELECT key FROM host_keys WHERE host = $1 AND port = $2 AND key_type = $3")
+                .bind(host.to_ascii_lowercase())
+                .bind(i64::from(port))
+                .bind(key_type)
+                .fetch_one(&mut *change)
+                .await?;
+        change.commit().await?;
+        Ok(if known == key { AddedHostKey::Added } else { AddedHostKey::AlreadyOther })
+    }
+
+    /// Forgets all keys of a target, so that the next one is a first use again. Returns how many there were.
+    pub async fn remove_host_keys(&self, host: &str, port: u16) -> Result<u64, StoreError> {
+        let done = sqlx::query("DELETE FROM host_keys WHERE host = $1 AND port = $2")
+            .bind(host.to_ascii_lowercase())
+            .bind(i64::from(port))
+            .execute(self.writer())
+            .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+fn record(found: &SqliteRow) -> Result<HostKeyRecord, StoreError> {
+    Ok(HostKeyRecord {
+        host: row::text(found, "host")?,
+        port: row::number(found, "port")?,
+        key: row::text(found, "key")?,
+        first_seen: row::time(found, "first_seen")?,
+    })
+}
+
+/// The type, and the key as it is kept.
+fn parse(key: &str) -> Result<(&str, String), StoreError> {
+    if key.len() > MAX_KEY {
+        return Err(StoreError::TooLarge { what: "the host key", bytes: key.len(), limit: MAX_KEY });
+    }
+    let mut words = key.split_ascii_whitespace();
+    match (words.next(), words.next()) {
+        (Some(kind), Some(base64)) if kind.bytes().all(is_type) && base64.bytes().all(is_base64) => {
+            Ok((kind, format!("{kind} {base64}")))
+        }
+        (Some(_) | None, Some(_) | None) => Err(StoreError::BadHostKey(key.to_owned())),
+    }
+}
+
+fn is_type(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'@' | b'_')
+}
+
+fn is_base64(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')
+}

@@ -1,0 +1,30 @@
+//! What must outlast the process: the session ledger, hook calls, host keys, bundles, the gateway's own keys.
+//!
+//! The ledger is written before the gateway acts, so that a start after a crash finds what is owed.
+//! Every function is cancel-safe in this sense: a dropped future leaves the whole change or nothing of it.
+
+mod bounds;
+mod bundle;
+mod call;
+mod directory;
+mod engaged;
+mod error;
+mod host_key;
+mod record;
+mod row;
+mod schema;
+mod secret;
+mod session;
+mod session_ended;
+mod store;
+
+pub use bundle::{BundleSummary, PutBundle, StoredBundle};
+pub use call::{CallId, CallRecord, Cookies, LogLine, NewCall};
+pub use directory::Holder;
+pub use engaged::{EngagedPlugin, PluginState, Role, UnknownWord};
+pub use error::StoreError;
+pub use host_key::{AddedHostKey, HostKeyRecord};
+pub use record::{CallEntry, Note, PluginRecord, SessionRecord, SessionSummary};
+pub use session::{NewSession, SessionFacts};
+pub use session_ended::{Debt, EndCall, Interrupted};
+pub use store::Store;

@@ -1,0 +1,48 @@
+//! Migrations, forward only. A file that was once released is never changed: its checksum is in the database.
+
+use std::path::Path;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{SqlSafeStr, SqlitePool};
+
+use crate::StoreError;
+
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
+    (2, "reached", include_str!("../migrations/0002_reached.sql")),
+];
+
+/// The schema that this program writes.
+pub(crate) const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+
+/// The schema of the database, 0 for an empty one. One that is newer than [`KNOWN`] is refused.
+pub(crate) async fn found(pool: &SqlitePool, path: &Path) -> Result<i64, StoreError> {
+    let open = |source| StoreError::Open { path: path.to_owned(), source };
+    match applied(pool).await.map_err(open)? {
+        found if found > KNOWN => Err(StoreError::NewerSchema { path: path.to_owned(), found, known: KNOWN }),
+        found => Ok(found),
+    }
+}
+
+/// Brings the database to [`KNOWN`], and checks that what was applied before is what this program knows.
+pub(crate) async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
+    let migrations = MIGRATIONS.map(|(version, description, sql)| {
+        Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.into()).run(pool).await.map_err(|source| StoreError::Migration {
+        path: path.to_owned(),
+        known: KNOWN,
+        source,
+    })
+}
+
+async fn applied(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
+    let tables: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
+            .fetch_one(pool)
+            .await?;
+    if tables == 0 {
+        return Ok(0);
+    }
+    sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations").fetch_one(pool).await
+}

@@ -1,0 +1,155 @@
+//! Opening and closing the store.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
+
+use crate::directory::{Claim, Directory};
+use crate::{StoreError, schema};
+
+/// What this node calls itself in the `node` column. A cluster will give each its own name.
+pub(crate) const NODE: &str = "local";
+
+/// How long a statement waits for another process, and a task for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+const READERS: u32 = 3;
+
+/// The database of a data directory. Clones share it.
+///
+/// What a function has returned outlasts the death of the process. A power failure may take the last moments
+/// before it (WAL with `synchronous = NORMAL`), always as whole changes.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    // One writer: tasks of this process queue here in order and never see SQLITE_BUSY from each other.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    // INVARIANT: the last field: nothing of ours is asked of the database once another gateway may come.
+    _gateway: Option<File>,
+}
+
+impl Store {
+    /// Opens the store for the gateway: makes directory and database where there are none, brings the schema up to
+    /// date, and holds the directory's `gateway.lock` until the last clone is dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] names the process that has the lock; [`StoreError::NewerSchema`] where a newer program
+    /// wrote the database.
+    pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let directory = Directory::prepare(data_dir)?;
+        let _opening = directory.begin_opening().await?;
+        let gateway = match directory.claim()? {
+            Claim::Ours(file) => file,
+            Claim::Theirs(holder) => return Err(StoreError::InUse { path: data_dir.to_owned(), holder }),
+        };
+        let writer = connect_writer(&directory).await?;
+        schema::found(&writer, &directory.database()).await?;
+        schema::migrate(&writer, &directory.database()).await?;
+        Self::with_readers(&directory, writer, Some(gateway)).await
+    }
+
+    /// Opens the store for a command, beside a gateway that may be running.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`StoreError::OlderSchema`] where the running gateway is of an older version.
+    pub async fn open_beside(data_dir: &Path) -> Result<Self, StoreError> {
+        let directory = Directory::prepare(data_dir)?;
+        let _opening = directory.begin_opening().await?;
+        let writer = connect_writer(&directory).await?;
+        let found = schema::found(&writer, &directory.database()).await?;
+        if found < schema::KNOWN {
+            migrate_unless_in_use(&directory, &writer, found).await?;
+        }
+        Self::with_readers(&directory, writer, None).await
+    }
+
+    /// Closes the connections once they are idle. Later calls on any clone fail.
+    ///
+    /// A store that is only dropped loses nothing; closing also writes the log back into the database file.
+    pub async fn close(&self) {
+        self.0.readers.close().await;
+        self.0.writer.close().await;
+    }
+
+    async fn with_readers(
+        directory: &Directory,
+        writer: SqlitePool,
+        gateway: Option<File>,
+    ) -> Result<Self, StoreError> {
+        let readers = connect(directory, options(directory).read_only(true), READERS).await?;
+        Ok(Self(Arc::new(Inner { writer, readers, _gateway: gateway })))
+    }
+
+    pub(crate) fn writer(&self) -> &SqlitePool {
+        &self.0.writer
+    }
+
+    pub(crate) fn readers(&self) -> &SqlitePool {
+        &self.0.readers
+    }
+
+    /// A transaction that has the right to write from its first statement; rolled back when dropped.
+    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.0.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// A transaction in which all reads see the same moment.
+    pub(crate) async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.0.readers.begin().await?)
+    }
+}
+
+/// Migrates for a command, holding the gateway's lock meanwhile: no table changes under a running gateway.
+async fn migrate_unless_in_use(
+    directory: &Directory,
+    writer: &SqlitePool,
+    found: i64,
+) -> Result<(), StoreError> {
+    let path = directory.database();
+    let _gateway = match directory.claim()? {
+        Claim::Ours(file) => file,
+        Claim::Theirs(holder) => {
+            return Err(StoreError::OlderSchema { path, found, known: schema::KNOWN, holder });
+        }
+    };
+    schema::migrate(writer, &path).await
+}
+
+async fn connect_writer(directory: &Directory) -> Result<SqlitePool, StoreError> {
+    directory.prepare_database()?;
+    let options = options(directory)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .foreign_keys(true);
+    connect(directory, options, 1).await
+}
+
+fn options(directory: &Directory) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(directory.database())
+        .busy_timeout(PATIENCE)
+        .disable_statement_logging()
+}
+
+async fn connect(
+    directory: &Directory,
+    options: SqliteConnectOptions,
+    connections: u32,
+) -> Result<SqlitePool, StoreError> {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // A connection to a file does not go away by itself, and the test costs a round trip per statement.
+        .test_before_acquire(false)
+        .connect_with(options)
+        .await
+        .map_err(|source| StoreError::Open { path: directory.database(), source })
+}
