@@ -1,0 +1,52 @@
+//! Environments: a named interpreter and the packages that plugins may assume in it (contract section 2).
+
+mod create;
+mod error;
+mod packages;
+mod probe;
+mod run;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+pub use create::create_environment;
+pub use error::EnvironmentError;
+
+use crate::ApiVersion;
+
+/// An interpreter that can run plugins, as it was when it was asked.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Environment {
+    pub name: String,
+    /// Absolute. Links are kept: a virtual environment is found by the path of its interpreter.
+    pub python: PathBuf,
+    pub version: PythonVersion,
+    /// The version of the SDK that is installed there.
+    pub sdk: Option<String>,
+    /// What the environment offers: the API of its SDK, or that of Keyward where there is none.
+    pub api: ApiVersion,
+}
+
+/// The version of an interpreter.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct PythonVersion {
+    pub major: u32,
+    pub minor: u32,
+    pub micro: u32,
+}
+
+impl PythonVersion {
+    /// What a Python 3 plugin may assume.
+    pub const MINIMUM: Self = Self { major: 3, minor: 6, micro: 7 };
+}
+
+impl fmt::Display for PythonVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.micro)
+    }
+}
+
+#[cfg(test)]
+mod tests;

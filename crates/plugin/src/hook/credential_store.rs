@@ -1,0 +1,199 @@
+//! Credential store plugins (contract section 5).
+
+use std::fmt;
+
+use keyward_model::{ClientAddr, ConnectionName, Protocol, Secret, SessionId, TargetAddr};
+use serde_json::{Map, Value, json};
+
+use super::Cookies;
+use super::reading::{list, type_of, wrong};
+use crate::CallError;
+
+/// What the hooks that look for credentials are told.
+#[derive(Clone, Copy, Debug)]
+pub struct CredentialFacts<'a> {
+    pub session_id: &'a SessionId,
+    pub protocol: Protocol,
+    pub client: ClientAddr,
+    pub client_hostname: Option<&'a str>,
+    pub gateway_username: Option<&'a str>,
+    /// `None` where the gateway never saw one: the plugin gets `""`.
+    pub gateway_password: Option<&'a Secret>,
+    pub gateway_groups: Option<&'a [String]>,
+    pub gateway_domain: Option<&'a str>,
+    pub server_username: &'a str,
+    pub server: &'a TargetAddr,
+    pub server_domain: Option<&'a str>,
+    pub cookies: &'a Cookies,
+}
+
+/// A private key as a plugin offers it; nothing about it is checked yet.
+#[derive(Clone)]
+pub struct OfferedKey {
+    /// `ssh-rsa` or `ssh-dss` by contract.
+    pub kind: String,
+    pub pem: Secret,
+}
+
+impl fmt::Debug for OfferedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OfferedKey").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// A one-time code that the target may be given.
+#[derive(Clone, Debug)]
+pub struct TotpCode {
+    /// Seconds since 1970, the start of the code's validity.
+    pub unix_time: i64,
+    /// Seconds.
+    pub period: u64,
+    pub code: Secret,
+}
+
+/// The arguments of `get_password_list`, `get_private_key_list` and `get_totp_codes`.
+pub fn credential_arguments(facts: &CredentialFacts<'_>) -> Map<String, Value> {
+    let ip = facts.server.addr.ip().to_canonical().to_string();
+    let hostname = facts.server.hostname.as_ref();
+    let port = facts.server.addr.port();
+    let values = [
+        ("session_id", json!(facts.session_id.as_str())),
+        ("protocol", json!(facts.protocol.as_str())),
+        ("client_ip", json!(facts.client.0.ip().to_canonical().to_string())),
+        ("client_hostname", json!(facts.client_hostname)),
+        ("gateway_username", json!(facts.gateway_username)),
+        ("gateway_password", json!(facts.gateway_password.map_or("", Secret::expose))),
+        ("gateway_groups", json!(facts.gateway_groups)),
+        ("gateway_domain", json!(facts.gateway_domain)),
+        ("server_username", json!(facts.server_username)),
+        ("server_ip", json!(ip)),
+        ("server_hostname", json!(hostname)),
+        ("server_port", json!(port)),
+        ("server_domain", json!(facts.server_domain)),
+        ("target_username", json!(facts.server_username)),
+        ("target_host", json!(hostname.unwrap_or(&ip))),
+        ("target_port", json!(port)),
+        ("target_domain", json!(facts.server_domain)),
+    ];
+    let mut arguments: Map<String, Value> =
+        values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    facts.cookies.put_into(&mut arguments);
+    arguments
+}
+
+/// The arguments of `authentication_completed`.
+pub fn authentication_completed_arguments(session: &SessionId, cookies: &Cookies) -> Map<String, Value> {
+    super::session_ended_arguments(session, cookies)
+}
+
+/// The arguments of `get_remote_app_credentials`.
+pub fn remote_app_arguments(
+    facts: &CredentialFacts<'_>,
+    connection_name: &ConnectionName,
+    asset: Option<&str>,
+) -> Map<String, Value> {
+    let mut arguments = credential_arguments(facts);
+    arguments.insert("asset".into(), json!(asset));
+    arguments.insert("connection_name".into(), json!(connection_name.as_str()));
+    arguments
+}
+
+/// The `passwords` of a result, in order; empty when nothing was found.
+///
+/// # Errors
+/// Anything but a list of str, named by its place and type, never by its text.
+pub fn passwords(result: &Value) -> Result<Vec<Secret>, CallError> {
+    let read = |(n, item): (usize, &Value)| match item {
+        Value::String(password) => Ok(Secret::new(password.clone())),
+        other => Err(wrong(format!("\"passwords\"[{n}] is {}: it must be a str", type_of(other)))),
+    };
+    list(result, "passwords")?.iter().enumerate().map(read).collect()
+}
+
+/// The `private_keys` of a result, in order; empty when nothing was found.
+///
+/// # Errors
+/// Anything but a list of `[type, PEM]`.
+pub fn private_keys(result: &Value) -> Result<Vec<OfferedKey>, CallError> {
+    let read = |(n, item): (usize, &Value)| match item.as_array().map(Vec::as_slice) {
+        Some([Value::String(kind), Value::String(pem)]) => {
+            Ok(OfferedKey { kind: kind.clone(), pem: Secret::new(pem.clone()) })
+        }
+        Some(parts) => {
+            let types: Vec<&str> = parts.iter().take(4).map(type_of).collect();
+            Err(wrong(format!("\"private_keys\"[{n}] is [{}]: it must be [type, PEM]", types.join(", "))))
+        }
+        None => Err(wrong(format!("\"private_keys\"[{n}] is {}: it must be [type, PEM]", type_of(item)))),
+    };
+    list(result, "private_keys")?.iter().enumerate().map(read).collect()
+}
+
+/// The `totp_codes` of a result, in order; empty when nothing was found.
+///
+/// # Errors
+/// Anything but a list of `{unix_time, period, code}`.
+pub fn totp_codes(result: &Value) -> Result<Vec<TotpCode>, CallError> {
+    let read = |(n, item): (usize, &Value)| {
+        let code = match item.get("code") {
+            Some(Value::String(code)) => Some(code.clone()),
+            Some(Value::Number(code)) if code.is_u64() => Some(code.to_string()),
+            Some(_) | None => None,
+        };
+        match (item.get("unix_time").and_then(seconds), item.get("period").and_then(Value::as_u64), code) {
+            (Some(unix_time), Some(period), Some(code)) => {
+                Ok(TotpCode { unix_time, period, code: Secret::new(code) })
+            }
+            (_, _, _) => Err(wrong(format!(
+                "\"totp_codes\"[{n}] is {}: it must be a dict of unix_time (int), period (int) and code (str)",
+                type_of(item)
+            ))),
+        }
+    };
+    list(result, "totp_codes")?.iter().enumerate().map(read).collect()
+}
+
+/// Whole seconds; `time.time()` gives a float.
+fn seconds(value: &Value) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "a cast from f64 saturates")]
+    value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_found_is_an_empty_list() {
+        for result in [Value::Null, json!({}), json!({"passwords": []}), json!({"passwords": null})] {
+            assert!(passwords(&result).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_place_and_never_the_text() {
+        let error = passwords(&json!({"passwords": ["hunter2", 31337]})).unwrap_err();
+        assert_eq!(error.message, "\"passwords\"[1] is an int: it must be a str");
+        let error = private_keys(&json!({"private_keys": [["ssh-rsa", "PEM"], ["ssh-rsa"]]})).unwrap_err();
+        assert_eq!(error.message, "\"private_keys\"[1] is [a str]: it must be [type, PEM]");
+        assert!(passwords(&json!({"passwords": "hunter2"})).is_err());
+        assert!(passwords(&json!("hunter2")).is_err());
+    }
+
+    #[test]
+    fn keys_and_passwords_keep_their_order() {
+        let result = json!({"private_keys": [["ssh-rsa", "A"], ["ssh-dss", "B"]], "passwords": ["x", "y"]});
+        let keys: Vec<String> =
+            private_keys(&result).unwrap().iter().map(|k| format!("{} {}", k.kind, k.pem.expose())).collect();
+        assert_eq!(keys, ["ssh-rsa A", "ssh-dss B"]);
+        let found: Vec<String> = passwords(&result).unwrap().iter().map(|p| p.expose().to_owned()).collect();
+        assert_eq!(found, ["x", "y"]);
+    }
+
+    #[test]
+    fn one_time_codes_are_read() {
+        let result = json!({"totp_codes": [{"unix_time": 30.5, "period": 30, "code": "012345"}]});
+        let codes = totp_codes(&result).unwrap();
+        assert_eq!((codes[0].unix_time, codes[0].period, codes[0].code.expose()), (30, 30, "012345"));
+        assert!(totp_codes(&json!({"totp_codes": [{"code": "012345"}]})).is_err());
+    }
+}

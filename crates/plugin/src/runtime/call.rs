@@ -1,0 +1,304 @@
+//! One call, from the worker that it takes to the report.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::frame::FrameError;
+use super::instance::Inner;
+use super::lines::{Lines, Log, Masks};
+use super::pool::Lease;
+use super::process::Ending;
+use super::worker::Worker;
+use super::{Call, CallError, CallErrorKind, CallReport, LogLine, Stream};
+use crate::hook::{self, Hook};
+
+/// How long the worker may take to end after its result.
+const AFTER_RESULT: Duration = Duration::from_secs(1);
+/// How long output is collected once the worker is gone: something that it started may hold the pipes.
+const AFTER_END: Duration = Duration::from_millis(200);
+
+/// Cancel-safe: dropping the future drops the lease, which kills the call's processes.
+pub(super) async fn perform(instance: &Inner, mut call: Call, mut masks: Masks) -> CallReport {
+    let started = Instant::now();
+    let deadline = started + call.time_limit;
+    hook::complete(call.hook, instance.kind, &mut call.arguments);
+    if let Some(password) = call.arguments.get("gateway_password").and_then(Value::as_str) {
+        masks.add(password);
+    }
+    let mut printing = Printing::new(instance, &call, masks);
+    let outcome = match begin(instance, &call, deadline).await {
+        Ok((mut lease, _permit)) => {
+            let (stdout, stderr) = (lease.stdout.take(), lease.stderr.take());
+            let outcome = {
+                let mut output = pin!(printing.collect(stdout, stderr));
+                let mut outcome = pin!(converse(instance, &mut lease, call, deadline));
+                let (outcome, drained) = tokio::select! {
+                    outcome = &mut outcome => (outcome, false),
+                    () = &mut output => (outcome.await, true),
+                };
+                let duration = started.elapsed();
+                if !drained {
+                    let patience = if outcome.is_ok() { AFTER_RESULT } else { AFTER_END };
+                    let _ = timeout(patience, output).await;
+                }
+                (duration, outcome)
+            };
+            drop(lease);
+            outcome
+        }
+        Err(error) => (started.elapsed(), Err(error)),
+    };
+    printing.report(outcome)
+}
+
+type Begun<'a> = (Lease, tokio::sync::SemaphorePermit<'a>);
+
+/// A place among the running calls, and a worker.
+async fn begin<'a>(instance: &'a Inner, call: &Call, deadline: Instant) -> Result<Begun<'a>, CallError> {
+    if !call.hook.belongs_to(instance.kind) {
+        let message = format!("{} is no hook of a plugin of type {}", call.hook, instance.kind_name());
+        return Err(failed(CallErrorKind::MissingHook, message));
+    }
+    let busy = || {
+        let message = "as many plugin calls are running as the gateway allows".to_owned();
+        failed(CallErrorKind::Busy, message)
+    };
+    let permit = match (instance.calls().try_acquire(), call.hook) {
+        (Ok(permit), _) => permit,
+        // What begins a session is refused, so that sessions which are there already are served.
+        (Err(_), Hook::Authenticate) => return Err(busy()),
+        (Err(_), _) => match timeout_at(deadline, instance.calls().acquire()).await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_)) | Err(_) => return Err(busy()),
+        },
+    };
+    let no_worker = || failed(CallErrorKind::Unavailable, "no worker was ready within the time limit".into());
+    let lease = timeout_at(deadline, instance.pool.take()).await.unwrap_or_else(|_| Err(no_worker()))?;
+    Ok((lease, permit))
+}
+
+async fn converse(
+    instance: &Inner,
+    worker: &mut Worker,
+    call: Call,
+    deadline: Instant,
+) -> Result<Value, CallError> {
+    let limit = call.time_limit;
+    match timeout_at(deadline, talk(instance, worker, call, deadline)).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            worker.kill();
+            Err(timed_out(limit))
+        }
+    }
+}
+
+/// Gives the worker its call, answers its requests, and returns what it makes of it.
+async fn talk(
+    instance: &Inner,
+    worker: &mut Worker,
+    call: Call,
+    deadline: Instant,
+) -> Result<Value, CallError> {
+    let owner = instance.services().owner();
+    let order = json!({
+        "hook": call.hook.name(),
+        "arguments": call.arguments,
+        "known": Hook::family(instance.kind),
+        "limit": deadline.saturating_duration_since(Instant::now()).as_secs_f64(),
+    });
+    let sent = worker.channel.send(&order).await;
+    hook::forget(order);
+    if sent.is_err() {
+        return Err(died(worker, call.time_limit).await);
+    }
+    loop {
+        let frame = match next(worker).await {
+            Ok(frame) => frame,
+            Err(FrameError::Closed | FrameError::Io(_)) => return Err(died(worker, call.time_limit).await),
+            Err(error @ FrameError::TooLarge(_)) => {
+                return Err(failed(CallErrorKind::TooLarge, format!("the result is refused: {error}")));
+            }
+            Err(error @ FrameError::NotJson(_)) => {
+                return Err(failed(CallErrorKind::WrongResult, format!("the result is refused: {error}")));
+            }
+        };
+        if frame.get("service").is_some() {
+            let answer = instance.services().answer(&owner, &frame);
+            if worker.channel.send(&answer).await.is_err() {
+                return Err(died(worker, call.time_limit).await);
+            }
+            continue;
+        }
+        return read_result(frame);
+    }
+}
+
+/// The next frame. Should something hold the channel open that the worker started, the worker's end is the end.
+async fn next(worker: &mut Worker) -> Result<Value, FrameError> {
+    let (channel, pidfd) = worker.parts();
+    tokio::select! {
+        biased;
+        frame = channel.next() => return frame,
+        _ = pidfd.readable() => {}
+    }
+    // What it sent before its end is there already.
+    timeout(AFTER_END, channel.next()).await.unwrap_or(Err(FrameError::Closed))
+}
+
+fn read_result(mut frame: Value) -> Result<Value, CallError> {
+    if let Some(result) = frame.get_mut("result") {
+        return Ok(result.take());
+    }
+    let Some(error) = frame.get("error") else {
+        return Err(failed(CallErrorKind::Protocol, "the worker sent a frame that nobody knows".into()));
+    };
+    let text = |key: &str| error.get(key).and_then(Value::as_str);
+    let kind = text("kind").and_then(CallErrorKind::of_worker).unwrap_or(CallErrorKind::Protocol);
+    let message = text("message").unwrap_or("the worker says no more").chars().take(MAX_MESSAGE).collect();
+    let traceback = text("traceback").map(|trace| trace.chars().take(MAX_TRACEBACK).collect());
+    Err(CallError { kind, message, traceback })
+}
+
+/// The worker bounds both by itself, but it has run the plugin.
+const MAX_MESSAGE: usize = 4096;
+const MAX_TRACEBACK: usize = 128 * 1024;
+
+async fn died(worker: &Worker, limit: Duration) -> CallError {
+    match worker.ending(AFTER_END).await {
+        Some(Ending::Status(status)) => {
+            failed(CallErrorKind::Exited, format!("the plugin ended its process with status {status}"))
+        }
+        Some(Ending::Signal(libc::SIGALRM)) => timed_out(limit),
+        Some(Ending::Signal(signal)) => {
+            failed(CallErrorKind::Crashed, format!("the process was killed by {}", signal_name(signal)))
+        }
+        None => {
+            worker.kill();
+            failed(CallErrorKind::Protocol, "the process closed its channel without a result".into())
+        }
+    }
+}
+
+fn timed_out(limit: Duration) -> CallError {
+    let message = format!("the call did not end within its time limit of {limit:?}");
+    failed(CallErrorKind::Timeout, message)
+}
+
+fn failed(kind: CallErrorKind, message: String) -> CallError {
+    CallError { kind, message, traceback: None }
+}
+
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGILL => "SIGILL",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGSYS => "SIGSYS",
+        libc::SIGTERM => "SIGTERM",
+        other => return format!("signal {other}"),
+    };
+    name.to_owned()
+}
+
+/// Collects what the plugin prints.
+struct Printing {
+    stdout: Lines,
+    stderr: Lines,
+    log: Log,
+    masks: Masks,
+    /// Logged as it comes. Where the result is a credential, lines wait for it, since it is to be masked in them.
+    live: bool,
+    session: String,
+    plugin: String,
+}
+
+impl Printing {
+    fn new(instance: &Inner, call: &Call, masks: Masks) -> Self {
+        Self {
+            stdout: Lines::new(Stream::Stdout),
+            stderr: Lines::new(Stream::Stderr),
+            log: Log::default(),
+            masks,
+            live: !call.hook.returns_credentials(),
+            session: call.log_prefix.clone(),
+            plugin: instance.name.to_string(),
+        }
+    }
+
+    /// Until both streams end. Cancel-safe: what was read is kept.
+    async fn collect(&mut self, mut stdout: Option<pipe::Receiver>, mut stderr: Option<pipe::Receiver>) {
+        let (mut out, mut err) = ([0; 4096], [0; 4096]);
+        while stdout.is_some() || stderr.is_some() {
+            tokio::select! {
+                read = read(&mut stdout, &mut out) => match read {
+                    Ok(n @ 1..) => self.print(Stream::Stdout, out.get(..n).unwrap_or_default()),
+                    Ok(0) | Err(_) => stdout = None,
+                },
+                read = read(&mut stderr, &mut err) => match read {
+                    Ok(n @ 1..) => self.print(Stream::Stderr, err.get(..n).unwrap_or_default()),
+                    Ok(0) | Err(_) => stderr = None,
+                },
+            }
+        }
+    }
+
+    fn print(&mut self, stream: Stream, bytes: &[u8]) {
+        let Self { stdout, stderr, log, masks, live, session, plugin } = self;
+        let lines = match stream {
+            Stream::Stdout => stdout,
+            Stream::Stderr => stderr,
+        };
+        lines.feed(bytes, |line| keep(log, masks, *live, session, plugin, line));
+    }
+
+    fn report(mut self, (duration, mut outcome): (Duration, Result<Value, CallError>)) -> CallReport {
+        let last = [self.stdout.finish(), self.stderr.finish()];
+        for line in last.into_iter().flatten() {
+            keep(&mut self.log, &self.masks, self.live, &self.session, &self.plugin, line);
+        }
+        if !self.live {
+            let mut masks = Masks::default();
+            hook::credentials(outcome.as_ref().unwrap_or(&Value::Null), &mut |secret| masks.add(secret));
+            for line in &mut self.log.lines {
+                masks.apply(&mut line.line);
+                emit(&self.session, &self.plugin, line);
+            }
+        }
+        if let Err(error) = &mut outcome {
+            self.masks.apply(&mut error.message);
+            error.traceback.iter_mut().for_each(|trace| self.masks.apply(trace));
+        }
+        CallReport { duration, log: self.log.lines, lines_left_out: self.log.left_out, outcome }
+    }
+}
+
+fn keep(log: &mut Log, masks: &Masks, live: bool, session: &str, plugin: &str, mut line: LogLine) {
+    masks.apply(&mut line.line);
+    if let Some(line) = log.push(line)
+        && live
+    {
+        emit(session, plugin, line);
+    }
+}
+
+fn emit(session: &str, plugin: &str, line: &LogLine) {
+    tracing::info!(target: "plugin", session, plugin, stream = line.stream.as_str(), line = line.line);
+}
+
+/// Never ready for a stream that has ended.
+async fn read(pipe: &mut Option<pipe::Receiver>, buffer: &mut [u8]) -> io::Result<usize> {
+    match pipe {
+        Some(pipe) => pipe.read(buffer).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,214 @@
+//! The plugin host: what all plugin instances share, and how one is loaded.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::instance::{Inner as InstanceInner, kind_name};
+use super::keeper::Keeper;
+use super::launch::Launch;
+use super::pool::Pool;
+use super::spawn::Confinement;
+use super::template::{Started, Template};
+use super::user::{Contents, Users, prepare};
+use super::way::Way;
+use super::{Instance, InstanceConfig, PluginError, Start, worker_files};
+use crate::service::{ServiceData, Services};
+use crate::{PluginKind, PythonMajor};
+
+/// What all plugin instances share.
+#[derive(Debug)]
+pub struct HostConfig {
+    /// Where the Python side is written, mode 0755; made when missing. It lies in the gateway's data folder.
+    pub worker_dir: PathBuf,
+    /// How many calls may run at once. One more is refused when it would begin a session, and waits otherwise.
+    pub max_calls: usize,
+    pub services: ServiceData,
+    /// As root only: the first uid of a range of 10,000, of which each instance gets one. `None`: no change.
+    ///
+    /// With it, others may pass (not list) the data folder and the folders in it that lead to what plugins need.
+    pub own_user_base: Option<u32>,
+}
+
+/// Runs plugins. A clone is the same host.
+#[derive(Clone, Debug)]
+pub struct PluginHost(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    main: PathBuf,
+    services: Arc<Services>,
+    calls: Arc<Semaphore>,
+    users: Mutex<Users>,
+    /// Where instances have users of their own.
+    way: Option<Way>,
+    keepers: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl PluginHost {
+    /// # Errors
+    /// When the Python side or the directories of trusted CAs cannot be written, or users of plugins cannot reach them.
+    pub fn start(config: HostConfig) -> Result<Self, PluginError> {
+        let main = worker_files::write(&config.worker_dir)?;
+        let own_user_base = config.own_user_base.filter(|_| rustix::process::geteuid().is_root());
+        let way = own_user_base.map(|_| open_way(&config)).transpose()?;
+        let services = Services::new(config.services).map_err(|(path, source)| PluginError::File {
+            what: "cannot write trusted CAs to",
+            path,
+            source,
+        })?;
+        Ok(Self(Arc::new(Inner {
+            main,
+            services: Arc::new(services),
+            calls: Arc::new(Semaphore::new(config.max_calls.min(Semaphore::MAX_PERMITS))),
+            users: Mutex::new(Users::new(own_user_base)),
+            way,
+            keepers: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        })))
+    }
+
+    /// Imports a warm instance and forks its first workers. Loading a name again makes a second instance, for the
+    /// sessions to come; the first one ends with its last clone.
+    ///
+    /// # Errors
+    /// When a warm instance cannot be imported, or no interpreter can be started for it.
+    pub async fn load(&self, config: InstanceConfig) -> Result<Instance, PluginError> {
+        if self.0.stop.is_cancelled() {
+            return Err(PluginError::ShutDown);
+        }
+        check(&config)?;
+        let mut launch = self.launch(&config)?;
+        let template = self.first_template(&mut launch).await?;
+        let hooks = launch.warm.then(|| template.hooks.clone());
+        let (pool, stop) = (Arc::new(Pool::default()), self.0.stop.child_token());
+        let manifest = config.bundle.bundle.manifest;
+        let instance = Instance(Arc::new(InstanceInner {
+            name: config.name,
+            kind: manifest.kind,
+            manifest,
+            checksum: config.bundle.bundle.checksum,
+            warm: launch.warm,
+            hooks,
+            pool: Arc::clone(&pool),
+            services: Arc::clone(&self.0.services),
+            calls: Arc::clone(&self.0.calls),
+            _keeper: stop.clone().drop_guard(),
+        }));
+        let keeper = Keeper {
+            launch,
+            pool,
+            services: Arc::clone(&self.0.services),
+            idle_workers: config.idle_workers,
+            template: Some(template),
+            failures: 0,
+            orphans: HashSet::new(),
+        };
+        self.0.keepers.spawn(keeper.run(stop));
+        Ok(instance)
+    }
+
+    /// A warm template, or a cold one where the import leaves something that a fork would break.
+    async fn first_template(&self, launch: &mut Launch) -> Result<Template, PluginError> {
+        match Template::start(launch, &self.0.services).await? {
+            Started::Ready(template) => return Ok(*template),
+            Started::Unforkable(obstacle) => {
+                tracing::warn!(plugin = %launch.name, obstacle, "the plugin cannot be forked: it is started cold for each call");
+                launch.warm = false;
+            }
+        }
+        match Template::start(launch, &self.0.services).await? {
+            Started::Ready(template) => Ok(*template),
+            Started::Unforkable(what) => Err(PluginError::Protocol { instance: launch.name.clone(), what }),
+        }
+    }
+
+    fn launch(&self, config: &InstanceConfig) -> Result<Launch, PluginError> {
+        let (user, first) = self
+            .0
+            .users
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .assign(&config.name, &config.state_dir);
+        let passing = if first { Contents::Emptied } else { Contents::Kept };
+        let uid = user.as_ref().map(|user| user.uid);
+        if let Some(way) = &self.0.way {
+            for place in [&config.bundle.root, &config.state_dir, &config.ephemeral_dir, &config.temp] {
+                way.lead_to(place)?;
+            }
+        }
+        prepare(&config.state_dir, uid, Contents::Kept)?;
+        prepare(&config.ephemeral_dir, uid, passing)?;
+        prepare(&config.temp, uid, passing)?;
+        let bundle = &config.bundle.bundle;
+        Ok(Launch {
+            name: config.name.clone(),
+            kind: bundle.manifest.kind,
+            python: config.environment.python.clone(),
+            main: self.0.main.clone(),
+            root: config.bundle.root.clone(),
+            entry: bundle.entry.clone(),
+            configuration: config.configuration.clone().into(),
+            state_dir: config.state_dir.clone(),
+            ephemeral_dir: config.ephemeral_dir.clone(),
+            temp: config.temp.clone(),
+            confinement: Confinement {
+                memory: config.memory_limit,
+                processes: uid.map(|_| config.processes.into()),
+                uid,
+            },
+            user,
+            warm: config.start == Start::Warm,
+            settings: self.0.services.settings(),
+        })
+    }
+
+    /// Waits for running calls, 10 seconds at most, then kills what is left. No process remains.
+    pub async fn shutdown(&self) {
+        self.0.stop.cancel();
+        self.0.keepers.close();
+        self.0.keepers.wait().await;
+    }
+}
+
+/// The way for users of plugins, as far as what they all share.
+fn open_way(config: &HostConfig) -> Result<Way, PluginError> {
+    let way = Way::open(config.worker_dir.parent().unwrap_or(Path::new("/")))?;
+    if !config.services.trusted_cas.is_empty() {
+        way.lead_to(&config.services.ca_dir.join("list"))?;
+    }
+    Ok(way)
+}
+
+fn check(config: &InstanceConfig) -> Result<(), PluginError> {
+    let bundle = &config.bundle.bundle;
+    match bundle.manifest.kind {
+        PluginKind::Aa | PluginKind::CredentialStore => {}
+        kind @ (PluginKind::SigningCa | PluginKind::ConfigurationSync) => {
+            return Err(PluginError::KindNotSupported {
+                instance: config.name.clone(),
+                kind: kind_name(kind).to_owned(),
+            });
+        }
+    }
+    let needed = match bundle.python {
+        PythonMajor::Three => 3,
+        PythonMajor::Two => 2,
+    };
+    let version = config.environment.version;
+    // The workers' own side is Python 3.
+    if version.major == needed && version.major == 3 {
+        return Ok(());
+    }
+    Err(PluginError::WrongPython {
+        instance: config.name.clone(),
+        environment: config.environment.name.clone(),
+        needs: format!("Python {needed}"),
+        has: format!("Python {}.{}", version.major, version.minor),
+    })
+}

@@ -1,0 +1,154 @@
+//! A plugin instance: a bundle with a configuration of its own.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use keyward_model::{InstanceName, Secret};
+use tokio::sync::Semaphore;
+use tokio_util::sync::DropGuard;
+
+use super::lines::Masks;
+use super::pool::Pool;
+use super::{Call, CallReport, call};
+use crate::hook::Hook;
+use crate::service::Services;
+use crate::{Environment, Manifest, PluginKind, UnpackedBundle};
+
+/// What an instance is made of.
+pub struct InstanceConfig {
+    pub name: InstanceName,
+    pub bundle: UnpackedBundle,
+    /// Handed to the constructor, unparsed.
+    pub configuration: String,
+    pub environment: Environment,
+    pub start: Start,
+    /// How many workers wait for a call.
+    pub idle_workers: usize,
+    /// Address space of each process, in bytes.
+    pub memory_limit: u64,
+    /// Processes and threads of the whole instance, its template, idle workers and running calls together; enforced
+    /// where it has a user of its own.
+    pub processes: u32,
+    /// `SCB_PLUGIN_STATE_DIRECTORY`, kept; made with mode 0750.
+    pub state_dir: PathBuf,
+    /// `EPHEMERAL_PLUGIN_STATE_DIRECTORY`, emptied at the first load of the instance.
+    pub ephemeral_dir: PathBuf,
+    /// `TMPDIR`, emptied at the first load of the instance.
+    pub temp: PathBuf,
+}
+
+impl fmt::Debug for InstanceConfig {
+    /// The configuration may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InstanceConfig")
+            .field("name", &self.name)
+            .field("root", &self.bundle.root)
+            .field("environment", &self.environment.name)
+            .field("start", &self.start)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the plugin is imported.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Start {
+    /// Once, in a template that workers are forked from.
+    Warm,
+    /// In each call.
+    Cold,
+}
+
+/// A plugin that can be called. A clone is the same instance; the last one to be dropped stops its processes.
+#[derive(Clone)]
+pub struct Instance(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) name: InstanceName,
+    pub(super) manifest: Manifest,
+    pub(super) checksum: String,
+    pub(super) kind: PluginKind,
+    pub(super) warm: bool,
+    /// The hooks of the class, where it is imported.
+    pub(super) hooks: Option<Vec<String>>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) services: Arc<Services>,
+    pub(super) calls: Arc<Semaphore>,
+    pub(super) _keeper: DropGuard,
+}
+
+impl Instance {
+    pub fn name(&self) -> &InstanceName {
+        &self.0.name
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.0.manifest
+    }
+
+    /// SHA-256 of the bundle's archive, in hexadecimal.
+    pub fn checksum(&self) -> &str {
+        &self.0.checksum
+    }
+
+    /// Whether workers are forked from an interpreter that has imported the plugin.
+    pub fn is_warm(&self) -> bool {
+        self.0.warm
+    }
+
+    /// Whether the plugin's class has the hook. `None`: not known before a call, since the instance starts cold.
+    pub fn has_hook(&self, hook: Hook) -> Option<bool> {
+        self.0.hooks.as_ref().map(|hooks| hooks.iter().any(|name| name == hook.name()))
+    }
+
+    /// Calls a hook. Cancel-safe: dropping the future kills the call's processes at once.
+    ///
+    /// Nothing is refused by an `Err`: what went wrong is in the report, beside what the plugin printed.
+    pub async fn call(&self, call: Call) -> CallReport {
+        self.call_hiding(call, &[]).await
+    }
+
+    /// The same, with `secrets` (answers to hidden prompts) masked in what the plugin prints and raises. The gateway
+    /// password among the arguments, and credentials in the result, are masked in any case. Cancel-safe as
+    /// [`Self::call`].
+    pub async fn call_hiding(&self, call: Call, secrets: &[Secret]) -> CallReport {
+        let mut masks = Masks::default();
+        for secret in secrets {
+            masks.add(secret.expose());
+        }
+        call::perform(&self.0, call, masks).await
+    }
+}
+
+impl Inner {
+    pub(super) fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    pub(super) fn calls(&self) -> &Semaphore {
+        &self.calls
+    }
+
+    pub(super) fn kind_name(&self) -> &'static str {
+        kind_name(self.kind)
+    }
+}
+
+/// The word of the MANIFEST.
+pub(super) fn kind_name(kind: PluginKind) -> &'static str {
+    match kind {
+        PluginKind::Aa => "aa",
+        PluginKind::CredentialStore => "credentialstore",
+        PluginKind::SigningCa => "signingca",
+        PluginKind::ConfigurationSync => "configuration_sync",
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance")
+            .field("name", &self.0.name)
+            .field("warm", &self.0.warm)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,300 @@
+//! The task that keeps an instance served: it owns the template, forks workers ahead of need, and cleans up after calls.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::launch::Launch;
+use super::pool::Pool;
+use super::process::{kill_strays, kill_user};
+use super::template::{ForkError, Need, Started, Template};
+use super::{CallError, CallErrorKind, PluginError};
+use crate::service::Services;
+
+pub(super) struct Keeper {
+    pub(super) launch: Launch,
+    pub(super) pool: Arc<Pool>,
+    pub(super) services: Arc<Services>,
+    pub(super) idle_workers: usize,
+    pub(super) template: Option<Template>,
+    pub(super) failures: u32,
+    /// Calls that run on without the template that they come from.
+    pub(super) orphans: HashSet<i32>,
+}
+
+/// How long running calls may go on once the instance is given up.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Between looks at processes that were killed and are not gone yet.
+const DYING: Duration = Duration::from_millis(5);
+/// As long as most calls take.
+const QUIET: Duration = Duration::from_millis(4);
+/// After a fork that was refused.
+const FORK_PAUSE: Duration = Duration::from_millis(50);
+/// So many refused forks in a row, and the template is replaced.
+const MAX_REFUSALS: u32 = 20;
+
+/// Should the keeper panic, those who wait must hear of it.
+struct CloseAtEnd(Arc<Pool>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// What is to be done next.
+enum Task {
+    Fork,
+    ForkAhead,
+    Clean,
+    Nothing,
+}
+
+impl Keeper {
+    /// Runs until `stop`; then waits for running calls, and leaves no process.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let _closing = CloseAtEnd(Arc::clone(&self.pool));
+        while !stop.is_cancelled() {
+            let idle = match self.next() {
+                Task::Fork => self.fork().await,
+                Task::ForkAhead => {
+                    self.quiet().await;
+                    self.fork().await
+                }
+                Task::Clean => self.clean().await,
+                Task::Nothing => true,
+            };
+            if idle && !stop.is_cancelled() {
+                self.wait(&stop).await;
+            }
+        }
+        self.pool.close();
+        self.drain().await;
+        self.end().await;
+    }
+
+    fn next(&self) -> Task {
+        if self.pool.has_waiting() {
+            Task::Fork
+        } else if self.pool.take_leftovers() {
+            Task::Clean
+        } else if self.template.is_some() && self.pool.idle() < self.idle_workers {
+            Task::ForkAhead
+        } else {
+            Task::Nothing
+        }
+    }
+
+    /// While one worker is idle there is no hurry: a fork would take its time from the call that has just begun.
+    async fn quiet(&self) {
+        if self.pool.idle() > 0 {
+            let _ = timeout(QUIET, self.pool.wake.notified()).await;
+        }
+    }
+
+    async fn wait(&mut self, stop: &CancellationToken) {
+        let pool = Arc::clone(&self.pool);
+        let died = match &mut self.template {
+            Some(template) => tokio::select! {
+                () = pool.wake.notified() => false,
+                () = stop.cancelled() => false,
+                () = template.ended() => true,
+            },
+            None => tokio::select! {
+                () = pool.wake.notified() => false,
+                () = stop.cancelled() => false,
+            },
+        };
+        if died {
+            self.lose("it ended").await;
+        }
+    }
+
+    /// One more worker. False: there may be more to do at once.
+    async fn fork(&mut self) -> bool {
+        // What calls left is cleaned between forks, so that a busy instance is cleaned as well.
+        let dead = if self.pool.take_leftovers() { self.kill_strays() } else { Vec::new() };
+        if self.template.is_none() && !self.start().await {
+            return true;
+        }
+        let Some(template) = &mut self.template else { return true };
+        let need = if self.pool.idle() == 0 { Need::Now } else { Need::Ahead };
+        match template.fork(need, &dead).await {
+            Ok(worker) => {
+                self.failures = 0;
+                self.pool.give(worker);
+            }
+            Err(error @ ForkError::Refused(_)) => self.refused(&error).await,
+            Err(error @ ForkError::Broken(_)) => {
+                self.lose(&error.to_string()).await;
+                // Once may be an accident.
+                if self.failures > 0 {
+                    self.give_up(&unavailable(error.to_string()));
+                }
+                self.failures += 1;
+            }
+        }
+        false
+    }
+
+    /// The template is well, and the system or the plugin's limits say no: try again soon, fail when it lasts.
+    async fn refused(&mut self, error: &ForkError) {
+        if self.failures == 0 {
+            tracing::warn!(plugin = %self.launch.name, %error, "no worker");
+        }
+        // A running call may have used up the limits of the instance, and will not for ever.
+        self.failures = if self.pool.has_running() { 1 } else { self.failures + 1 };
+        if self.failures < MAX_REFUSALS {
+            sleep(FORK_PAUSE).await;
+            self.clean().await;
+        } else {
+            self.lose("it cannot fork any more").await;
+            self.give_up(&unavailable(error.to_string()));
+        }
+    }
+
+    /// Starts a template for those who wait.
+    async fn start(&mut self) -> bool {
+        loop {
+            match Template::start(&self.launch, &self.services).await {
+                Ok(Started::Ready(template)) => {
+                    self.template = Some(*template);
+                    return true;
+                }
+                Ok(Started::Unforkable(obstacle)) if self.launch.warm => {
+                    tracing::warn!(plugin = %self.launch.name, obstacle, "cold starts from now on");
+                    self.launch.warm = false;
+                }
+                Ok(Started::Unforkable(obstacle)) => self.give_up(&unavailable(obstacle)),
+                Err(error) => self.give_up(&not_started(error)),
+            }
+            if !self.pool.has_waiting() {
+                return false;
+            }
+        }
+    }
+
+    /// Fails those who wait, and all who come within a pause that grows.
+    fn give_up(&mut self, error: &CallError) {
+        self.failures = self.failures.saturating_add(1);
+        let pause = Duration::from_secs(1 << self.failures.min(6));
+        tracing::warn!(plugin = %self.launch.name, %error, ?pause, "the plugin cannot be called");
+        self.pool.refuse(error, Instant::now() + pause);
+    }
+
+    /// The template is no use any more. Calls that run go on; the next one gets a new template.
+    async fn lose(&mut self, why: &str) {
+        tracing::warn!(plugin = %self.launch.name, why, "the template is replaced");
+        if let Some(mut template) = self.template.take() {
+            template.end().await;
+        }
+        self.pool.drop_idle();
+        let running = self.pool.running();
+        self.kill_others(&running);
+        self.orphans.extend(running);
+    }
+
+    /// Kills what calls left behind and has it reaped. False: there may be more to do at once.
+    async fn clean(&mut self) -> bool {
+        for _ in 0..200 {
+            let dead = self.kill_strays();
+            let Some(template) = &mut self.template else { return false };
+            if dead.is_empty() {
+                return false;
+            }
+            if let Err(error) = template.reap(&dead).await {
+                self.lose(&error.to_string()).await;
+                return false;
+            }
+            if self.kill_strays().is_empty() || self.pool.has_waiting() {
+                self.pool.mark_leftovers();
+                return false;
+            }
+            sleep(DYING).await;
+        }
+        tracing::warn!(plugin = %self.launch.name, "processes of a call do not end");
+        false
+    }
+
+    fn kill_strays(&mut self) -> Vec<i32> {
+        self.kill_strays_of_orphans();
+        match &self.template {
+            Some(template) => kill_strays(template.pid, &self.pool.known()),
+            None => Vec::new(),
+        }
+    }
+
+    /// What left the group of a call is not below any template when its own is gone.
+    fn kill_strays_of_orphans(&mut self) {
+        let mut known = self.pool.known();
+        if self.orphans.is_subset(&known) {
+            return;
+        }
+        self.orphans.retain(|pid| known.contains(pid));
+        known.extend(self.template.iter().map(|template| template.pid.as_raw_pid()));
+        self.kill_others(&known);
+    }
+
+    async fn drain(&self) {
+        let drained = async {
+            loop {
+                let ended = self.pool.ended.notified();
+                if !self.pool.has_running() {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        let _ = timeout(DRAIN, drained).await;
+    }
+
+    /// Kills everything below the template, then the template.
+    async fn end(mut self) {
+        self.pool.drop_idle();
+        if let Some(mut template) = self.template.take() {
+            for _ in 0..200 {
+                let dead = kill_strays(template.pid, &HashSet::new());
+                if dead.is_empty() || template.reap(&dead).await.is_err() {
+                    break;
+                }
+                sleep(DYING).await;
+            }
+            template.end().await;
+        }
+        self.kill_others(&HashSet::new());
+    }
+
+    /// What is no longer below a template, but has the instance's own user.
+    fn kill_others(&self, known: &HashSet<i32>) {
+        if let Some(user) = self.launch.user.as_ref().filter(|user| user.is_alone()) {
+            kill_user(user.uid, known);
+        }
+    }
+}
+
+fn not_started(error: PluginError) -> CallError {
+    let message = error.to_string();
+    match error {
+        PluginError::Import { traceback, .. } => {
+            CallError { kind: CallErrorKind::Import, message, traceback: Some(traceback) }
+        }
+        PluginError::ImportTimeout { .. } | PluginError::ImportDied { .. } => {
+            CallError { kind: CallErrorKind::Import, message, traceback: None }
+        }
+        PluginError::KindNotSupported { .. }
+        | PluginError::WrongPython { .. }
+        | PluginError::Interpreter { .. }
+        | PluginError::File { .. }
+        | PluginError::System { .. }
+        | PluginError::Protocol { .. }
+        | PluginError::Barred { .. }
+        | PluginError::ShutDown => unavailable(message),
+    }
+}
+
+fn unavailable(message: String) -> CallError {
+    CallError { kind: CallErrorKind::Unavailable, message, traceback: None }
+}

@@ -1,0 +1,29 @@
+//! Workers: one process for each hook call, forked ahead of need (contract section 3).
+//!
+//! ```text
+//! PluginHost ── Instance ── keeper (a task) ── template (a process) ──fork──▶ worker (a process)
+//!                  └── call ───────────────────── takes a worker, gives it one call, kills what is left of it
+//! ```
+
+mod call;
+mod error;
+mod frame;
+mod host;
+mod instance;
+mod keeper;
+mod launch;
+mod lines;
+mod pool;
+mod process;
+mod report;
+mod spawn;
+mod template;
+mod user;
+mod way;
+mod worker;
+mod worker_files;
+
+pub use error::PluginError;
+pub use host::{HostConfig, PluginHost};
+pub use instance::{Instance, InstanceConfig, Start};
+pub use report::{Call, CallError, CallErrorKind, CallReport, LogLine, Stream};

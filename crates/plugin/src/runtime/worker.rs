@@ -1,0 +1,57 @@
+//! A worker process, from its fork to its end.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::process::Pid;
+use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
+use tokio::time::timeout;
+
+use super::frame::Channel;
+use super::process::{self, Ending, Stat};
+use super::spawn;
+
+/// A worker that waits for its one call.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) pid: Pid,
+    pidfd: AsyncFd<OwnedFd>,
+    pub(super) channel: Channel,
+    pub(super) stdout: Option<pipe::Receiver>,
+    pub(super) stderr: Option<pipe::Receiver>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        (pid, pidfd): (Pid, OwnedFd),
+        channel: Channel,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            pid,
+            pidfd: spawn::watch(pidfd)?,
+            channel,
+            stdout: Some(pipe::Receiver::from_owned_fd(stdout)?),
+            stderr: Some(pipe::Receiver::from_owned_fd(stderr)?),
+        })
+    }
+
+    /// Kills the process and its group.
+    pub(super) fn kill(&self) {
+        process::kill_group(self.pid, self.pidfd.as_fd());
+    }
+
+    /// How the process ended; `None` when it is still there after `patience`.
+    pub(super) async fn ending(&self, patience: Duration) -> Option<Ending> {
+        let _ = timeout(patience, self.pidfd.readable()).await;
+        Stat::read(self.pid)?.ending()
+    }
+
+    /// The channel, and what resolves when the process has ended.
+    pub(super) fn parts(&mut self) -> (&mut Channel, &AsyncFd<OwnedFd>) {
+        (&mut self.channel, &self.pidfd)
+    }
+}

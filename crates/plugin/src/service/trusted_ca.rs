@@ -1,0 +1,69 @@
+//! Trusted CA lists as directories of hashed PEM files, which OpenSSL finds certificates in (`X509_LOOKUP_hash_dir`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::CaList;
+use super::x509_name::{issuer_hash, subject_hash};
+
+/// Writes a directory for each list, and returns what `get_trusted_ca_lists` answers.
+pub(super) fn write(lists: &BTreeMap<String, CaList>, dir: &Path) -> Result<Value, (PathBuf, io::Error)> {
+    let mut answer = Map::new();
+    for (name, list) in lists {
+        let location = dir.join(hex(&Sha256::digest(name.as_bytes())));
+        write_list(name, list, &location).map_err(|error| (location.clone(), error))?;
+        let entry = json!({
+            "certs": list.certs,
+            "crls": list.crls,
+            "config": {"strict_hostcheck": false},
+            "name": name,
+            "type": "x509v3-sign-rsa",
+            "location": location,
+        });
+        answer.insert(name.clone(), entry);
+    }
+    Ok(Value::Object(answer))
+}
+
+fn write_list(name: &str, list: &CaList, location: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(location) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    fs::create_dir_all(location)?;
+    fs::set_permissions(location, fs::Permissions::from_mode(0o755))?;
+    let mut used = HashMap::new();
+    let certs = list.certs.iter().map(|pem| (pem, subject_hash(pem), ""));
+    let crls = list.crls.iter().map(|pem| (pem, issuer_hash(pem), "r"));
+    for (n, (pem, hash, mark)) in certs.chain(crls).enumerate() {
+        let file = match hash {
+            Some(hash) => {
+                let count: &mut u32 = used.entry((hash, mark)).or_default();
+                *count += 1;
+                format!("{hash:08x}.{mark}{}", *count - 1)
+            }
+            None => {
+                tracing::warn!(
+                    list = name,
+                    number = n,
+                    "an entry of a trusted CA list is no certificate or CRL in PEM"
+                );
+                format!("{n}.pem")
+            }
+        };
+        let path = location.join(file);
+        fs::write(&path, pem)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+    }
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,135 @@
+//! Cancellation, many calls at once, and what is left afterwards (contract section 3, rule 10 and "Many at once").
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use keyward_plugin::{CallErrorKind, Hook, Start};
+use serde_json::json;
+
+use super::fixture::{authorize, call, descendants, eventually, open_files, read, with_mark};
+
+#[tokio::test]
+async fn a_dropped_call_kills_its_process() {
+    let body = "import subprocess\nsubprocess.Popen(['sleep', '985.3'])\ntime.sleep(60)";
+    let loaded = authorize(body).load().await;
+    let mut running = Box::pin(loaded.authorize(json!({})));
+    tokio::select! {
+        _ = &mut running => panic!("the call should run"),
+        () = eventually("the call has begun", || with_mark("985.3") == 1) => {}
+    }
+    drop(running);
+    eventually("nothing of it is left", || with_mark("985.3") == 0 && descendants().len() == 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_calls_run_at_once() {
+    let loaded = authorize("time.sleep(1)\nreturn {'x': 1}").load().await;
+    let begin = Instant::now();
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let instance = loaded.instance.clone();
+            tokio::spawn(async move { instance.call(call(Hook::Authorize, json!({}))).await })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap().outcome.unwrap()["x"], 1);
+    }
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn nothing_is_left_after_200_calls() {
+    // The runtime opens what it needs for processes with the first one.
+    authorize("return {}").load().await.host.shutdown().await;
+    let before = open_files();
+    let loaded = authorize("print('x')\nreturn {'x': 1}").load().await;
+    for _ in 0..200 {
+        loaded.result().await;
+    }
+    eventually("a template and two idle workers", || descendants().len() == 3).await;
+    loaded.host.shutdown().await;
+    assert!(descendants().is_empty());
+    eventually("no descriptor is left", || open_files() == before).await;
+}
+
+#[tokio::test]
+async fn one_call_too_many_begins_no_session_but_serves_an_old_one() {
+    let mut plugin = authorize("time.sleep(0.5)\nreturn {'x': 1}");
+    plugin.source += "    def authenticate(self):\n        pass\n";
+    plugin.max_calls = 1;
+    let loaded = plugin.load().await;
+    let (first, new, old) = tokio::join!(
+        loaded.authorize(json!({})),
+        loaded.instance.call(call(Hook::Authenticate, json!({}))),
+        loaded.authorize(json!({})),
+    );
+    assert!(first.outcome.is_ok() && old.outcome.is_ok());
+    assert_eq!(new.outcome.unwrap_err().kind, CallErrorKind::Busy);
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_what_runs_and_then_refuses() {
+    let loaded = authorize("time.sleep(0.5)\nreturn {'x': 1}").load().await;
+    let running = tokio::spawn({
+        let instance = loaded.instance.clone();
+        async move { instance.call(call(Hook::Authorize, json!({}))).await }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    loaded.host.shutdown().await;
+    assert_eq!(running.await.unwrap().outcome.unwrap()["x"], 1);
+    assert_eq!(loaded.error().await.kind, CallErrorKind::Unavailable);
+    assert!(descendants().is_empty());
+}
+
+#[tokio::test]
+async fn the_last_clone_takes_its_processes_along() {
+    let loaded = authorize("return {}").load().await;
+    let other = loaded.instance.clone();
+    drop(loaded.instance);
+    assert!(other.call(call(Hook::Authorize, json!({}))).await.outcome.is_ok());
+    drop(other);
+    eventually("no process is left", || descendants().is_empty()).await;
+}
+
+/// Run as a process of its own by the test below, which kills it.
+#[tokio::test]
+async fn a_gateway_for_the_next_test() {
+    let Some(mark) = std::env::var_os("KEYWARD_TEST_GATEWAY") else { return };
+    let mut plugin = authorize("return {}");
+    plugin.start = if mark == "cold" { Start::Cold } else { Start::Warm };
+    plugin.source += "    def session_ended(self):\n        import safeguard.sessions.plugin_impl.box_config as box\n        path = os.environ['SCB_PLUGIN_STATE_DIRECTORY'] + '/../../ended'\n        path = os.environ['SCB_PLUGIN_STATE_DIRECTORY'] + '/ended'\n        print('begin', flush=True)\n        open(path + '.begun', 'w').close()\n        time.sleep(1)\n        box.BoxConfig().get_http_proxy()\n        print('still printing', flush=True)\n        os.system('echo and a child')\n        open(path, 'w').write('done')\n";
+    let loaded = plugin.load().await;
+    println!("state {}", loaded.path("state").display());
+    let _ = loaded.instance.call(call(Hook::SessionEnded, json!({}))).await;
+}
+
+#[tokio::test]
+async fn session_ended_completes_when_the_gateway_is_killed() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    for start in ["warm", "cold"] {
+        let mut gateway = tokio::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "workers::cleaning::a_gateway_for_the_next_test", "--nocapture"])
+            .env("KEYWARD_TEST_GATEWAY", start)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(gateway.stdout.take().unwrap()).lines();
+        let state = loop {
+            let line = lines.next_line().await.unwrap().expect("the gateway tells its state directory");
+            if let Some((_, path)) = line.split_once("state ") {
+                break std::path::PathBuf::from(path);
+            }
+        };
+        eventually("session_ended has begun", || state.join("ended.begun").exists()).await;
+        let below = descendants();
+        gateway.kill().await.unwrap();
+        assert!(!state.join("ended").exists());
+        eventually("session_ended is done", || read(&state.join("ended")) == "done").await;
+        eventually("and no process is left", || {
+            below.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}/fd/0")).exists())
+        })
+        .await;
+        std::fs::remove_dir_all(state.parent().unwrap()).unwrap();
+    }
+}

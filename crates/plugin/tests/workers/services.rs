@@ -1,0 +1,111 @@
+//! The services of contract section 7, from inside a plugin.
+
+use keyward_model::Secret;
+use keyward_plugin::{CaList, HttpProxy, StoreRow, StoredCredential, UserList};
+use serde_json::json;
+
+use super::fixture::{Plugin, authorize};
+
+const IMPL: &str = "from safeguard.sessions.plugin_impl import ";
+
+#[tokio::test]
+async fn the_memory_cache_is_shared_by_calls() {
+    let body = format!(
+        "{IMPL}memory_cache\nc = memory_cache.MemoryCache()\nold = c.get_binary('k')\nc.set_binary('k', b'\\x00\\xff', 0)\nreturn {{'x': old and list(old)}}"
+    );
+    let loaded = authorize(&body).load().await;
+    assert_eq!(loaded.result().await["x"], json!(null));
+    assert_eq!(loaded.result().await["x"], json!([0, 255]));
+}
+
+#[tokio::test]
+async fn a_lock_is_free_when_its_call_ends() {
+    let body = format!(
+        "{IMPL}lockfile\na = lockfile.try_acquire('/x')\nb = lockfile.try_acquire('/x')\nreturn {{'x': [a is not None, b is not None]}}"
+    );
+    let loaded = authorize(&body).load().await;
+    assert_eq!(loaded.result().await["x"], json!([true, false]));
+    assert_eq!(loaded.result().await["x"], json!([true, false]));
+}
+
+#[tokio::test]
+async fn services_work_during_the_import_and_a_missing_store_is_named() {
+    let mut plugin =
+        authorize("return {'x': [PROXY.server, PROXY.port, PROXY.password, NAME, USERS, missing]}");
+    plugin.source = format!(
+        "{IMPL}box_config, user_list, credential_store\nPROXY = box_config.BoxConfig().get_http_proxy()\nNAME = box_config.BoxConfig().get_gateway_fqdn()\nUSERS = user_list.user_list_parameters_factory('admins')\ntry:\n    credential_store.credential_store_parameters_factory('nowhere')\nexcept credential_store.LocalCredentialStoreNotFound as e:\n    missing = str(e)\n{}",
+        plugin.source
+    );
+    plugin.services.host_name = "gw.example".into();
+    plugin.services.http_proxy = Some(HttpProxy {
+        server: "proxy".into(),
+        port: 3128,
+        username: Some("u".into()),
+        password: Some(Secret::new("p".into())),
+    });
+    let admins = UserList { names: vec!["ann".into()], all_users: false };
+    plugin.services.user_lists.insert("admins".into(), admins);
+    let missing = "Local credential store cannot be found; name='nowhere'";
+    let expected = json!(["proxy", 3128, "p", "gw.example", [["ann"], "no_user"], missing]);
+    assert_eq!(plugin.load().await.result().await["x"], expected);
+}
+
+#[tokio::test]
+async fn ldap_says_that_it_is_not_supported_yet() {
+    let body = format!(
+        "{IMPL}ldap_server\ntry:\n    ldap_server.LdapService('ad').filter_user_groups('u', ['g'])\nexcept ldap_server.LDAPOperationError as e:\n    return {{'x': str(e)}}"
+    );
+    let expected = "LDAP server policies are not supported yet; policy='ad'";
+    assert_eq!(authorize(&body).load().await.result().await["x"], expected);
+}
+
+#[tokio::test]
+async fn an_unknown_box_setting_is_an_error_document() {
+    let body = format!(
+        "{IMPL}box_config\nb = box_config.BoxConfig()\nb.close()\nreturn {{'x': b.query('/configuration/x')['error']['type'], 's': b.get_starling_join_credential_string()}}"
+    );
+    let result = authorize(&body).load().await.result().await;
+    assert_eq!((&result["x"], &result["s"]), (&json!("ResourceNotFound"), &json!(null)));
+}
+
+#[tokio::test]
+async fn a_trusted_ca_list_is_a_directory_that_openssl_reads() {
+    let mut plugin = authorize(&format!(
+        "import ssl\n{IMPL}box_config\nlists = box_config.BoxConfig().get_trusted_ca_lists()\nreturn {{'files': sorted(os.listdir(lists['ca']['location'])), 'name': lists['ca']['name'], 'certs': len(lists['ca']['certs'])}}"
+    ));
+    let dir = tempfile::tempdir().unwrap();
+    let make = std::process::Command::new("sh")
+        .current_dir(dir.path())
+        .args(["-c", "openssl req -x509 -newkey rsa:2048 -nodes -keyout k -out c.pem -utf8 -subj '/C=HU/O=Exämple  Org/OU=a+CN=Test CA' 2>/dev/null && openssl x509 -in c.pem -noout -subject_hash && printf 'default_ca=a\\n[a]\\ndatabase=db\\ncrlnumber=n\\ndefault_md=sha256\\ndefault_crl_days=3\\n' >cnf && touch db && echo 01 >n && openssl ca -config cnf -gencrl -keyfile k -cert c.pem -out crl.pem 2>/dev/null && openssl crl -in crl.pem -noout -hash"])
+        .output()
+        .unwrap();
+    let hashes = String::from_utf8(make.stdout).unwrap();
+    let hashes: Vec<&str> = hashes.lines().collect();
+    assert_eq!(hashes.len(), 2, "openssl is needed: {}", String::from_utf8_lossy(&make.stderr));
+    let pem = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    let list = CaList { certs: vec![pem("c.pem"), pem("c.pem"), "junk".into()], crls: vec![pem("crl.pem")] };
+    plugin.services.trusted_cas.insert("ca".into(), list);
+    let result = plugin.load().await.result().await;
+    let mut expected = vec![
+        format!("{}.0", hashes[0]),
+        format!("{}.1", hashes[0]),
+        format!("{}.r0", hashes[1]),
+        "2.pem".into(),
+    ];
+    expected.sort();
+    assert_eq!(result, json!({"files": expected, "name": "ca", "certs": 3}));
+}
+
+#[tokio::test]
+async fn the_sdk_resolves_a_dollar_from_a_local_store() {
+    let mut plugin = Plugin::new(
+        "from safeguard.sessions.plugin import AAPlugin, AAResponse\n\nclass Plugin(AAPlugin):\n    def do_authorize(self):\n        c = self.plugin_configuration\n        return AAResponse.accept().with_additional_metadata(c.get('api', 'key') + c.get('api', 'money'))\n",
+    );
+    plugin.configuration = "[credential_store]\nname=local\n[api]\nkey=$\nmoney=$$\n".into();
+    let password = StoredCredential::Password(Secret::new("t0ken".into()));
+    let row = StoreRow { host: "api".into(), user: "key".into(), credential: password };
+    plugin.services.credential_stores.insert("local".into(), vec![row]);
+    let loaded = plugin.load().await;
+    let arguments = json!({"protocol": "ssh", "gateway_user": "ann", "client_ip": "10.0.0.1"});
+    assert_eq!(loaded.authorize(arguments).await.outcome.unwrap()["additional_metadata"], "t0ken$");
+}

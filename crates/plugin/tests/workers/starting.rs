@@ -1,0 +1,125 @@
+//! Imports: warm, cold, failing, and on every Python that can be found.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use keyward_plugin::{CallErrorKind, PluginError, PluginKind, Start};
+
+use super::fixture::{Plugin, authorize, descendants, eventually};
+
+#[tokio::test]
+async fn a_failing_import_is_refused_with_its_traceback() {
+    let plugin = Plugin::new("import nowhere\n");
+    let host = plugin.host();
+    match host.load(plugin.config()).await {
+        Err(PluginError::Import { message, traceback, .. }) => {
+            assert_eq!(message, "ModuleNotFoundError: No module named 'nowhere'");
+            assert!(traceback.contains("main.py\", line 1"), "{traceback}");
+        }
+        other => panic!("{other:?}"),
+    }
+    eventually("no process is left", || descendants().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_plugin_without_a_class_is_refused() {
+    let plugin = Plugin::new("x = 1\n");
+    let error = plugin.host().load(plugin.config()).await.unwrap_err().to_string();
+    assert_eq!(error, "plugin instance plugin cannot be imported: main.py defines no class Plugin");
+}
+
+#[tokio::test]
+async fn an_import_that_ends_the_interpreter_is_refused() {
+    for source in ["import os\nos._exit(3)\n", "import os\nos.kill(os.getpid(), 9)\n"] {
+        let plugin = Plugin::new(source);
+        let error = plugin.host().load(plugin.config()).await.unwrap_err();
+        assert!(matches!(error, PluginError::ImportDied { .. }), "{error}");
+    }
+    let plugin = Plugin::new("import sys\nsys.exit(3)\n");
+    let error = plugin.host().load(plugin.config()).await.unwrap_err();
+    assert!(matches!(error, PluginError::Import { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_cold_plugin_is_imported_in_each_call() {
+    let mut plugin = authorize("return {'x': MARK}");
+    plugin.source = format!("import os\nMARK = os.getpid()\nprint('imported')\n{}", plugin.source);
+    plugin.start = Start::Cold;
+    let loaded = plugin.load().await;
+    assert!(!loaded.instance.is_warm());
+    assert_ne!(loaded.result().await["x"], loaded.result().await["x"]);
+    assert_eq!(loaded.authorize(serde_json::json!({})).await.log[0].line, "imported");
+}
+
+#[tokio::test]
+async fn a_cold_plugin_that_cannot_be_imported_fails_its_calls() {
+    let mut plugin = Plugin::new("raise RuntimeError('broken')\n");
+    plugin.start = Start::Cold;
+    let error = plugin.load().await.error().await;
+    assert_eq!((error.kind, error.message.as_str()), (CallErrorKind::Import, "RuntimeError: broken"));
+    assert!(error.traceback.unwrap().contains("main.py"));
+}
+
+#[tokio::test]
+async fn threads_at_import_make_a_cold_start() {
+    let mut plugin = authorize("return {'x': t.is_alive()}");
+    plugin.source = format!(
+        "import threading, time\nt = threading.Thread(target=time.sleep, args=(60,), daemon=True)\nt.start()\n{}",
+        plugin.source
+    );
+    let loaded = plugin.load().await;
+    assert!(!loaded.instance.is_warm());
+    assert_eq!(loaded.result().await["x"], true);
+}
+
+#[tokio::test]
+async fn a_connection_at_import_makes_a_cold_start() {
+    let mut plugin = authorize("return {'x': 1}");
+    plugin.source = format!("import socket\ns = socket.socketpair()\n{}", plugin.source);
+    let loaded = plugin.load().await;
+    assert!(!loaded.instance.is_warm());
+    assert_eq!(loaded.result().await["x"], 1);
+}
+
+#[tokio::test]
+async fn a_plugin_that_replaces_socket_keeps_its_channel() {
+    let mut plugin = authorize("print('out')\nreturn {'x': 1}");
+    plugin.source = format!(
+        "import socket, json\nsocket.socket = None\nsocket.setdefaulttimeout(0.001)\njson.loads = json.JSONDecoder = None\n{}",
+        plugin.source
+    );
+    let loaded = plugin.load().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(loaded.result().await["x"], 1);
+}
+
+#[tokio::test]
+async fn types_that_are_not_called_yet_say_so() {
+    let mut plugin = Plugin::new("class Plugin: pass\n");
+    plugin.kind = PluginKind::SigningCa;
+    let error = plugin.host().load(plugin.config()).await.unwrap_err().to_string();
+    assert_eq!(error, "plugin instance plugin is of type signingca, which is not supported yet");
+}
+
+#[tokio::test]
+async fn every_python_3_that_can_be_found_serves_calls() {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let versions = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
+    let pythons = versions
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("3."))
+        .map(|entry| entry.path().join("bin/python"))
+        .filter(|python| python.exists());
+    for python in pythons {
+        for start in [Start::Warm, Start::Cold] {
+            let mut plugin =
+                authorize("import random\nprint('püt')\nreturn {'x': sys.version_info[:2], 'y': ('ä',)}");
+            plugin.python = python.clone();
+            plugin.start = start;
+            let loaded = plugin.load().await;
+            let report = loaded.authorize(serde_json::json!({"session_id": "ü"})).await;
+            assert_eq!(report.outcome.unwrap()["y"][0], "ä", "{python:?}");
+            assert_eq!(report.log[0].line, "püt", "{python:?}");
+            loaded.host.shutdown().await;
+        }
+    }
+}

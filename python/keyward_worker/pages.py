@@ -1,0 +1,103 @@
+"""Which pages a call touches, learnt from the first calls, so that later workers have them before their call comes.
+
+A forked worker shares its memory with the template; each page that it writes is copied then, and each page of code
+that it runs is mapped then, one fault at a time. That is most of what a call costs. The first workers note at their
+end which pages were theirs; the later ones populate these while they are idle, in a few system calls. It is a matter
+of speed alone: where anything about it is missing (ctypes, the kernel's madvise), workers go without.
+"""
+
+import mmap
+from array import array
+
+from . import kernel
+
+# How many calls are learnt from.
+_LESSONS = 3
+_MAX_RANGES = 2000
+# An idle worker owns no more pages than these.
+_MAX_PAGES = 4096
+
+_PRESENT = 1 << 63
+_EXCLUSIVE = 1 << 56
+_PAGE = mmap.PAGESIZE
+# The number of lessons, the number of ranges, then start, length and advice of each range.
+_HEAD_BYTES = 16
+_RANGE_BYTES = 24
+
+
+class Pages(object):
+    """Made in the template; the notes are in memory that it shares with all workers.
+
+    Each lesson holds what was populated for it, so the last one holds them all. Workers that write at once may mix
+    their notes up, which costs time and nothing else: no advice changes what a page holds.
+    """
+
+    def __init__(self):
+        self._notes = None
+        if kernel.madvise is not None:
+            self._notes = mmap.mmap(-1, _HEAD_BYTES + _MAX_RANGES * _RANGE_BYTES)
+
+    def populate(self):
+        """In a new worker."""
+        if self._notes is None:
+            return
+        _, count = self._head()
+        end = _HEAD_BYTES + min(count, _MAX_RANGES) * _RANGE_BYTES
+        ranges = array("Q", self._notes[_HEAD_BYTES:end])
+        for at in range(0, len(ranges), 3):
+            kernel.madvise(ranges[at], ranges[at + 1], ranges[at + 2])
+
+    def learn(self):
+        """In a worker, at the end of its call."""
+        if self._notes is None:
+            return
+        lessons, _ = self._head()
+        if lessons >= _LESSONS:
+            return
+        try:
+            ranges = _touched()
+        except (OSError, ValueError):
+            return
+        text = ranges.tobytes()
+        self._notes[_HEAD_BYTES : _HEAD_BYTES + len(text)] = text
+        self._notes[:_HEAD_BYTES] = array("Q", (lessons + 1, len(ranges) // 3)).tobytes()
+
+    def _head(self):
+        return array("Q", self._notes[:_HEAD_BYTES])
+
+
+def _touched():
+    ranges = array("Q")
+    owned = 0
+    with open("/proc/self/maps") as maps, open("/proc/self/pagemap", "rb") as pagemap:
+        for line in maps:
+            fields = line.split()
+            if fields[1][3] != "p" or fields[-1] in ("[vvar]", "[vdso]", "[vsyscall]", "[stack]"):
+                continue
+            begin, end = (int(address, 16) for address in fields[0].split("-"))
+            pagemap.seek(begin // _PAGE * 8)
+            entries = array("Q", pagemap.read((end - begin) // _PAGE * 8))
+            written = fields[1][1] == "w"
+            mask = _PRESENT | _EXCLUSIVE if written else _PRESENT
+            advice = kernel.POPULATE_WRITE if written else kernel.POPULATE_READ
+            for first, last in _runs(entries, mask):
+                owned += last - first + 1 if written else 0
+                if owned > _MAX_PAGES or len(ranges) >= _MAX_RANGES * 3:
+                    return ranges
+                ranges.extend((begin + first * _PAGE, (last - first + 1) * _PAGE, advice))
+    return ranges
+
+
+def _runs(entries, mask):
+    first = last = None
+    for place, entry in enumerate(entries):
+        if entry & mask != mask:
+            continue
+        if last is not None and place == last + 1:
+            last = place
+            continue
+        if last is not None:
+            yield first, last
+        first = last = place
+    if last is not None:
+        yield first, last

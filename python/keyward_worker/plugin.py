@@ -1,0 +1,175 @@
+"""A plugin: its import, its constructor, its hooks (contract section 3)."""
+
+import importlib.util
+import inspect
+import os
+import sys
+import traceback
+from json import dumps
+
+from .channel import MAX_FRAME
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_MAX_TRACEBACK = 64 * 1024
+_MAX_MESSAGE = 2000
+
+
+class Failure(Exception):
+    """A call without a result: its kind in the words of the gateway, and what to tell."""
+
+    def __init__(self, kind, message, trace=None):
+        Exception.__init__(self, message)
+        self.kind = kind
+        self.message = message
+        self.trace = trace
+
+    def frame(self):
+        return {"error": {"kind": self.kind, "message": self.message, "traceback": self.trace}}
+
+
+def load(root, entry):
+    """Imports the entry module with the bundle's root first on sys.path, and returns its class Plugin."""
+    sys.path.insert(0, root)
+    path = os.path.join(root, entry)
+    sys.argv[:] = [path]
+    name = entry[:-3] if entry.endswith(".py") else entry
+    try:
+        loader = importlib.machinery.SourceFileLoader(name, path)
+        module = importlib.util.module_from_spec(importlib.util.spec_from_file_location(name, path, loader=loader))
+        sys.modules[name] = module
+        loader.exec_module(module)
+    except BaseException as error:
+        raise Failure("import", _one_line(error), _trace(error))
+    plugin = getattr(module, "Plugin", None)
+    if not callable(plugin):
+        raise Failure("import", "{} defines no class Plugin".format(entry))
+    return plugin
+
+
+def call(plugin, configuration, hook, arguments, known):
+    """Constructs the plugin, calls the hook, and returns its result as JSON text."""
+    try:
+        instance = _construct(plugin, configuration)
+        method = getattr(instance, hook, None)
+        if not callable(method):
+            raise Failure("missing-hook", "the plugin has no method {}".format(hook))
+        result = method(**_bind(method, hook, arguments, known))
+    except Failure:
+        raise
+    except SystemExit as error:
+        raise _exited(error)
+    except BaseException as error:
+        raise Failure("exception", _one_line(error), _trace(error))
+    return _encode(result)
+
+
+def hooks(plugin, names):
+    return [name for name in names if callable(getattr(plugin, name, None))]
+
+
+def _construct(plugin, configuration):
+    given = _constructor_argument(plugin)
+    if given == "none":
+        if configuration.strip():
+            raise Failure("configuration", "the plugin takes no configuration, and the instance has one: empty it")
+        return plugin()
+    if given == "keyword":
+        return plugin(configuration=configuration)
+    return plugin(configuration)
+
+
+def _constructor_argument(plugin):
+    """How the constructor takes the configuration: "none", "keyword" or "position"."""
+    own = getattr(plugin, "__init__", None) is not object.__init__ or plugin.__new__ is not object.__new__
+    if not own and type(plugin) is type:
+        return "none"
+    try:
+        parameters = inspect.signature(plugin).parameters.values()
+    except (TypeError, ValueError):
+        return "position"
+    kinds = [parameter.kind for parameter in parameters]
+    if any(kind in _BY_POSITION for kind in kinds):
+        return "position"
+    keyword = any(p.kind == p.KEYWORD_ONLY and p.name == "configuration" for p in parameters)
+    return "keyword" if keyword or inspect.Parameter.VAR_KEYWORD in kinds else "none"
+
+
+_BY_POSITION = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.VAR_POSITIONAL,
+)
+
+
+def _bind(method, hook, arguments, known):
+    """The named subset of the arguments that the hook declares; everything when it has **kwargs."""
+    bound = {}
+    for parameter in inspect.signature(method).parameters.values():
+        if parameter.kind == parameter.VAR_POSITIONAL:
+            continue
+        if parameter.kind == parameter.VAR_KEYWORD:
+            for name, value in arguments.items():
+                bound.setdefault(name, value)
+        elif parameter.kind == parameter.POSITIONAL_ONLY:
+            raise Failure(
+                "signature",
+                "{}() declares {} as positional-only: arguments are passed by name".format(hook, parameter.name),
+            )
+        elif parameter.name in arguments:
+            bound[parameter.name] = arguments[parameter.name]
+        elif parameter.name in known:
+            bound[parameter.name] = None
+        elif parameter.default is parameter.empty:
+            raise Failure(
+                "signature",
+                "{}() declares {}, which is no hook argument and has no default".format(hook, parameter.name),
+            )
+    return bound
+
+
+def _encode(result):
+    try:
+        text = dumps(result, allow_nan=False)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise Failure("wrong-result", "the result cannot be written as JSON: {}".format(_text(error)))
+    except MemoryError:
+        raise Failure("too-large", "the result does not fit into the worker's memory as JSON")
+    if len(text) > MAX_FRAME - 64:
+        limit = MAX_FRAME // (1024 * 1024)
+        raise Failure("too-large", "the result is {} bytes of JSON: {} MiB are allowed".format(len(text), limit))
+    return text
+
+
+def _exited(error):
+    if error.code is None or isinstance(error.code, int):
+        status = error.code or 0
+    else:
+        # Python itself writes such a code to stderr and ends with 1.
+        sys.stderr.write("{}\n".format(error.code))
+        status = 1
+    return Failure("exited", "the plugin ended its process with status {}".format(status), _trace(error))
+
+
+def _one_line(error):
+    name = type(error).__name__
+    text = _text(error)
+    return ("{}: {}".format(name, text) if text else name)[:_MAX_MESSAGE]
+
+
+def _text(error):
+    try:
+        return " ".join(str(error).split())[:_MAX_MESSAGE]
+    except Exception:
+        return "(it cannot be shown)"
+
+
+def _trace(error):
+    """The traceback without our own frames at its top."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
+        trace = trace.tb_next
+    try:
+        text = "".join(traceback.format_exception(type(error), error, trace))
+    except Exception:
+        return None
+    return text if len(text) <= _MAX_TRACEBACK else "[...]" + text[-_MAX_TRACEBACK:]

@@ -1,0 +1,123 @@
+"""A template: imports the plugin once, then forks a worker for each order (contract section 3, rule 1)."""
+
+import gc
+import os
+import signal
+import sys
+
+from . import outlet, plugin, services, worker
+from .channel import Channel, Closed
+from .pages import Pages
+
+VERSION = 1
+
+
+def serve(control_fd):
+    os.set_inheritable(control_fd, False)
+    control = Channel(control_fd)
+    workers = set()
+    pages = Pages()
+    try:
+        start = control.receive()
+        if start.get("version") != VERSION:
+            control.send({"version": VERSION})
+            return
+        outlet.install()
+        services.install()
+        services.bind(control, start["box"])
+        plugin_class = None
+        if start["warm"]:
+            plugin_class = _import(control, control_fd, start)
+        else:
+            control.send({"ready": [], "version": VERSION})
+        while True:
+            _obey(control, start, plugin_class, workers, pages)
+    except Closed:
+        # The gateway is gone. Calls that run end by themselves; what earlier calls left behind ends now.
+        _kill_orphans(workers)
+        os._exit(0)
+
+
+def _import(control, control_fd, start):
+    # A dead man's switch: the gateway kills a template that is stuck, unless it is dead itself.
+    signal.setitimer(signal.ITIMER_REAL, start["import_limit"] + 5)
+    try:
+        plugin_class = plugin.load(start["root"], start["entry"])
+    except plugin.Failure as failure:
+        control.send(failure.frame())
+        raise Closed("import failed")
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    obstacle = _obstacle(control_fd)
+    if obstacle:
+        control.send({"unforkable": obstacle, "version": VERSION})
+        raise Closed("not fit to fork")
+    outlet.flush()
+    gc.collect()
+    gc.disable()
+    if hasattr(gc, "freeze"):
+        gc.freeze()
+    control.send({"ready": plugin.hooks(plugin_class, start["hooks"]), "version": VERSION})
+    return plugin_class
+
+
+def _obstacle(control_fd):
+    """What makes a fork unsafe: threads do not survive it, and a connection would be shared by all children."""
+    if len(os.listdir("/proc/self/task")) > 1:
+        return "{} started a thread during the import".format(_thread_owner())
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink("/proc/self/fd/" + name)
+        except OSError:
+            continue
+        if target.startswith("socket:") and int(name) != control_fd:
+            return "a connection (file descriptor {}) was opened during the import".format(name)
+    return None
+
+
+def _thread_owner():
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread():
+                target = getattr(thread, "_target", None)
+                return "module {}".format(getattr(target, "__module__", None) or type(thread).__module__)
+    return "native code"
+
+
+def _obey(control, start, plugin_class, workers, pages):
+    order, files = control.receive_with_files()
+    for pid in order["reap"]:
+        workers.discard(pid)
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except OSError:
+            pass
+    if not order["fork"]:
+        control.send({})
+        return
+    try:
+        channel, stdout, stderr = files
+        pid = os.fork()
+    except (OSError, ValueError) as error:
+        answer = {"refused": str(error)}
+    else:
+        if pid == 0:
+            control.close()
+            worker.run(start, plugin_class, pages, order["ahead"], (channel, stdout, stderr))
+        workers.add(pid)
+        answer = {"pid": pid}
+    for fd in files:
+        os.close(fd)
+    control.send(answer)
+
+
+def _kill_orphans(workers):
+    try:
+        with open("/proc/self/task/{}/children".format(os.getpid())) as children:
+            orphans = {int(pid) for pid in children.read().split()} - workers
+        for pid in orphans:
+            os.kill(pid, signal.SIGKILL)
+    except (OSError, ValueError):
+        pass
