@@ -1,0 +1,114 @@
+//! What every stage carries: who connects, by which policy, which plugins have been called.
+//!
+//! INVARIANT: a `Core` is owned by exactly one stage, and its drop is the one way a session ends.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use keyward_model::{ClientAddr, InstanceName, SessionId, UnixMillis, Verdict};
+use keyward_policy::{Connection, CredentialSource};
+use keyward_store::Role;
+use serde_json::Value;
+
+use crate::end::chain;
+use crate::gateway::Shared;
+use crate::hidden::Hidden;
+use crate::hook::Unwritten;
+use crate::limits::Places;
+use crate::recorder::Recorder;
+use crate::settle::Settlement;
+use crate::{Ended, Reason};
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: SessionId,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) client: ClientAddr,
+    pub(crate) client_hostname: Option<String>,
+    pub(crate) started_at: UnixMillis,
+    pub(crate) session_cookie: Value,
+    /// The plugins that were called, or were about to be, in the order of their first call.
+    pub(crate) engaged: Vec<Engaged>,
+    /// A call that is over, until the ledger has its outcome: a stage that is dropped between leaves it to settling.
+    pub(crate) unwritten: Option<Unwritten>,
+    pub(crate) hidden: Hidden,
+    pub(crate) recorder: Option<Recorder>,
+    /// Whether the ledger has a row for this session.
+    pub(crate) entered: bool,
+    pub(crate) ending: Option<Ending>,
+    /// Held for as long as the session counts against the limits.
+    pub(crate) places: Option<Places>,
+}
+
+/// A plugin that was called in this session. Whether it is owed a `session_ended`, the ledger knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Engaged {
+    pub(crate) instance: InstanceName,
+    pub(crate) role: Role,
+    pub(crate) cookie: Value,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    pub(crate) verdict: Verdict,
+    pub(crate) reason: String,
+}
+
+impl Core {
+    /// Ends the session for `reason`.
+    pub(crate) fn end(mut self: Box<Self>, reason: &Reason) -> Ended {
+        let text = chain(reason);
+        match reason {
+            Reason::Ledger(_) | Reason::Recording(_) => {
+                tracing::error!(session = %self.id, error = text, "session refused: it cannot be recorded");
+            }
+            _ => tracing::info!(session = %self.id, client = %self.client, reason = text, "session refused"),
+        }
+        self.ending = Some(Ending { verdict: reason.verdict(), reason: text });
+        Ended::new(reason)
+    }
+
+    /// Whether anybody would be told the client's host name.
+    pub(crate) fn calls_plugins(&self) -> bool {
+        let by_plugin = matches!(self.connection.credential_store, CredentialSource::Plugin(_));
+        by_plugin || self.connection.aa_plugin.is_some()
+    }
+
+    /// The ending of a session whose stage nobody ended.
+    fn dropped(&self) -> Ending {
+        if self.shared.stopping.is_cancelled() {
+            let reason = Reason::Stopping;
+            return Ending { verdict: reason.verdict(), reason: chain(&reason) };
+        }
+        Ending {
+            verdict: Reason::Client(crate::ClientGone).verdict(),
+            reason: "the client went away before the session was open".into(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> UnixMillis {
+        SystemTime::now().into()
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if !self.entered {
+            return;
+        }
+        let ending = self.ending.take().unwrap_or_else(|| self.dropped());
+        let job = Settlement {
+            id: self.id.clone(),
+            ending,
+            ended: self.now(),
+            engaged: std::mem::take(&mut self.engaged).into_iter().map(|engaged| engaged.instance).collect(),
+            unwritten: self.unwritten.take(),
+            hidden: self.hidden.all(),
+            recorder: self.recorder.take(),
+            limit: self.connection.settings.timeout / 2,
+            places: self.places.take(),
+        };
+        self.shared.settle(job);
+    }
+}

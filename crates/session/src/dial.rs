@@ -1,0 +1,170 @@
+//! Steps 10 to 12: the permit is spent on a connection, the target proves itself, the gateway logs in.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use keyward_model::{Secret, TargetAddr};
+use keyward_policy::{Connection, CredentialSource};
+use keyward_store::Role;
+use tokio::net::TcpStream;
+
+use crate::core::Core;
+use crate::credentials::{self, OfferedKey, Wanted};
+use crate::host_key;
+use crate::identify::Person;
+use crate::{Conversation, Echo, Ended, HostKeyProblem, Located, LoggedIn, Question, Reason};
+
+/// The permission to connect to one target as one user: everything before step 10 has been passed.
+///
+/// Nothing outside this crate can make one, and [`Permit::dial`] is the only way to a target:
+///
+/// ```compile_fail,E0451
+/// # fn located() -> keyward_session::Located { unimplemented!() }
+/// let permit = keyward_session::Permit { stage: Box::new(located()) };
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Permit {
+    stage: Box<Located>,
+}
+
+const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+
+impl Permit {
+    pub(crate) fn of(stage: Located) -> Self {
+        Self { stage: Box::new(stage) }
+    }
+
+    pub fn target(&self) -> &TargetAddr {
+        &self.stage.target
+    }
+
+    /// Connects to the target. Cancel-safe: a dropped call ends the session.
+    pub async fn dial(self) -> Result<(Connected, TcpStream), Ended> {
+        let Located { core, person, remote_user, remote_domain, target, .. } = *self.stage;
+        match connect(&target).await {
+            Ok(stream) => {
+                let host_key_accepted = AtomicBool::new(false);
+                let stage = Connected { core, person, remote_user, remote_domain, target, host_key_accepted };
+                Ok((stage, stream))
+            }
+            Err(source) => Err(core.end(&Reason::Connect { target, source })),
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "INVARIANT: the one place that connects, and it takes a Permit"
+)]
+async fn connect(target: &TargetAddr) -> io::Result<TcpStream> {
+    let stream = tokio::time::timeout(CONNECT_PATIENCE, TcpStream::connect(target.addr))
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// A TCP connection to the target exists. Nobody is logged in.
+#[derive(Debug)]
+pub struct Connected {
+    pub(crate) core: Box<Core>,
+    pub(crate) person: Person,
+    pub(crate) remote_user: String,
+    pub(crate) remote_domain: Option<String>,
+    pub(crate) target: TargetAddr,
+    /// INVARIANT: no credential leaves this stage, and no session opens, before the target has proven itself.
+    host_key_accepted: AtomicBool,
+}
+
+impl Connected {
+    pub fn connection(&self) -> &Connection {
+        &self.core.connection
+    }
+
+    /// The user to log in as.
+    pub fn remote_user(&self) -> &str {
+        &self.remote_user
+    }
+
+    /// The key types by which the target is known, so that the protocol can ask for one of them first.
+    pub async fn known_key_types(&self) -> Result<Vec<String>, HostKeyProblem> {
+        host_key::known_types(self).await
+    }
+
+    /// Whether the target's key, in OpenSSH's text form, is the one that it must have. Trusts a first key
+    /// where the policy allows that, and never a changed one.
+    pub async fn check_host_key(&self, key: &str) -> Result<(), HostKeyProblem> {
+        host_key::check(self, key).await
+    }
+
+    /// The private keys for the log-in, in the order to try them. Asks the credential store again at each call.
+    pub async fn private_keys(mut self) -> Result<(Self, Vec<OfferedKey>), Ended> {
+        self = self.proven()?;
+        match credentials::private_keys(&mut self).await {
+            Ok(keys) => Ok((self, keys)),
+            Err(reason) => Err(self.core.end(&reason)),
+        }
+    }
+
+    /// The passwords for the log-in, in the order to try them. Asks the credential store again at each call.
+    pub async fn passwords(mut self) -> Result<(Self, Vec<Secret>), Ended> {
+        self = self.proven()?;
+        match credentials::passwords(&mut self).await {
+            Ok(passwords) => Ok((self, passwords)),
+            Err(reason) => Err(self.core.end(&reason)),
+        }
+    }
+
+    /// The target's password from the person, where the policy allows to ask and the protocol can.
+    pub async fn ask_password<C: Conversation>(
+        mut self,
+        conversation: &mut C,
+    ) -> Result<(Self, Option<Secret>), Ended> {
+        self = self.proven()?;
+        if !self.core.connection.ask_target_password || !conversation.can_ask() {
+            return Ok((self, None));
+        }
+        let prompt = format!("Password of {} on the server: ", self.remote_user);
+        match self.core.ask(conversation, Question { prompt, echo: Echo::Off }).await {
+            Ok(password) => Ok((self, Some(password))),
+            Err(reason) => Err(self.core.end(&reason)),
+        }
+    }
+
+    /// Step 12: the target let the gateway in; the credential store plugin hears of it, and recording begins.
+    pub async fn logged_in(mut self) -> Result<LoggedIn, Ended> {
+        self = self.proven()?;
+        if let CredentialSource::Plugin(instance) = self.core.connection.credential_store.clone()
+            && let Err(reason) = credentials::authentication_completed(&mut self, &instance).await
+        {
+            return Err(self.core.end(&reason));
+        }
+        LoggedIn::open(self).await
+    }
+
+    /// The log-in did not succeed.
+    pub fn fail(self, reason: &Reason) -> Ended {
+        self.core.end(reason)
+    }
+
+    /// This stage, if the target's key has been accepted.
+    fn proven(self) -> Result<Self, Ended> {
+        if self.host_key_accepted.load(Ordering::Acquire) {
+            return Ok(self);
+        }
+        let target = self.target.clone();
+        Err(self.core.end(&Reason::HostKey { target, source: HostKeyProblem::Unchecked }))
+    }
+
+    pub(crate) fn accept_host_key(&self) {
+        self.host_key_accepted.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted::of(self)
+    }
+
+    pub(crate) const ROLE: Role = Role::CredentialStore;
+}

@@ -1,0 +1,156 @@
+//! How a session comes to an end, and what each side is told of it.
+
+use std::io;
+
+use keyward_model::{InstanceName, LoginError, TargetAddr, Verdict};
+use keyward_plugin::CallError;
+use keyward_store::StoreError;
+
+use crate::{ClientGone, HostKeyProblem};
+
+/// Why a session did not go on. `Display` is for the record and the log.
+#[derive(Debug, thiserror::Error)]
+pub enum Reason {
+    #[error(transparent)]
+    Client(#[from] ClientGone),
+    #[error("the login string cannot be read")]
+    Login(#[from] LoginError),
+    #[error("gateway authentication failed: {0}")]
+    Authentication(String),
+    #[error("{instance} said no in {hook}{}", said(reason.as_deref()))]
+    Denied { instance: InstanceName, hook: &'static str, reason: Option<String> },
+    #[error("{instance} asked in {hook}, but this connection cannot ask")]
+    CannotAsk { instance: InstanceName, hook: &'static str },
+    #[error("{instance} asked more than {limit} questions in {hook}")]
+    TooManyQuestions { instance: InstanceName, hook: &'static str, limit: u32 },
+    #[error("{instance} failed in {hook}: {}", error.message)]
+    Plugin { instance: InstanceName, hook: &'static str, error: CallError },
+    #[error("plugin instance {0} is not loaded")]
+    NotLoaded(InstanceName),
+    #[error("the login string names no {0}, and it cannot be asked for")]
+    Missing(&'static str),
+    #[error("{0} cannot be looked up")]
+    Lookup(String),
+    #[error("{target} is not an allowed target: {why}")]
+    TargetRefused { target: TargetAddr, why: String },
+    #[error("gateway user {gateway_user:?} may not be {remote_user:?} on the target")]
+    Mapping { gateway_user: String, remote_user: String },
+    #[error("{target} cannot be reached")]
+    Connect { target: TargetAddr, source: io::Error },
+    #[error("the host key of {target} is not accepted")]
+    HostKey { target: TargetAddr, source: HostKeyProblem },
+    #[error("the target refused the log-in: {0}")]
+    TargetLogin(String),
+    #[error("the target broke the connection: {0}")]
+    Target(String),
+    #[error("no answer within {0} s")]
+    NoAnswer(u64),
+    #[error("recording failed: {0}")]
+    Recording(String),
+    #[error("the ledger cannot be written")]
+    Ledger(#[from] StoreError),
+    #[error("the gateway is stopping")]
+    Stopping,
+}
+
+fn said(reason: Option<&str>) -> String {
+    reason.map(|text| format!(": {text}")).unwrap_or_default()
+}
+
+impl Reason {
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Login(_) | Self::Authentication(_) | Self::Client(_) => Verdict::AuthFail,
+            Self::Denied { .. } | Self::CannotAsk { .. } | Self::TooManyQuestions { .. } => Verdict::Deny,
+            Self::Missing(_) | Self::TargetRefused { .. } => Verdict::Deny,
+            Self::Plugin { .. } | Self::NotLoaded(_) => Verdict::PluginError,
+            Self::Mapping { .. } => Verdict::MappingFail,
+            Self::Lookup(_) | Self::Connect { .. } | Self::Target(_) => Verdict::ConnectFail,
+            Self::HostKey { .. } => Verdict::KeyError,
+            Self::TargetLogin(_) => Verdict::TargetAuthFail,
+            Self::NoAnswer(_) => Verdict::Timeout,
+            Self::Recording(_) | Self::Ledger(_) => Verdict::GatewayError,
+            Self::Stopping => Verdict::AcceptTerminated,
+        }
+    }
+
+    /// The one calm sentence for the person: the verdict's, and what a plugin wrote for them.
+    fn client_message(&self) -> String {
+        let sentence = self.verdict().sentence();
+        match self {
+            Self::Denied { reason: Some(reason), .. } => format!("{sentence} {}", shown(reason)),
+            // The text names nothing but what the person typed.
+            Self::Login(error) => format!("{sentence} ({})", shown(&error.to_string())),
+            Self::Client(_)
+            | Self::Authentication(_)
+            | Self::Denied { reason: None, .. }
+            | Self::CannotAsk { .. }
+            | Self::TooManyQuestions { .. }
+            | Self::Plugin { .. }
+            | Self::NotLoaded(_)
+            | Self::Missing(_)
+            | Self::Lookup(_)
+            | Self::TargetRefused { .. }
+            | Self::Mapping { .. }
+            | Self::Connect { .. }
+            | Self::HostKey { .. }
+            | Self::TargetLogin(_)
+            | Self::Target(_)
+            | Self::NoAnswer(_)
+            | Self::Recording(_)
+            | Self::Ledger(_)
+            | Self::Stopping => sentence.to_owned(),
+        }
+    }
+}
+
+/// A plugin's words on their way to a terminal: bounded, and without control characters that could act on it.
+fn shown(text: &str) -> String {
+    text.chars().take(500).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A session that is over before anyone was logged in. The ledger already knows.
+#[derive(Debug)]
+#[must_use]
+pub struct Ended {
+    pub verdict: Verdict,
+    message: String,
+}
+
+impl Ended {
+    pub(crate) fn new(reason: &Reason) -> Self {
+        Self { verdict: reason.verdict(), message: reason.client_message() }
+    }
+
+    /// What the person who connects is told: no host, plugin or path in it.
+    pub fn client_message(&self) -> &str {
+        &self.message
+    }
+}
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugins_reason_cannot_act_on_the_terminal() {
+        let reason = Reason::Denied {
+            instance: InstanceName::try_from("otp").unwrap(),
+            hook: "authorize",
+            reason: Some("not\x1b[2J today\r\n".into()),
+        };
+        assert_eq!(Ended::new(&reason).client_message(), "Access denied. not [2J today  ");
+    }
+
+    #[test]
+    fn the_person_is_told_neither_host_nor_plugin() {
+        let target = TargetAddr { addr: "10.1.2.3:22".parse().unwrap(), hostname: Some("db1".into()) };
+        let reason = Reason::TargetRefused { target, why: "not in the allow list".into() };
+        assert_eq!(Ended::new(&reason).client_message(), "Access denied.");
+    }
+}

@@ -1,0 +1,216 @@
+//! The gateway as its sessions see it: policy, plugins, ledger, and the door (gateway section 1, steps 1 and 2).
+
+use std::collections::HashMap;
+use std::fs::DirBuilder;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use keyward_model::{ClientAddr, InstanceName, LoginString, SessionId};
+use keyward_plugin::Instance;
+use keyward_policy::{Connection, Policy};
+use keyward_store::{NewSession, Store, StoreError};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::Core;
+use crate::hidden::Hidden;
+use crate::limits::Limits;
+use crate::named::Named;
+use crate::resolve::Resolver;
+use crate::settle::Settling;
+use crate::{Ended, Reason, Refused};
+
+/// What a gateway is made of.
+#[derive(Debug)]
+pub struct GatewayParts {
+    pub policy: Policy,
+    pub store: Store,
+    /// Every plugin instance that the policy names, loaded.
+    pub plugins: HashMap<InstanceName, Instance>,
+    /// Where recordings are written.
+    pub trails: PathBuf,
+}
+
+/// Takes connections and makes sessions of them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) policy: Policy,
+    pub(crate) store: Store,
+    pub(crate) plugins: HashMap<InstanceName, Instance>,
+    pub(crate) trails: PathBuf,
+    /// Told to every session when the gateway stops.
+    pub(crate) stopping: CancellationToken,
+    pub(crate) settling: Settling,
+    limits: Limits,
+    pub(crate) resolver: Resolver,
+    /// Checks of passwords at one time: each takes a core and much memory.
+    pub(crate) password_checks: Arc<Semaphore>,
+    numbers: AtomicU64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the ledger cannot be read")]
+    Ledger(#[from] StoreError),
+    #[error("the folder for recordings cannot be made: {0}")]
+    Trails(#[source] std::io::Error),
+}
+
+impl Gateway {
+    /// Builds the gateway, and pays what an earlier run of it left owing: sessions without an end become
+    /// `lost`, and their plugins hear `session_ended`.
+    ///
+    /// Must be called within a tokio runtime, which the gateway's own tasks then run on.
+    pub async fn start(parts: GatewayParts) -> Result<Self, StartError> {
+        let mut private = DirBuilder::new();
+        private.recursive(true).mode(0o700).create(&parts.trails).map_err(StartError::Trails)?;
+        let shared = Arc::new(Shared {
+            limits: Limits::new(&parts.policy),
+            resolver: Resolver::default(),
+            password_checks: Arc::new(Semaphore::new(processors())),
+            policy: parts.policy,
+            store: parts.store,
+            plugins: parts.plugins,
+            trails: parts.trails,
+            stopping: CancellationToken::new(),
+            numbers: AtomicU64::new(0),
+            settling: Settling::new(),
+        });
+        shared.recover().await?;
+        shared.collect_debts();
+        Ok(Self { shared })
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.shared.policy
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// Steps 1 and 2: the first connection policy that takes the client, and the limits.
+    pub fn accept(&self, listener: SocketAddr, client: SocketAddr) -> Result<Accepted, Refused> {
+        if self.shared.stopping.is_cancelled() {
+            return Err(Refused::Stopping);
+        }
+        let client = SocketAddr::new(client.ip().to_canonical(), client.port());
+        let connection = self.shared.policy.connection_for(listener, client.ip()).ok_or(Refused::NoPolicy)?;
+        let places = self.shared.limits.admit(connection, client.ip())?;
+        let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let core = Core {
+            id: SessionId::new(random(), &connection.name, number),
+            connection: Arc::clone(connection),
+            client: ClientAddr(client),
+            client_hostname: None,
+            started_at: SystemTime::now().into(),
+            session_cookie: Value::Object(serde_json::Map::new()),
+            engaged: Vec::new(),
+            unwritten: None,
+            hidden: Hidden::default(),
+            recorder: None,
+            entered: false,
+            ending: None,
+            places: Some(places),
+            shared: Arc::clone(&self.shared),
+        };
+        Ok(Accepted { core: Box::new(core) })
+    }
+
+    /// Cancelled when the gateway stops: listeners close and sessions end.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.shared.stopping
+    }
+
+    /// Tells every session to end, and waits until each has been settled, for `deadline` at most.
+    /// What is still owed then is paid at the next start. Cancel-safe.
+    pub async fn stop(&self, deadline: Duration) {
+        self.shared.stopping.cancel();
+        let settled = async {
+            self.shared.limits.everyone_gone().await;
+            self.shared.settling.finished().await;
+        };
+        if tokio::time::timeout(deadline, settled).await.is_err() {
+            tracing::warn!(
+                "sessions were open or being settled at the end of the drain time; what is owed is paid at the next start"
+            );
+        }
+        self.shared.settling.close();
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A session id has no second chance to be unique, so a failing generator ends the process that relies on it.
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    #[expect(
+        clippy::expect_used,
+        reason = "without the system's generator no id, nonce or key can be trusted"
+    )]
+    getrandom::fill(&mut bytes).expect("the system's random generator works");
+    bytes
+}
+
+impl Shared {}
+
+/// Step 1 and 2 are done: a connection policy has taken the client.
+#[derive(Debug)]
+pub struct Accepted {
+    core: Box<Core>,
+}
+
+impl Accepted {
+    pub fn id(&self) -> &SessionId {
+        &self.core.id
+    }
+
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.core.connection
+    }
+
+    /// Cancelled when the gateway stops.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.core.shared.stopping
+    }
+
+    /// Step 3: reads the login string, and enters the session into the ledger.
+    ///
+    /// The row is written here and not at the TCP accept, so that a port scan writes nothing.
+    /// Not cancel-safe in one regard: a dropped call may leave a row that the settling ends.
+    pub async fn name(mut self, login: &[u8]) -> Result<Named, Ended> {
+        if self.core.calls_plugins() {
+            let ip = self.core.client.0.ip();
+            self.core.client_hostname = self.core.shared.resolver.name_of(ip).await;
+        }
+        let login = crate::named::parse(&self.core.connection, login);
+        let row = NewSession {
+            id: self.core.id.clone(),
+            protocol: self.core.connection.protocol,
+            connection: self.core.connection.name.clone(),
+            client: self.core.client,
+            login: login.as_ref().ok().map(LoginString::without_values),
+            started: self.core.started_at,
+        };
+        self.core.entered = true;
+        if let Err(error) = self.core.shared.store.begin_session(&row).await {
+            return Err(self.core.end(&Reason::Ledger(error)));
+        }
+        match login {
+            Ok(login) => Ok(Named { core: self.core, login }),
+            Err(error) => Err(self.core.end(&Reason::Login(error))),
+        }
+    }
+}

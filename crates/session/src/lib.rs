@@ -1,0 +1,43 @@
+//! The stages of a session, from an accepted connection to `session_ended`, for any protocol.
+//!
+//! A stage is a type and each step takes it by value, so what a session has not earned it does not have:
+//! [`Accepted`] → [`Named`] → [`Identified`] → [`Located`] → [`Permit`] → [`Connected`] → [`LoggedIn`].
+//! Dropping a stage anywhere ends the session: the ledger is written and each plugin that was called hears
+//! `session_ended`, exactly once.
+
+mod activity;
+mod conversation;
+mod core;
+mod credentials;
+mod debts;
+mod dial;
+mod end;
+mod gateway;
+mod hidden;
+mod hook;
+mod host_key;
+mod identify;
+mod limits;
+mod locate;
+mod named;
+mod own_address;
+mod recorder;
+mod relay;
+mod resolve;
+mod service;
+mod settle;
+
+pub use activity::EndCause;
+pub use conversation::{ClientGone, Conversation, Echo, Question, Silent};
+pub use credentials::OfferedKey;
+pub use dial::{Connected, Permit};
+pub use end::{Ended, Reason};
+pub use gateway::{Accepted, Gateway, GatewayParts, StartError};
+pub use host_key::HostKeyProblem;
+pub use identify::Identified;
+pub use limits::Refused;
+pub use locate::Located;
+pub use named::{Named, Proof};
+pub use recorder::{RecorderGone, Tap};
+pub use relay::{ChannelRefused, ChannelRequest, Channels, LoggedIn};
+pub use service::service_data;

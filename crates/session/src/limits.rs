@@ -1,0 +1,185 @@
+//! How many sessions there may be, and how fast a client may come back (gateway section 1, step 2).
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use keyward_model::ConnectionName;
+use keyward_policy::{Connection, Policy};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A client that was turned away at the door. It costs one log line and no plugin call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refused {
+    #[error("no connection policy takes this client")]
+    NoPolicy,
+    #[error("the gateway has as many sessions as it may")]
+    Full,
+    #[error("the connection policy has as many sessions as it may")]
+    ConnectionFull,
+    #[error("the client connects too often")]
+    TooOften,
+    #[error("the client's address has too many connections that are not logged in")]
+    TooManyWaiting,
+    #[error("the gateway is stopping")]
+    Stopping,
+}
+
+#[derive(Debug)]
+pub(crate) struct Limits {
+    all: Arc<Semaphore>,
+    total: usize,
+    connections: HashMap<ConnectionName, Arc<Semaphore>>,
+    arrivals: Mutex<Arrivals>,
+    waiting: Arc<Waiting>,
+}
+
+/// Arrivals of the running minute, by policy and client address.
+#[derive(Debug)]
+struct Arrivals {
+    since: Instant,
+    counts: HashMap<(ConnectionName, IpAddr), u32>,
+}
+
+/// More addresses than this in one minute are a flood: newcomers wait for the next minute.
+const MAX_ADDRESSES: usize = 100_000;
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Limits {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        let connections = policy
+            .connections
+            .iter()
+            .filter_map(|c| Some((c.name.clone(), Arc::new(Semaphore::new(c.max_sessions?.get())))))
+            .collect();
+        Self {
+            all: Arc::new(Semaphore::new(policy.gateway.max_sessions.get())),
+            total: policy.gateway.max_sessions.get(),
+            connections,
+            waiting: Arc::default(),
+            arrivals: Mutex::new(Arrivals { since: Instant::now(), counts: HashMap::new() }),
+        }
+    }
+
+    /// Takes the places that a new session needs.
+    pub(crate) fn admit(&self, connection: &Connection, client: IpAddr) -> Result<Places, Refused> {
+        let place = |semaphore: &Arc<Semaphore>| Arc::clone(semaphore).try_acquire_owned().ok();
+        if let Some(limit) = &connection.rate_limit {
+            self.arrived(connection, network(client), limit.per_minute.get())?;
+        }
+        let client = network(client);
+        let waiting = self.waiting.enter(client)?;
+        let mut places = vec![place(&self.all).ok_or(Refused::Full)?];
+        if let Some(semaphore) = self.connections.get(&connection.name) {
+            places.push(place(semaphore).ok_or(Refused::ConnectionFull)?);
+        }
+        Ok(Places { _session: places, waiting: Some(waiting) })
+    }
+
+    /// Waits until no session holds a place any more. Cancel-safe.
+    pub(crate) async fn everyone_gone(&self) {
+        let all = u32::try_from(self.total).unwrap_or(u32::MAX);
+        // The semaphore is never closed, so there is nothing but success.
+        let _ = self.all.acquire_many(all).await;
+    }
+
+    fn arrived(&self, connection: &Connection, client: IpAddr, per_minute: u32) -> Result<(), Refused> {
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        if arrivals.since.elapsed() >= MINUTE {
+            *arrivals = Arrivals { since: Instant::now(), counts: HashMap::new() };
+        }
+        let key = (connection.name.clone(), client);
+        if arrivals.counts.len() >= MAX_ADDRESSES && !arrivals.counts.contains_key(&key) {
+            return Err(Refused::TooOften);
+        }
+        let count = arrivals.counts.entry(key).or_default();
+        *count = count.saturating_add(1);
+        if *count > per_minute { Err(Refused::TooOften) } else { Ok(()) }
+    }
+}
+
+/// What counts as one client: an IPv6 host has its whole /64 to choose addresses from.
+fn network(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
+    }
+}
+
+/// What a session holds for as long as it counts against the limits.
+#[derive(Debug)]
+pub(crate) struct Places {
+    _session: Vec<OwnedSemaphorePermit>,
+    waiting: Option<WaitingPlace>,
+}
+
+impl Places {
+    /// The session is logged in: it no longer counts among those that wait.
+    pub(crate) fn logged_in(&mut self) {
+        self.waiting = None;
+    }
+}
+
+/// Connections that are not logged in yet, by client address: one address cannot take every place of the
+/// gateway by opening connections and saying nothing.
+#[derive(Debug, Default)]
+struct Waiting {
+    counts: Mutex<HashMap<IpAddr, usize>>,
+}
+
+const MAX_WAITING: usize = 100;
+
+impl Waiting {
+    fn enter(self: &Arc<Self>, client: IpAddr) -> Result<WaitingPlace, Refused> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(client).or_default();
+        if *count >= MAX_WAITING {
+            return Err(Refused::TooManyWaiting);
+        }
+        *count += 1;
+        Ok(WaitingPlace { waiting: Arc::clone(self), client })
+    }
+
+    fn leave(&self, client: IpAddr) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&client) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&client);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct WaitingPlace {
+    waiting: Arc<Waiting>,
+    client: IpAddr,
+}
+
+impl Drop for WaitingPlace {
+    fn drop(&mut self) {
+        self.waiting.leave(self.client);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_cannot_take_every_place_and_leaving_frees_one() {
+        let waiting = Arc::new(Waiting::default());
+        let greedy: IpAddr = "192.0.2.1".parse().unwrap();
+        let mut places: Vec<_> = (0..MAX_WAITING).map(|_| waiting.enter(greedy).unwrap()).collect();
+
+        assert_eq!(waiting.enter(greedy).unwrap_err(), Refused::TooManyWaiting);
+        assert!(waiting.enter("192.0.2.2".parse().unwrap()).is_ok());
+        places.pop();
+        assert!(waiting.enter(greedy).is_ok());
+
+        drop(places);
+        assert!(waiting.counts.lock().unwrap().is_empty());
+    }
+}

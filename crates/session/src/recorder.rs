@@ -1,0 +1,312 @@
+//! The recorder tap: a bounded way from the relay to the trail. When it is full, the relay waits.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use keyward_model::Verdict;
+use keyward_trail::{ChannelId, Direction, End, Event, ExitStatus, Header, Stream, TrailError, Writer};
+use std::borrow::Cow;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::activity::{Activity, EndCause};
+
+/// How many bytes may wait between relay and trail; a recorder that is behind holds no more of a session.
+const QUEUE_BYTES: u32 = 1024 * 1024;
+/// How many events may wait.
+const QUEUE: usize = 256;
+/// What an event counts for beside its bytes.
+const EVENT_BYTES: usize = 256;
+/// Nothing stays unwritten for longer than this.
+const FLUSH_EVERY: Duration = Duration::from_millis(900);
+/// Batches below this are only copied into the writer's buffer; more is compressed and written elsewhere,
+const SMALL: usize = 16 * 1024;
+/// which costs two thread switches, so a batch waits until it is worth them,
+const LARGE: usize = 256 * 1024;
+/// but not for longer than this.
+const LINGER: Duration = Duration::from_millis(10);
+
+/// The recording of one session: a task that owns the writer.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorder {
+    queue: Queue,
+}
+
+/// The way to the writer, bounded in events and bytes. Cheap to clone.
+#[derive(Clone, Debug)]
+struct Queue {
+    messages: mpsc::Sender<Message>,
+    space: Arc<Semaphore>,
+    start: Instant,
+}
+
+#[derive(Debug)]
+enum Message {
+    Data {
+        at: Duration,
+        channel: ChannelId,
+        direction: Direction,
+        stream: Stream,
+        bytes: Bytes,
+        space: Space,
+    },
+    Event {
+        at: Duration,
+        event: Event<'static>,
+        space: Space,
+    },
+    Finish {
+        at: Duration,
+        end: End,
+        done: oneshot::Sender<Result<(), TrailError>>,
+    },
+}
+
+/// Given back when the message has been written.
+type Space = OwnedSemaphorePermit;
+
+/// The recording can no longer be written, or is finished: the relay must stop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the recording has ended")]
+pub struct RecorderGone;
+
+impl Recorder {
+    /// Creates the trail and starts its task. Blocks for one small write.
+    pub(crate) fn start(path: &Path, header: &Header, activity: Arc<Activity>) -> Result<Self, TrailError> {
+        let writer = Writer::create(path, header)?;
+        let (sender, messages) = mpsc::channel(QUEUE);
+        tokio::spawn(run(writer, messages, activity));
+        let space = Arc::new(Semaphore::new(QUEUE_BYTES as usize));
+        Ok(Self { queue: Queue { messages: sender, space, start: Instant::now() } })
+    }
+
+    pub(crate) fn tap(&self, channel: ChannelId, activity: Arc<Activity>) -> Tap {
+        Tap { channel, activity, queue: Some(self.queue.clone()) }
+    }
+
+    /// Writes the end. Taps that are still around find the recording gone.
+    pub(crate) async fn finish(self, verdict: Verdict, reason: &str) -> Result<(), RecorderFailed> {
+        let (done, result) = oneshot::channel();
+        let end = End { verdict, reason: Some(reason.to_owned()) };
+        let message = Message::Finish { at: self.queue.start.elapsed(), end, done };
+        let finish = async move {
+            self.queue.messages.send(message).await.map_err(|_| RecorderFailed::Before)?;
+            result.await.map_err(|_| RecorderFailed::Before)
+        };
+        match tokio::time::timeout(FINISH_PATIENCE, finish).await {
+            Ok(written) => Ok(written??),
+            Err(_) => Err(RecorderFailed::Stuck),
+        }
+    }
+}
+
+/// A disk that takes longer than this for the end of a recording keeps nobody from hearing `session_ended`.
+const FINISH_PATIENCE: Duration = Duration::from_secs(30);
+
+impl Queue {
+    /// Waits for room of `bytes`. Cancel-safe.
+    async fn room(&self, bytes: usize) -> Result<Space, RecorderGone> {
+        let bytes = u32::try_from(bytes).unwrap_or(QUEUE_BYTES).min(QUEUE_BYTES);
+        Arc::clone(&self.space).acquire_many_owned(bytes).await.map_err(|_| RecorderGone)
+    }
+
+    async fn send(&self, message: Message) -> Result<(), RecorderGone> {
+        self.messages.send(message).await.map_err(|_| RecorderGone)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecorderFailed {
+    #[error("it had failed before")]
+    Before,
+    #[error("the disk did not answer in time")]
+    Stuck,
+    #[error(transparent)]
+    Now(#[from] TrailError),
+}
+
+/// One channel's way into the recording. Cheap to clone. A channel that is not recorded has a tap as well: it
+/// counts what passes, so that idle sessions are seen.
+#[derive(Clone, Debug)]
+pub struct Tap {
+    channel: ChannelId,
+    activity: Arc<Activity>,
+    queue: Option<Queue>,
+}
+
+impl Tap {
+    pub(crate) fn unrecorded(channel: ChannelId, activity: Arc<Activity>) -> Self {
+        Self { channel, activity, queue: None }
+    }
+
+    pub fn channel(&self) -> ChannelId {
+        self.channel
+    }
+
+    /// Records bytes before they are passed on; waits while the trail is behind. Cancel-safe.
+    pub async fn data(
+        &self,
+        direction: Direction,
+        stream: Stream,
+        bytes: &Bytes,
+    ) -> Result<(), RecorderGone> {
+        match direction {
+            Direction::FromClient => self.activity.user_passed(),
+            Direction::ToClient => self.activity.target_passed(),
+        }
+        let Some(queue) = &self.queue else { return self.still_open() };
+        let space = queue.room(bytes.len() + EVENT_BYTES).await?;
+        let (at, channel, bytes) = (queue.start.elapsed(), self.channel, bytes.clone());
+        queue.send(Message::Data { at, channel, direction, stream, bytes, space }).await
+    }
+
+    /// Records anything else that happens on the channel. Cancel-safe.
+    pub async fn event(&self, event: Event<'static>) -> Result<(), RecorderGone> {
+        let Some(queue) = &self.queue else { return self.still_open() };
+        let space = queue.room(text_bytes(&event) + EVENT_BYTES).await?;
+        queue.send(Message::Event { at: queue.start.elapsed(), event, space }).await
+    }
+
+    fn still_open(&self) -> Result<(), RecorderGone> {
+        if self.activity.ended().is_some() { Err(RecorderGone) } else { Ok(()) }
+    }
+
+    /// The exit of the channel's program.
+    pub async fn exit(&self, status: ExitStatus<'static>) -> Result<(), RecorderGone> {
+        self.event(Event::Exit { channel: self.channel, status }).await
+    }
+}
+
+type FileWriter = Writer<std::fs::File>;
+
+/// Owns the writer until the end. Dies, and with it the session, at the first error.
+async fn run(writer: FileWriter, mut messages: mpsc::Receiver<Message>, activity: Arc<Activity>) {
+    if let Err(error) = record(writer, &mut messages).await {
+        tracing::error!(error = %crate::end::chain(&error), "recording failed: the session ends");
+        activity.end(EndCause::Recording(error.to_string()));
+    }
+}
+
+async fn record(mut writer: FileWriter, messages: &mut mpsc::Receiver<Message>) -> Result<(), TrailError> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    // When the batch must be written, and when what was written must be flushed.
+    let (mut write_at, mut flush_at): (Option<Deadline>, Option<Deadline>) = (None, None);
+    loop {
+        let now = Deadline::now();
+        if write_at.is_some_and(|at| at <= now) || bytes >= LARGE {
+            (writer, batch) = elsewhere(move || {
+                write(&mut writer, batch.drain(..))?;
+                Ok((writer, batch))
+            })
+            .await?;
+            (bytes, write_at) = (0, None);
+        }
+        if flush_at.is_some_and(|at| at <= now) && batch.is_empty() {
+            writer = flush(writer).await?;
+            flush_at = None;
+        }
+        let before = batch.len();
+        let received = match write_at.or(flush_at) {
+            None => messages.recv_many(&mut batch, QUEUE).await,
+            Some(at) => match tokio::time::timeout_at(at, messages.recv_many(&mut batch, QUEUE)).await {
+                Ok(received) => received,
+                Err(_) => continue,
+            },
+        };
+        if received == 0 {
+            return flush(writer).await.map(drop);
+        }
+        let new = batch.get(before..).unwrap_or_default();
+        if new.iter().any(|message| matches!(message, Message::Finish { .. })) {
+            return finish(writer, batch).await;
+        }
+        bytes += new.iter().map(size).sum::<usize>();
+        if bytes < SMALL && writer.buffered() < SMALL {
+            write(&mut writer, batch.drain(..))?;
+            bytes = 0;
+        } else {
+            write_at.get_or_insert_with(|| Deadline::now() + LINGER);
+        }
+        // Also when nothing is buffered: a flush gives back the memory of the writer's buffer.
+        flush_at.get_or_insert_with(|| Deadline::now() + FLUSH_EVERY);
+    }
+}
+
+type Deadline = tokio::time::Instant;
+
+async fn flush(mut writer: FileWriter) -> Result<FileWriter, TrailError> {
+    elsewhere(move || writer.flush().map(|()| writer)).await
+}
+
+fn size(message: &Message) -> usize {
+    match message {
+        Message::Data { bytes, .. } => bytes.len(),
+        Message::Event { event, .. } => text_bytes(event),
+        Message::Finish { .. } => 0,
+    }
+}
+
+/// The bytes of an event that a peer can make long.
+fn text_bytes(event: &Event<'_>) -> usize {
+    match event {
+        Event::Open { command, terminal, .. } => {
+            command.as_ref().map_or(0, |command| command.len())
+                + terminal.as_ref().map_or(0, |terminal| terminal.term.len())
+        }
+        Event::Env { name, value, .. } => name.len() + value.len(),
+        Event::Data { bytes, .. } => bytes.len(),
+        Event::Exit { status: ExitStatus::Signal { message, .. }, .. } => message.len(),
+        Event::Exit { status: ExitStatus::Code(_), .. }
+        | Event::Window { .. }
+        | Event::Signal { .. }
+        | Event::Eof { .. }
+        | Event::Close { .. } => 0,
+    }
+}
+
+fn write(writer: &mut FileWriter, messages: impl Iterator<Item = Message>) -> Result<(), TrailError> {
+    for message in messages {
+        match message {
+            Message::Data { at, channel, direction, stream, bytes, space } => {
+                let bytes = Cow::Borrowed(&*bytes);
+                writer.write(at, &Event::Data { channel, direction, stream, bytes })?;
+                drop(space);
+            }
+            Message::Event { at, event, space } => {
+                writer.write(at, &event)?;
+                drop(space);
+            }
+            // Only `finish` sees it.
+            Message::Finish { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes what came before the end, and the end. What a relay sends after it finds the recording gone.
+async fn finish(mut writer: FileWriter, mut batch: Vec<Message>) -> Result<(), TrailError> {
+    let is_finish = |message: &Message| matches!(message, Message::Finish { .. });
+    let Some(place) = batch.iter().position(is_finish) else { return Ok(()) };
+    batch.truncate(place + 1);
+    let Some(Message::Finish { at, end, done }) = batch.pop() else { return Ok(()) };
+    let written = elsewhere(move || {
+        write(&mut writer, batch.into_iter())?;
+        writer.finish(at, &end).map(drop)
+    })
+    .await;
+    // The settling task reports it; nobody else waits any more.
+    let _ = done.send(written);
+    Ok(())
+}
+
+/// Disk and compression do not run on the threads that relay.
+async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, TrailError> + Send + 'static,
+) -> Result<T, TrailError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(TrailError::Write(std::io::Error::other(error))),
+    }
+}

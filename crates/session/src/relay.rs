@@ -1,0 +1,259 @@
+//! Step 13: channels open, each checked against the channel policy, recorded where its rule says so.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use keyward_model::{ClientAddr, SessionId, TargetAddr, Verdict};
+use keyward_policy::{ChannelDecision, ChannelKind, ChannelQuery, Connection};
+use keyward_store::SessionFacts;
+use keyward_trail::{ChannelId, Event, Header, Terminal, TrailError};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::activity::{Activity, EndCause};
+use crate::core::{Core, Ending};
+use crate::end::chain;
+use crate::gateway::Shared;
+use crate::identify::Person;
+use crate::recorder::{Recorder, Tap};
+use crate::{Connected, Ended, Reason};
+
+/// The gateway is logged in on the target. Dropping it ends the session.
+#[derive(Debug)]
+pub struct LoggedIn {
+    core: Box<Core>,
+    channels: Channels,
+    _supervisor: AbortOnDropHandle<()>,
+}
+
+/// Opens channels; cheap to clone into the tasks that serve them.
+#[derive(Clone, Debug)]
+pub struct Channels {
+    open: Arc<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    shared: Arc<Shared>,
+    id: SessionId,
+    connection: Arc<Connection>,
+    client: ClientAddr,
+    groups: Vec<String>,
+    remote_user: String,
+    target: TargetAddr,
+    activity: Arc<Activity>,
+    numbers: AtomicU32,
+    /// `None` when no rule of the channel policy records.
+    recorder: Option<Recorder>,
+}
+
+/// What a client wants of a channel.
+#[derive(Clone, Debug)]
+pub struct ChannelRequest {
+    pub kind: ChannelKind,
+    /// The command of an exec channel, the name of a subsystem.
+    pub command: Option<Vec<u8>>,
+    /// What is known of the terminal, where there is one.
+    pub terminal: Option<Terminal<'static>>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ChannelRefused {
+    #[error("the channel policy does not allow it")]
+    Policy,
+    #[error("the session has ended")]
+    Over,
+}
+
+impl LoggedIn {
+    /// Begins the recording, fail closed: a session that cannot be recorded does not open.
+    pub(crate) async fn open(stage: Connected) -> Result<Self, Ended> {
+        let Connected { mut core, person, remote_user, target, .. } = stage;
+        if let Some(places) = &mut core.places {
+            places.logged_in();
+        }
+        let activity = Activity::new();
+        if core.connection.channels.rules.iter().any(|rule| rule.record) {
+            match record(&core, &person, &remote_user, &target, &activity).await {
+                Ok(recorder) => core.recorder = Some(recorder),
+                Err(reason) => return Err(core.end(&reason)),
+            }
+        }
+        let open = Open {
+            shared: Arc::clone(&core.shared),
+            id: core.id.clone(),
+            connection: Arc::clone(&core.connection),
+            client: core.client,
+            groups: person.groups.unwrap_or_default(),
+            remote_user,
+            target,
+            activity,
+            numbers: AtomicU32::new(0),
+            recorder: core.recorder.clone(),
+        };
+        tracing::info!(session = %core.id, client = %core.client, target = %open.target, "logged in on the target");
+        let channels = Channels { open: Arc::new(open) };
+        let supervisor = AbortOnDropHandle::new(tokio::spawn(supervise(Arc::clone(&channels.open))));
+        Ok(Self { core, channels, _supervisor: supervisor })
+    }
+
+    pub fn id(&self) -> &SessionId {
+        &self.core.id
+    }
+
+    pub fn channels(&self) -> Channels {
+        self.channels.clone()
+    }
+
+    /// Ends the session and says how it came, in words for the record.
+    pub fn end(mut self, why: &str) {
+        self.core.ending = Some(self.ending(why));
+    }
+
+    /// The gateway's own cause comes before whatever the proxy saw of it.
+    fn ending(&self, why: &str) -> Ending {
+        let (verdict, reason) = match self.channels.open.activity.ended() {
+            None | Some(EndCause::Closed) => (Verdict::Accept, why.to_owned()),
+            Some(EndCause::Idle) => (Verdict::Timeout, "nothing passed for the network timeout".to_owned()),
+            Some(EndCause::UserIdle) => (Verdict::Timeout, "the user was idle for too long".to_owned()),
+            Some(EndCause::TooLong) => (Verdict::Timeout, "the session was open for too long".to_owned()),
+            Some(EndCause::Stopping) => (Verdict::AcceptTerminated, "the gateway was stopped".to_owned()),
+            Some(EndCause::Recording(error)) => {
+                (Verdict::AcceptTerminated, format!("recording failed: {error}"))
+            }
+        };
+        Ending { verdict, reason }
+    }
+}
+
+impl Drop for LoggedIn {
+    fn drop(&mut self) {
+        if self.core.ending.is_none() {
+            self.core.ending = Some(self.ending("the client closed the connection"));
+        }
+        self.channels.open.activity.end(EndCause::Closed);
+    }
+}
+
+async fn record(
+    core: &Core,
+    person: &Person,
+    remote_user: &str,
+    target: &TargetAddr,
+    activity: &Arc<Activity>,
+) -> Result<Recorder, Reason> {
+    let failed = |error: &dyn std::error::Error| Reason::Recording(chain(error));
+    let header = Header {
+        session: core.id.clone(),
+        protocol: core.connection.protocol,
+        connection: core.connection.name.clone(),
+        client: core.client,
+        started: SystemTime::now().into(),
+        gateway_user: person.user.clone(),
+        remote_user: remote_user.to_owned(),
+        target: target.clone(),
+    };
+    let (path, name) = trail_path(core);
+    let facts = SessionFacts { trail: Some(name), ..SessionFacts::default() };
+    core.shared.store.update_session(&core.id, &facts).await?;
+    let activity = Arc::clone(activity);
+    // The runtime's handle goes along: the recorder's task is spawned where its file was made.
+    let started = tokio::task::spawn_blocking(move || {
+        let make = |folder: &Path| {
+            let failed = |source| TrailError::Create { path: folder.to_owned(), source };
+            std::fs::create_dir_all(folder).map_err(failed)
+        };
+        path.parent().map_or(Ok(()), make)?;
+        Recorder::start(&path, &header, activity)
+    });
+    match started.await {
+        Ok(Ok(recorder)) => Ok(recorder),
+        Ok(Err(error)) => Err(failed(&error)),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// `<trails>/<two characters>/<unique part of the session's id>.trail`: no folder grows without bound.
+fn trail_path(core: &Core) -> (PathBuf, String) {
+    let unique = core.id.unique();
+    let folder = unique.get(unique.len().saturating_sub(2)..).unwrap_or(unique);
+    let name = format!("{folder}/{unique}.trail");
+    (core.shared.trails.join(&name), name)
+}
+
+/// Ends the session when a limit has passed or the gateway stops.
+async fn supervise(open: Arc<Open>) {
+    loop {
+        let wait = match open.activity.check(&open.connection.settings) {
+            Ok(wait) => wait.unwrap_or(Duration::from_secs(3600)).max(Duration::from_millis(10)),
+            Err(cause) => return open.activity.end(cause),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = open.shared.stopping.cancelled() => return open.activity.end(EndCause::Stopping),
+        }
+    }
+}
+
+impl Channels {
+    /// Decides on a channel at the moment of its opening, and begins its recording.
+    pub async fn open(&self, request: &ChannelRequest) -> Result<Tap, ChannelRefused> {
+        let open = &self.open;
+        if open.activity.ended().is_some() {
+            return Err(ChannelRefused::Over);
+        }
+        let decision = open.connection.channels.decide(&ChannelQuery {
+            kind: request.kind,
+            client: open.client,
+            target: &open.target,
+            groups: &open.groups,
+            remote_user: &open.remote_user,
+        });
+        let number = ChannelId(open.numbers.fetch_add(1, Ordering::Relaxed));
+        let tap = match (decision, &open.recorder) {
+            (ChannelDecision::Refuse, _) => {
+                self.note(&format!("{} refused by the channel policy", request.kind)).await?;
+                return Err(ChannelRefused::Policy);
+            }
+            (ChannelDecision::Allow { record: true }, Some(recorder)) => {
+                recorder.tap(number, Arc::clone(&open.activity))
+            }
+            // A rule that records implies a recorder; without one the channel stays shut.
+            (ChannelDecision::Allow { record: true }, None) => return Err(ChannelRefused::Over),
+            (ChannelDecision::Allow { record: false }, _) => {
+                Tap::unrecorded(number, Arc::clone(&open.activity))
+            }
+        };
+        self.note(&format!("{} opened as channel {}", request.kind, number.0)).await?;
+        let opened = Event::Open {
+            channel: number,
+            kind: request.kind.as_str().into(),
+            command: request.command.clone().map(Cow::Owned),
+            terminal: request.terminal.clone(),
+        };
+        tap.event(opened).await.map_err(|_| ChannelRefused::Over)?;
+        Ok(tap)
+    }
+
+    /// Notes that a kind of channel was refused which no rule could allow.
+    pub async fn refuse(&self, what: &str) {
+        // The channel stays shut whether or not the note could be written.
+        let _ = self.note(&format!("{what} refused: not supported")).await;
+    }
+
+    /// Waits until the gateway ends the session. Cancel-safe.
+    pub async fn over(&self) -> EndCause {
+        self.open.activity.over().await
+    }
+
+    /// A decision that is not in the session's record is not made: a failing ledger closes the door.
+    async fn note(&self, text: &str) -> Result<(), ChannelRefused> {
+        let open = &self.open;
+        open.shared.store.add_note(&open.id, SystemTime::now().into(), text).await.map_err(|error| {
+            tracing::error!(session = %open.id, error = %chain(&error), "channel refused: the ledger cannot be written");
+            ChannelRefused::Over
+        })
+    }
+}

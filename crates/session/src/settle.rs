@@ -1,0 +1,369 @@
+//! Settling: what is left to do for a session when its last stage is gone. In the order that the ledger needs:
+//! recording, last call, end, then `session_ended` of each plugin.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use keyward_model::{InstanceName, Secret, SessionId, UnixMillis};
+use keyward_plugin::{Call, Cookies, Hook, Instance, session_ended_arguments};
+use keyward_store::{EndCall, Store, StoreError};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::core::Ending;
+use crate::end::chain;
+use crate::gateway::Shared;
+use crate::hook::{Unwritten, ran, record};
+use crate::limits::Places;
+use crate::recorder::Recorder;
+
+/// What fails is tried again after this, then after twice as long, and so on to the longest.
+pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Of so many sessions at most the secrets are kept until their last `session_ended`.
+const MAX_LEFT: usize = 10_000;
+
+/// All that is left to do for a session when its last stage is gone.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(crate) id: SessionId,
+    pub(crate) ending: Ending,
+    pub(crate) ended: UnixMillis,
+    /// The plugins that may be owed a `session_ended`.
+    pub(crate) engaged: Vec<InstanceName>,
+    pub(crate) unwritten: Option<Unwritten>,
+    pub(crate) hidden: Vec<Secret>,
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) limit: Duration,
+    #[expect(
+        dead_code,
+        reason = "held until the session is settled, so that settling counts against the limits"
+    )]
+    pub(crate) places: Option<Places>,
+}
+
+/// What the tasks that settle sessions share.
+#[derive(Debug)]
+pub(crate) struct Settling {
+    tasks: TaskTracker,
+    runtime: Handle,
+    /// From the drain deadline on no `session_ended` is begun: it stays owed.
+    closed: CancellationToken,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// INVARIANT: of a session in here one task makes the calls.
+    in_work: HashSet<SessionId>,
+    /// Plugin instances that cannot be called at the moment.
+    resting: HashMap<InstanceName, Rest>,
+    /// The secrets of sessions that were not settled at the first try.
+    left: HashMap<SessionId, Vec<Secret>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: Instant,
+    pause: Duration,
+}
+
+/// That a task works on a session; nobody else does while it lives.
+#[derive(Debug)]
+pub(crate) struct Work {
+    shared: Arc<Shared>,
+    session: SessionId,
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.shared.settling.state().in_work.remove(&self.session);
+    }
+}
+
+impl Settling {
+    /// Within a tokio runtime, which the tasks then run on.
+    pub(crate) fn new() -> Self {
+        Self {
+            tasks: TaskTracker::new(),
+            runtime: Handle::current(),
+            closed: CancellationToken::new(),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// Waits until nothing is left to settle. Cancel-safe.
+    pub(crate) async fn finished(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// From now on nothing is begun or tried again.
+    pub(crate) fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Whether a plugin may be called now, as far as the last call that no worker got tells.
+    pub(crate) fn is_awake(&self, instance: &InstanceName) -> bool {
+        self.state().resting.get(instance).is_none_or(|rest| rest.until <= Instant::now())
+    }
+
+    /// No worker got a call: the next one is made after a pause that grows.
+    fn rest(&self, instance: &InstanceName) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let pause = match state.resting.get(instance) {
+            // Of many calls that fail together the first one counts.
+            Some(rest) if rest.until > now => return,
+            Some(rest) => (rest.pause * 2).min(LONGEST_PAUSE),
+            None => SHORTEST_PAUSE,
+        };
+        state.resting.insert(instance.clone(), Rest { until: now + pause, pause });
+    }
+
+    fn wake(&self, instance: &InstanceName) {
+        self.state().resting.remove(instance);
+    }
+
+    /// Keeps the secrets of a session whose plugins are told later.
+    fn leave(&self, session: &SessionId, hidden: Vec<Secret>) {
+        let mut state = self.state();
+        if !hidden.is_empty() && state.left.len() < MAX_LEFT {
+            state.left.insert(session.clone(), hidden);
+        }
+    }
+
+    pub(crate) fn left(&self, session: &SessionId) -> Vec<Secret> {
+        self.state().left.get(session).cloned().unwrap_or_default()
+    }
+
+    /// The sessions whose secrets are kept.
+    pub(crate) fn all_left(&self) -> Vec<SessionId> {
+        self.state().left.keys().cloned().collect()
+    }
+
+    pub(crate) fn forget(&self, session: &SessionId) {
+        self.state().left.remove(session);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is whole between any two statements, so a panic elsewhere has not broken it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// The right to work on a session, `None` while another task has it.
+    pub(crate) fn work_on(self: &Arc<Self>, session: &SessionId) -> Option<Work> {
+        let new = self.settling.state().in_work.insert(session.clone());
+        new.then(|| Work { shared: Arc::clone(self), session: session.clone() })
+    }
+
+    /// Hands a session that is over to a task. Called from `Drop`, so it never waits.
+    pub(crate) fn settle(self: &Arc<Self>, settlement: Settlement) {
+        // Before the task runs: the ledger may show the session's debts to others as soon as it has ended.
+        let work = self.work_on(&settlement.id);
+        let shared = Arc::clone(self);
+        self.settling.spawn(async move {
+            settle(&shared, settlement).await;
+            drop(work);
+        });
+    }
+}
+
+async fn settle(shared: &Arc<Shared>, mut over: Settlement) {
+    if let Some(recorder) = over.recorder.take()
+        && let Err(error) = recorder.finish(over.ending.verdict, &over.ending.reason).await
+    {
+        tracing::error!(session = %over.id, error = %error, "recording could not be finished");
+    }
+    let ended = insist(&shared.settling, &over.id, || write_end(&shared.store, &over)).await;
+    if ended != Some(true) {
+        return;
+    }
+    tracing::info!(session = %over.id, verdict = %over.ending.verdict, reason = over.ending.reason, "session ended");
+    let mut owed = false;
+    for instance in &over.engaged {
+        let end = End { session: &over.id, instance, limit: over.limit, hidden: &over.hidden };
+        owed |= end.tell(shared).await == Told::StillOwed;
+    }
+    if owed {
+        shared.settling.leave(&over.id, over.hidden);
+    }
+}
+
+/// The last call and the end. `false`: the client was gone before the session's row was written, and nothing was
+/// called.
+async fn write_end(store: &Store, over: &Settlement) -> Result<bool, StoreError> {
+    if let Some(unwritten) = &over.unwritten {
+        match unwritten.write(store).await {
+            Ok(()) => {}
+            Err(error) if error.may_pass() => return Err(error),
+            // The end closes its row.
+            Err(error) => {
+                tracing::error!(session = %over.id, error = %chain(&error), "the last call could not be written");
+            }
+        }
+    }
+    match store.end_session(&over.id, over.ended, over.ending.verdict, &over.ending.reason).await {
+        // An end that was there before may be that of an earlier try: the ledger knows who is owed what.
+        Ok(_) => Ok(true),
+        Err(StoreError::UnknownSession(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes, again and again while the ledger fails. `None`: it cannot be written, or the drain deadline came first;
+/// then the next start finds what the ledger has.
+async fn insist<T, W>(settling: &Settling, session: &SessionId, write: impl Fn() -> W) -> Option<T>
+where
+    W: Future<Output = Result<T, StoreError>>,
+{
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        let error = match write().await {
+            Ok(written) => return Some(written),
+            Err(error) => error,
+        };
+        if !error.may_pass() {
+            tracing::error!(%session, error = %chain(&error), "ALERT: the session cannot be settled");
+            return None;
+        }
+        tracing::error!(%session, error = %chain(&error), ?pause, "the session could not be settled: tried again");
+        tokio::select! {
+            () = settling.closed.cancelled() => return None,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// `session_ended` of one plugin in one session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End<'a> {
+    pub(crate) session: &'a SessionId,
+    pub(crate) instance: &'a InstanceName,
+    pub(crate) limit: Duration,
+    /// Masked in what the plugin prints.
+    pub(crate) hidden: &'a [Secret],
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub(crate) enum Told {
+    /// The plugin was called, or was owed nothing, or is another task's.
+    Settled,
+    /// It is among the debts of the ledger.
+    StillOwed,
+}
+
+impl End<'_> {
+    /// Calls the plugin if the ledger gives the right, which it does once.
+    ///
+    /// Dropped during the call it leaves the ledger with a call that is running: the next start marks it interrupted.
+    pub(crate) async fn tell(self, shared: &Shared) -> Told {
+        let Self { session, instance, .. } = self;
+        if shared.settling.closed.is_cancelled() {
+            return Told::StillOwed;
+        }
+        let Some(plugin) = shared.plugins.get(instance) else { return Told::StillOwed };
+        let now: UnixMillis = SystemTime::now().into();
+        match shared.store.begin_session_ended(session, instance, now).await {
+            Ok(Some(begun)) => self.call(shared, plugin, begun).await,
+            Ok(None) => Told::Settled,
+            Err(error) => {
+                tracing::error!(%session, plugin = %instance, error = %chain(&error), "session_ended could not be begun: tried again");
+                Told::StillOwed
+            }
+        }
+    }
+
+    async fn call(self, shared: &Shared, plugin: &Instance, begun: EndCall) -> Told {
+        let Self { session, instance, limit, hidden } = self;
+        let (settling, store) = (&shared.settling, &shared.store);
+        let EndCall { call, cookies } = begun;
+        let mut cookies = Cookies { cookie: cookies.cookie, session_cookie: cookies.session_cookie };
+        let order = Call {
+            log_prefix: session.to_string(),
+            hook: Hook::SessionEnded,
+            arguments: session_ended_arguments(session, &cookies),
+            time_limit: limit,
+        };
+        let report = plugin.call_hiding(order, hidden).await;
+        let result = report.outcome.as_ref().map_err(Clone::clone).and_then(|value| cookies.absorb(value));
+        let Err(error) = &result else {
+            settling.wake(instance);
+            let record = record(&report, None);
+            insist(settling, session, || store.finish_session_ended(call, &record)).await;
+            return Told::Settled;
+        };
+        tracing::warn!(%session, plugin = %instance, kind = error.kind.as_str(), error = error.message, "session_ended failed");
+        if !ran(error) {
+            settling.rest(instance);
+            insist(settling, session, || store.release_session_ended(call)).await;
+            return Told::StillOwed;
+        }
+        if settling.closed.is_cancelled() {
+            // The gateway itself has killed it, most likely: as interrupted as by the gateway's own death.
+            return Told::Settled;
+        }
+        let record = record(&report, Some(error));
+        insist(settling, session, || store.finish_session_ended(call, &record)).await;
+        Told::Settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_instance_that_cannot_be_called_rests_and_of_many_failures_at_once_the_first_counts() {
+        let settling = Settling::new();
+        let vault = InstanceName::try_from("vault").unwrap();
+        assert!(settling.is_awake(&vault));
+        for _ in 0..8 {
+            settling.rest(&vault);
+        }
+        assert!(!settling.is_awake(&vault));
+        assert_eq!(settling.state().resting[&vault].pause, SHORTEST_PAUSE);
+        settling.wake(&vault);
+        assert!(settling.is_awake(&vault));
+    }
+
+    #[tokio::test]
+    async fn the_pauses_of_an_instance_grow_up_to_five_minutes() {
+        let settling = Settling::new();
+        let vault = InstanceName::try_from("vault").unwrap();
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            settling.rest(&vault);
+            let mut state = settling.state();
+            let rest = state.resting.get_mut(&vault).unwrap();
+            pauses.push(rest.pause.as_secs());
+            rest.until = Instant::now();
+        }
+        assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300]);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_pass_is_not_tried_again() {
+        let settling = Settling::new();
+        let connection = keyward_model::ConnectionName::try_from("db").unwrap();
+        let session = SessionId::new([1; 16], &connection, 1);
+        let tries = std::cell::Cell::new(0);
+        let write = || async {
+            tries.set(tries.get() + 1);
+            Err::<(), _>(StoreError::UnknownSession(session.clone()))
+        };
+        assert_eq!(insist(&settling, &session, write).await, None);
+        assert_eq!(tries.get(), 1);
+    }
+}
