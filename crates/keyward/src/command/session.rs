@@ -1,0 +1,221 @@
+//! `keyward session`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use keyward_model::{InstanceName, SessionId, UnixMillis};
+use keyward_store::{CallEntry, SessionRecord, SessionSummary, Store};
+use serde_json::{Value, json};
+
+use super::{load, shown};
+use crate::args::Session;
+
+/// How far back an id's unique part is looked for.
+const NEWEST: u32 = 1000;
+
+pub(crate) async fn session(command: Session) -> anyhow::Result<ExitCode> {
+    match command {
+        Session::List { policy, limit, json } => list(&policy, limit, json).await?,
+        Session::Show { id, policy, json } => show(&policy, &id, json).await?,
+        Session::Repeat { id, instance, policy } => repeat(&policy, &id, &instance).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn open(policy: &Path) -> anyhow::Result<Store> {
+    let data = load(policy)?.gateway.data_dir;
+    // Looking must not make a store, least of all one that belongs to the wrong user.
+    if !data.exists() {
+        bail!("{} does not exist yet: no gateway has run with this policy document", data.display());
+    }
+    Ok(Store::open_beside(&data).await?)
+}
+
+async fn list(policy: &Path, limit: u32, json: bool) -> anyhow::Result<()> {
+    let sessions = open(policy).await?.sessions(limit, None).await?;
+    if json {
+        let rows: Vec<Value> = sessions.iter().map(summary).collect();
+        println!("{}", serde_json::to_string_pretty(&rows)?);
+        return Ok(());
+    }
+    if sessions.is_empty() {
+        println!("No session yet.");
+    }
+    for session in sessions {
+        println!(
+            "{}  {:<17} {} -> {}@{}  from {}  {}",
+            time(session.started),
+            session.verdict.map_or("open", |verdict| verdict.as_str()),
+            shown(session.gateway_user.as_deref().unwrap_or("-")),
+            shown(session.remote_user.as_deref().unwrap_or("-")),
+            session.target.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+            session.client,
+            session.id,
+        );
+    }
+    Ok(())
+}
+
+async fn show(policy: &Path, id: &str, json: bool) -> anyhow::Result<()> {
+    let store = open(policy).await?;
+    let id = find(&store, id).await?;
+    let Some(record) = store.session(&id).await? else { bail!("no session has the id {id}") };
+    if json {
+        println!("{:#}", whole(&record));
+    } else {
+        print(&record);
+    }
+    Ok(())
+}
+
+async fn repeat(policy: &Path, id: &str, instance: &str) -> anyhow::Result<()> {
+    let store = open(policy).await?;
+    let id = find(&store, id).await?;
+    let instance = InstanceName::try_from(instance)?;
+    if !store.repeat_interrupted(&id, &instance).await? {
+        bail!("session_ended of {instance} was not interrupted in session {id}: nothing is repeated");
+    }
+    println!(
+        "session_ended of {instance} is owed again; the gateway calls it within seconds, or at its next start."
+    );
+    Ok(())
+}
+
+/// The whole id, or its 22 characters as file names have them.
+async fn find(store: &Store, text: &str) -> anyhow::Result<SessionId> {
+    if let Ok(id) = SessionId::try_from(text.to_owned()) {
+        return Ok(id);
+    }
+    let sessions = store.sessions(NEWEST, None).await?;
+    sessions
+        .into_iter()
+        .map(|session| session.id)
+        .find(|id| id.unique() == text)
+        .with_context(|| format!("none of the newest {NEWEST} sessions has the id {text:?}"))
+}
+
+fn time(at: UnixMillis) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |time| format!("{time:.3}"))
+}
+
+fn summary(session: &SessionSummary) -> Value {
+    json!({
+        "id": session.id,
+        "protocol": session.protocol,
+        "connection": session.connection,
+        "client": session.client,
+        "login": session.login,
+        "started": time(session.started),
+        "ended": session.ended.map(time),
+        "verdict": session.verdict,
+        "reason": session.reason,
+        "gateway_user": session.gateway_user,
+        "remote_user": session.remote_user,
+        "target": session.target.as_ref().map(|target| json!({
+            "address": target.addr.to_string(),
+            "hostname": target.hostname,
+        })),
+    })
+}
+
+fn whole(record: &SessionRecord) -> Value {
+    let mut value = summary(&record.summary);
+    let more = json!({
+        "gateway_groups": record.gateway_groups,
+        "additional_metadata": record.additional_metadata,
+        "trail": record.trail,
+        "plugins": record.plugins.iter().map(|plugin| json!({
+            "instance": plugin.instance,
+            "role": plugin.role.as_str(),
+            "bundle": plugin.bundle,
+            "sha256": plugin.checksum,
+            "state": plugin.state.as_str(),
+            "outcome": plugin.outcome,
+        })).collect::<Vec<_>>(),
+        "calls": record.calls.iter().map(call).collect::<Vec<_>>(),
+        "notes": record.notes.iter().map(|note| json!({"at": time(note.at), "text": note.text})).collect::<Vec<_>>(),
+        "notes_left_out": record.notes_left_out,
+    });
+    if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
+        value.extend(more);
+    }
+    value
+}
+
+fn call(call: &CallEntry) -> Value {
+    json!({
+        "instance": call.instance,
+        "hook": call.hook,
+        "round": call.round,
+        "started": time(call.started),
+        "duration_ms": call.duration.map(|duration| duration.as_secs_f64() * 1000.0),
+        "verdict": call.verdict,
+        "outcome": call.outcome,
+        "error": call.error,
+        "traceback": call.traceback,
+        "log": call.log.iter().map(|l| json!({"stream": l.stream, "line": l.line})).collect::<Vec<_>>(),
+        "log_left_out": call.log_left_out,
+    })
+}
+
+fn print(record: &SessionRecord) {
+    let session = &record.summary;
+    let line = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            println!("{name:<13} {}", shown(&value));
+        }
+    };
+    line("session", Some(session.id.to_string()));
+    line("protocol", Some(session.protocol.to_string()));
+    line("connection", Some(session.connection.to_string()));
+    line("client", Some(session.client.to_string()));
+    line("login", session.login.clone());
+    line("gateway user", session.gateway_user.clone());
+    line("groups", record.gateway_groups.as_ref().map(|groups| groups.join(", ")));
+    line("remote user", session.remote_user.clone());
+    line("target", session.target.as_ref().map(ToString::to_string));
+    line("started", Some(time(session.started)));
+    line("ended", session.ended.map(time));
+    line("verdict", Some(session.verdict.map_or("open".to_owned(), |verdict| verdict.to_string())));
+    line("reason", session.reason.clone());
+    line("metadata", record.additional_metadata.clone());
+    line("recording", record.trail.clone());
+    for plugin in &record.plugins {
+        let outcome =
+            plugin.outcome.as_ref().map(|outcome| format!(", session_ended: {outcome}")).unwrap_or_default();
+        let about = format!("{} ({}, {}){outcome}", plugin.instance, plugin.bundle, plugin.state.as_str());
+        line("plugin", Some(about));
+    }
+    for note in &record.notes {
+        line("decision", Some(format!("{}  {}", time(note.at), note.text)));
+    }
+    for call in &record.calls {
+        print_call(call);
+    }
+}
+
+fn print_call(call: &CallEntry) {
+    let took = call.duration.map_or("running".to_owned(), |d| format!("{:.1} ms", d.as_secs_f64() * 1000.0));
+    println!(
+        "\n{}  {}.{} #{}  {took}  {}{}",
+        time(call.started),
+        call.instance,
+        call.hook,
+        call.round,
+        call.outcome.as_deref().unwrap_or("no result"),
+        call.verdict.as_ref().map(|verdict| format!("  {}", shown(verdict))).unwrap_or_default(),
+    );
+    for log in &call.log {
+        println!("  {}: {}", log.stream, shown(&log.line));
+    }
+    if call.log_left_out > 0 {
+        println!("  ({} more lines were not kept)", call.log_left_out);
+    }
+    if let Some(error) = &call.error {
+        println!("  error: {}", shown(error));
+    }
+    for line in call.traceback.iter().flat_map(|text| text.lines()) {
+        println!("    {}", shown(line));
+    }
+}

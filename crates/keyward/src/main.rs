@@ -1,0 +1,69 @@
+//! Keyward: a privileged session gateway that runs SPS plugins unmodified.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line program talks to its terminal"
+)]
+
+mod args;
+mod command;
+mod demo;
+mod gateway;
+mod listen;
+mod plugins;
+mod shards;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return command::failed(&anyhow::Error::new(error).context("no runtime could be started"));
+        }
+    };
+    match runtime.block_on(dispatch(args)) {
+        Ok(status) => status,
+        Err(error) => command::failed(&error),
+    }
+}
+
+async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Run { policy } => {
+            log_to_stderr("info");
+            gateway::run(&policy).await
+        }
+        Command::Check { policy } => command::check(&policy),
+        Command::Plugin(plugin) => {
+            log_to_stderr("error");
+            command::plugin(plugin).await
+        }
+        Command::Environment(environment) => command::environment(environment).await,
+        Command::Session(session) => command::session(session).await,
+        Command::Trail(trail) => command::trail(trail),
+        Command::User(user) => command::user(user),
+        Command::Demo { check, environment } => {
+            log_to_stderr("error");
+            demo::run(check, environment).await
+        }
+    }
+}
+
+/// `RUST_LOG` changes what is logged, as in any Rust program; but not for the SSH library, whose debug lines have
+/// login strings in them, and with them one-time codes.
+fn log_to_stderr(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let filter = match "russh=warn".parse() {
+        Ok(quiet) => filter.add_directive(quiet),
+        Err(_) => filter,
+    };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
