@@ -1,0 +1,54 @@
+use std::io::Write;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener};
+use std::thread;
+
+/// A listener that is no SSH server.
+#[derive(Debug)]
+pub struct FakeTarget {
+    addr: SocketAddr,
+}
+
+impl FakeTarget {
+    /// Takes connections, and never says a word.
+    pub fn silent() -> Self {
+        Self::start(b"", false)
+    }
+
+    /// Closes each connection at once.
+    pub fn closing() -> Self {
+        Self::start(b"", true)
+    }
+
+    /// An address at which nobody listens any more.
+    pub fn gone() -> SocketAddr {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    }
+
+    /// Says this to whoever connects, and closes.
+    pub fn saying(words: &'static [u8]) -> Self {
+        Self::start(words, true)
+    }
+
+    /// Its thread ends with the test's process.
+    fn start(words: &'static [u8], closes: bool) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let addr = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let mut open = Vec::new();
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                // A gateway that has hung up already needs no words.
+                let _ = stream.write_all(words);
+                match closes {
+                    true => drop(stream.shutdown(Shutdown::Both)),
+                    false => open.push(stream),
+                }
+            }
+        });
+        Self { addr }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+}

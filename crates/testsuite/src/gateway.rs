@@ -1,0 +1,260 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::disk::SmallDisk;
+use crate::{BundleFolder, Input, PATIENCE, Program, Run, run, until};
+
+/// The gateway's program with a policy document and a data folder of its own.
+#[derive(Debug)]
+pub struct Gateway {
+    plan: GatewayPlan,
+    program: Option<Program>,
+}
+
+/// A gateway that is not started yet.
+#[derive(Debug)]
+pub struct GatewayPlan {
+    /// Before the folder, which can go only when nothing is mounted in it.
+    disks: Vec<SmallDisk>,
+    folder: TempDir,
+    document: String,
+    ports: BTreeMap<String, u16>,
+}
+
+impl GatewayPlan {
+    /// `document` is the policy. In it, `@data@` stands for the data folder, and `@port:NAME@` for a free port of
+    /// that name, which [`Gateway::addr`] tells.
+    #[track_caller]
+    pub fn new(document: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("kwt-gateway-").tempdir().unwrap();
+        let data = folder.path().join("data");
+        let document = document.replace("@data@", &data.to_string_lossy());
+        let mut plan = Self { disks: Vec::new(), folder, document, ports: BTreeMap::new() };
+        plan.choose_ports();
+        plan
+    }
+
+    /// Gives each named port a number that is free now, and writes the policy document with them.
+    fn choose_ports(&mut self) {
+        let mut text = String::new();
+        let mut pieces = self.document.split("@port:");
+        text.extend(pieces.next());
+        self.ports.clear();
+        for piece in pieces {
+            let (name, rest) = piece.split_once('@').expect("a port is written @port:NAME@");
+            let port = *self.ports.entry(name.to_owned()).or_insert_with(free_port);
+            text += &format!("{port}{rest}");
+        }
+        fs::write(self.policy(), text).unwrap();
+    }
+
+    fn policy(&self) -> PathBuf {
+        self.folder.path().join("policy.toml")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Puts a folder of the data folder, or with an empty name all of it, on a disk that is soon full.
+    #[track_caller]
+    pub fn on_small_disk(mut self, folder: &str, kib: u32) -> Self {
+        self.disks.push(SmallDisk::mount(&self.data(), folder, kib));
+        self
+    }
+
+    /// Starts it, which must fail, and gives what it says then.
+    #[track_caller]
+    pub fn refuses_to_start(self) -> String {
+        match self.launch() {
+            Ok(_) => panic!("the gateway has started"),
+            Err(log) => log,
+        }
+    }
+
+    /// Uploads a plugin the way a person does.
+    #[track_caller]
+    pub fn plugin(self, bundle: &BundleFolder) -> Self {
+        self.upload(bundle.path())
+    }
+
+    #[track_caller]
+    pub fn upload(self, bundle: &Path) -> Self {
+        keyward(&["plugin", "upload"], &[bundle, Path::new("--policy"), &self.policy()]).must_succeed();
+        self
+    }
+
+    /// Starts it and waits until it serves.
+    #[track_caller]
+    pub fn start(mut self) -> Gateway {
+        for _ in 0..5 {
+            match self.launch() {
+                Ok(program) => return Gateway { plan: self, program: Some(program) },
+                // Another program took the port after we had found it free.
+                Err(log) if log.contains("Address already in use") => self.choose_ports(),
+                Err(log) => panic!("the gateway did not start:\n{log}"),
+            }
+        }
+        panic!("the gateway found no free port in five tries");
+    }
+
+    /// The running program, or what it said when it gave up.
+    #[track_caller]
+    fn launch(&self) -> Result<Program, String> {
+        let mut command = Command::new(bin());
+        command.arg("run").arg(self.policy()).env("NO_COLOR", "1").env_remove("RUST_LOG");
+        let program = Program::start(&mut command);
+        let is_ready = |line: &str| line.trim_end().ends_with(" ready").then_some(());
+        match program.find_line("the gateway is ready", PATIENCE, is_ready) {
+            Some(()) => Ok(program),
+            None => Err(program.log().join("\n")),
+        }
+    }
+}
+
+impl Gateway {
+    /// Starts it again after [`Self::kill`] or [`Self::stop`], on the same ports.
+    #[track_caller]
+    pub fn start(&mut self) {
+        assert!(self.program.is_none(), "the gateway runs already");
+        let launched = self.plan.launch();
+        self.program = Some(launched.unwrap_or_else(|log| panic!("the gateway did not start again:\n{log}")));
+    }
+
+    /// Where the port of this name is.
+    #[track_caller]
+    pub fn addr(&self, port: &str) -> SocketAddr {
+        let number = self.plan.ports.get(port);
+        (Ipv4Addr::LOCALHOST, *number.unwrap_or_else(|| panic!("the document has no @port:{port}@"))).into()
+    }
+
+    pub fn log(&self) -> Vec<String> {
+        self.program().log()
+    }
+
+    pub fn policy(&self) -> PathBuf {
+        self.plan.policy()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.plan.data()
+    }
+
+    #[track_caller]
+    pub fn program(&self) -> &Program {
+        self.program.as_ref().expect("the gateway runs")
+    }
+
+    /// Ends the process as a crash would: SIGKILL, to it alone.
+    #[track_caller]
+    pub fn kill(&mut self) {
+        self.program().signal(Signal::KILL);
+        self.program().ended(PATIENCE);
+        self.program = None;
+    }
+
+    /// Asks it to end, and gives its exit status.
+    #[track_caller]
+    pub fn stop(&mut self) -> ExitStatus {
+        self.program().signal(Signal::TERM);
+        let status = self.program().ended(PATIENCE * 2);
+        self.program = None;
+        status
+    }
+
+    /// The ledger's sessions, the newest first, as `keyward session list --json` prints them.
+    #[track_caller]
+    pub fn sessions(&self) -> Vec<Value> {
+        let list = keyward(&["session", "list", "--json", "--policy"], &[&self.policy()]);
+        match serde_json::from_str(&list.text()).expect("session list prints JSON") {
+            Value::Array(sessions) => sessions,
+            other => panic!("session list prints no list: {other}"),
+        }
+    }
+
+    /// One session with its calls, as `keyward session show --json` prints it.
+    #[track_caller]
+    pub fn session(&self, id: &str) -> Value {
+        let shown = keyward(&["session", "show", id, "--json", "--policy"], &[&self.policy()]);
+        serde_json::from_str(&shown.text()).expect("session show prints JSON")
+    }
+
+    /// The recordings' files so far.
+    pub fn recordings(&self) -> Vec<PathBuf> {
+        files_below(&self.data().join("trails"))
+    }
+
+    /// Plays a recording in no time, and gives what the person saw.
+    #[track_caller]
+    pub fn play(&self, recording: &Path) -> String {
+        self.played(recording).text()
+    }
+
+    /// The same, with what else the command said.
+    #[track_caller]
+    pub fn played(&self, recording: &Path) -> Run {
+        keyward(&["trail", "play", "--max-idle", "0"], &[recording])
+    }
+
+    /// A recording's first channel as asciicast: the header, and then an event in each line.
+    #[track_caller]
+    pub fn asciicast(&self, recording: &Path) -> Vec<Value> {
+        let exported = keyward(&["trail", "export", "--as", "asciicast"], &[recording]).text();
+        exported
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("an asciicast is lines of JSON"))
+            .collect()
+    }
+
+    /// Waits until `count` sessions have ended, and gives all sessions, the newest first.
+    #[track_caller]
+    pub fn ended_sessions(&self, count: usize) -> Vec<Value> {
+        until("the sessions end", PATIENCE, || {
+            let sessions = self.sessions();
+            let ended =
+                sessions.iter().filter(|session| session.get("verdict").is_some_and(Value::is_string));
+            (ended.count() >= count).then_some(sessions)
+        })
+    }
+}
+
+/// Runs a command of the gateway's program to its end.
+#[track_caller]
+pub(crate) fn keyward(words: &[&str], paths: &[&Path]) -> Run {
+    run(Command::new(bin()).args(words).args(paths).env("NO_COLOR", "1"), Input::Nothing)
+}
+
+/// `KEYWARD_BIN`, else the program that lies beside the tests in cargo's target folder.
+#[track_caller]
+pub(crate) fn bin() -> PathBuf {
+    let path = std::env::var_os("KEYWARD_BIN").map(PathBuf::from).unwrap_or_else(beside_the_tests);
+    assert!(path.exists(), "there is no {}: run the tests with `cargo xtask test`", path.display());
+    path
+}
+
+fn beside_the_tests() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join("keyward")
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            true => files.extend(files_below(&entry.path())),
+            false => files.push(entry.path()),
+        }
+    }
+    files
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}

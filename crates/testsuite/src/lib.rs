@@ -1,0 +1,51 @@
+//! Fixtures: real peers, and the gateway between them. Each reads as the topology that it makes, owns its
+//! processes and ports, stops on drop, and panics at the first surprise.
+
+#![expect(clippy::disallowed_methods, reason = "a fixture starts the programs that it is about")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a fixture stops the test at the first surprise"
+)]
+
+mod account;
+mod askpass;
+mod bundle;
+mod command_line;
+mod disk;
+mod fake_target;
+mod gateway;
+mod keys;
+mod link;
+mod password;
+mod peer_server;
+mod plugged;
+mod program;
+mod putty;
+mod python;
+mod run;
+mod ssh;
+mod sshd;
+mod switch;
+mod wait;
+
+pub use account::Account;
+pub use askpass::Askpass;
+pub use bundle::BundleFolder;
+pub use command_line::{keyward, keyward_in, keyward_reading};
+pub use disk::fill;
+pub use fake_target::FakeTarget;
+pub use gateway::{Gateway, GatewayPlan};
+pub use keys::KeyPair;
+pub use link::{Link, Route};
+pub use password::password_line;
+pub use peer_server::PeerServer;
+pub use plugged::{Plug, Plugged, PluggedPlan};
+pub use program::Program;
+pub use putty::Putty;
+pub use python::{Paramiko, plugin_python};
+pub use run::{Input, Run, run, shell};
+pub use ssh::SshClient;
+pub use sshd::Sshd;
+pub use switch::Switch;
+pub use wait::{PATIENCE, until};

@@ -1,0 +1,65 @@
+use std::net::SocketAddr;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::{Input, KeyPair, Run, run, shell};
+
+/// PuTTY's command line clients, with a home of their own.
+#[derive(Debug)]
+pub struct Putty {
+    folder: TempDir,
+    addr: SocketAddr,
+    login: String,
+    /// Fingerprints of the keys that the host shows: the clients ask no one.
+    host_keys: Vec<String>,
+}
+
+impl Putty {
+    #[track_caller]
+    pub fn with_key(addr: SocketAddr, login: &str, key: &KeyPair) -> Self {
+        let folder = tempfile::Builder::new().prefix("kwt-putty-").tempdir().unwrap();
+        let mut convert = Command::new("puttygen");
+        convert.arg(key.path()).args(["-O", "private", "-o"]).arg(folder.path().join("key.ppk"));
+        run(convert.env("HOME", folder.path()), Input::Nothing).must_succeed();
+        Self { folder, addr, login: login.to_owned(), host_keys: fingerprints(addr) }
+    }
+
+    /// `plink`, `psftp` or `pscp`, with what they need to get in; the host's name for them is `target`.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.args(["-batch", "-P", &self.addr.port().to_string(), "-i"]);
+        command.arg(self.folder.path().join("key.ppk")).env("HOME", self.folder.path());
+        for key in &self.host_keys {
+            command.args(["-hostkey", key]);
+        }
+        command
+    }
+
+    #[track_caller]
+    pub fn plink(&self, remote: &str, input: Input) -> Run {
+        let login = ["-ssh", "-l", &self.login, &self.addr.ip().to_string(), remote];
+        run(self.command("plink").args(login), input)
+    }
+
+    /// Runs the commands of a psftp script.
+    #[track_caller]
+    pub fn psftp(&self, script: &str) -> Run {
+        let login = ["-l", &self.login, &self.addr.ip().to_string()];
+        run(self.command("psftp").args(["-b", "/dev/stdin"]).args(login), Input::Bytes(script.into()))
+    }
+
+    /// Copies with pscp; `-sftp` or `-scp` chooses the protocol. `HOST:` in front of a path is the remote side.
+    #[track_caller]
+    pub fn pscp(&self, protocol: &str, from: &str, to: &str) -> Run {
+        let place = |path: &str| path.replacen("HOST:", &format!("{}@{}:", self.login, self.addr.ip()), 1);
+        run(self.command("pscp").args([protocol, &place(from), &place(to)]), Input::Nothing)
+    }
+}
+
+#[track_caller]
+fn fingerprints(addr: SocketAddr) -> Vec<String> {
+    let script = r#"ssh-keyscan -T 20 -p "$2" "$1" 2>/dev/null | ssh-keygen -lf - | cut -d' ' -f2"#;
+    let found = shell(script, &[&addr.ip().to_string(), &addr.port().to_string()]).text();
+    found.lines().map(str::to_owned).collect()
+}

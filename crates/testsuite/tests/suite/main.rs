@@ -1,0 +1,48 @@
+//! Keyward judged from outside, a module per subject.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+/// Runs each rule on both routes: `direct` shows that the case itself is right, `gateway` judges the gateway.
+macro_rules! on_both_routes {
+    ($($rule:ident),+ $(,)?) => {
+        mod direct {
+            $(#[test]
+            fn $rule() {
+                super::$rule(&keyward_testsuite::Link::open(keyward_testsuite::Route::Direct));
+            })+
+        }
+        mod gateway {
+            $(#[test]
+            fn $rule() {
+                super::$rule(&keyward_testsuite::Link::open(keyward_testsuite::Route::Gateway));
+            })+
+        }
+    };
+}
+
+mod bulk;
+mod command_line;
+mod command_plugin;
+mod files;
+mod hostile;
+mod kill;
+mod login;
+mod openssh;
+mod paramiko;
+mod plugin_endings;
+mod plugin_facts;
+mod plugin_faults;
+mod plugin_output;
+mod plugin_questions;
+mod plugin_users;
+mod plugins;
+mod putty;
+mod recording;
+mod refusals;
+mod site;
+mod ssh_channels;
+mod ssh_limits;
+mod ssh_target;
+mod ssh_target_login;
+mod target_password;
+mod vault;
