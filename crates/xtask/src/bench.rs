@@ -1,0 +1,44 @@
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::step::Steps;
+use crate::workspace::Workspace;
+use crate::{packages, program, python};
+
+/// The programs that measure, as cargo examples: each prints its own table with the targets beside it.
+const HOOKS: &str = "hook_latency";
+const SSH: &str = "ssh_bench";
+
+/// Measures the release build. Both programs lie beside the crate whose fixtures they use.
+pub(crate) fn bench(workspace: &Workspace, steps: &Steps, arguments: &[String]) -> Result<()> {
+    let programs: &[&str] = match arguments {
+        [] => &[HOOKS, SSH],
+        [one] if one == "hooks" => &[HOOKS],
+        [one] if one == "ssh" => &[SSH],
+        _ => bail!("usage: cargo xtask bench [hooks|ssh]"),
+    };
+    steps.step("packages", || packages::ensure(&[&packages::BUILD, &packages::PEERS]))?;
+    let interpreters = steps.step("Python environments", || python::ensure(workspace))?;
+    steps.step("release build", || program::run(&mut build(workspace, programs)))?;
+    for name in programs {
+        steps.step(name, || {
+            let mut measure = Command::new(workspace.target.join("release/examples").join(name));
+            measure
+                .env("KEYWARD_BIN", workspace.target.join("release/keyward"))
+                .env("KEYWARD_TEST_PYTHON", &interpreters.plugins)
+                .env("KEYWARD_TEST_PEERS", &interpreters.peers);
+            program::run(&mut measure)
+        })?;
+    }
+    Ok(())
+}
+
+fn build(workspace: &Workspace, programs: &[&str]) -> Command {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--release", "--workspace", "--bin", "keyward"]);
+    for name in programs {
+        cargo.args(["--example", name]);
+    }
+    cargo
+}

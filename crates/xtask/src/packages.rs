@@ -1,0 +1,77 @@
+//! Debian packages: asks dpkg first, and apt only for what is missing.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::program;
+
+/// What a build needs beside the Rust toolchain: SQLite and aws-lc are compiled from their C sources.
+pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
+/// What the demo shows: a stock client, and an interpreter for the plugins.
+pub(crate) const DEMO: [&str; 3] = ["openssh-client", "python3", "python3-venv"];
+/// The peers of the tests and of the benchmark.
+pub(crate) const PEERS: [&str; 8] = [
+    "openssh-server",
+    "openssh-client",
+    "openssh-sftp-server",
+    "putty-tools",
+    "rsync",
+    "git",
+    "python3",
+    "python3-venv",
+];
+
+/// Debian's own switch against starting an SSH server when the package is installed.
+const KEEP_SSHD_OFF: &str = "/etc/ssh/sshd_not_to_be_run";
+
+/// Installs those of `lists` that are missing.
+pub(crate) fn ensure(lists: &[&[&str]]) -> Result<()> {
+    let wanted = lists.concat();
+    if !program::succeeds(Command::new("dpkg-query").arg("--version")) {
+        println!("    this is no Debian: see to it yourself that these are there: {}", wanted.join(" "));
+        return Ok(());
+    }
+    let missing: Vec<&str> = wanted.into_iter().filter(|name| !installed(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("    missing: {}", missing.join(" "));
+    install(&missing).with_context(|| {
+        format!(
+            "cannot install packages; do it by hand and run this again: apt-get install {}",
+            missing.join(" ")
+        )
+    })
+}
+
+fn installed(name: &str) -> bool {
+    let mut question = Command::new("dpkg-query");
+    question.args(["--show", "--showformat", "${db:Status-Status}", name]);
+    program::read(&mut question).is_ok_and(|status| status == "installed")
+}
+
+fn install(missing: &[&str]) -> Result<()> {
+    if missing.contains(&"openssh-server") && !Path::new(KEEP_SSHD_OFF).exists() {
+        // The tests start servers of their own on loopback: this machine is not to offer one to the network.
+        println!("    making {KEEP_SSHD_OFF}, so that the package opens no SSH server on this machine");
+        program::run(as_root("install")?.args(["-D", "/dev/null", KEEP_SSHD_OFF]))?;
+    }
+    program::run(as_root("apt-get")?.args(["update", "--quiet=2"]))?;
+    let mut apt = as_root("env")?;
+    apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--quiet=2", "--yes"]);
+    program::run(apt.arg("--no-install-recommends").args(missing))
+}
+
+fn as_root(name: &str) -> Result<Command> {
+    if program::read(Command::new("id").arg("-u"))?.trim() == "0" {
+        return Ok(Command::new(name));
+    }
+    if !program::succeeds(Command::new("sudo").arg("--version")) {
+        bail!("installing needs root, and there is no sudo");
+    }
+    let mut command = Command::new("sudo");
+    command.arg(name);
+    Ok(command)
+}
