@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use keyward_model::Secret;
 use keyward_policy::Method;
-use keyward_session::{Accepted, Echo, Ended, Named, Proof};
+use keyward_session::{Accepted, Echo, Ended, KnownKey, Named, Proof};
 use russh::keys::{Algorithm, PublicKey};
 use russh::server::Auth;
 use russh::{MethodKind, MethodSet};
@@ -123,7 +123,7 @@ impl Authentication {
         self.enter(user).await?;
         // An offer is no request to be let in, so it never waits for the stages.
         let State::Named(named) = &self.state else { return Ok(go_interactive(Tried::None)) };
-        if named.unauthenticated().is_some() || proof_by_key(named, key, algorithm).is_some() {
+        if named.unauthenticated().is_some() || known_key(named, key, algorithm).is_some() {
             return Ok(Auth::Accept);
         }
         self.offers += 1;
@@ -143,7 +143,7 @@ impl Authentication {
         self.enter(user).await?;
         match &self.state {
             State::Named(named) if named.methods().contains(&Method::PublicKey) => {
-                let proof = proof_by_key(named, key, algorithm);
+                let proof = known_key(named, key, algorithm).map(KnownKey::signed);
                 self.judge(proof, Tried::PublicKey).await
             }
             _ => self.go_on(Tried::PublicKey).await,
@@ -292,7 +292,7 @@ impl Authentication {
     }
 }
 
-fn proof_by_key(named: &Named, key: &PublicKey, algorithm: &Algorithm) -> Option<Proof> {
+fn known_key(named: &Named, key: &PublicKey, algorithm: &Algorithm) -> Option<KnownKey> {
     if !accepts_signature(algorithm) {
         return None;
     }

@@ -37,7 +37,7 @@ pub use host_key::HostKeyProblem;
 pub use identify::Identified;
 pub use limits::Refused;
 pub use locate::Located;
-pub use named::{Named, Proof};
+pub use named::{KnownKey, Named, Proof};
 pub use recorder::{RecorderGone, Tap};
 pub use relay::{ChannelRefused, ChannelRequest, Channels, LoggedIn};
 pub use service::service_data;

@@ -18,13 +18,28 @@ pub struct Named {
 /// That somebody has proven who they are by the policy's means, or that the policy asks for no proof.
 ///
 /// Only [`Named`] makes one.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use]
 pub struct Proof {
     pub(crate) user: Option<ProvenUser>,
 }
 
-#[derive(Clone, Debug)]
+/// A public key that a local user may use, offered by somebody who need not hold the private one.
+#[derive(Debug)]
+#[must_use]
+pub struct KnownKey {
+    owner: ProvenUser,
+}
+
+impl KnownKey {
+    /// The proof, once the protocol has verified a signature of this connection with the private key
+    /// (RFC 4252 section 7). Each call is a place to look at in a review.
+    pub fn signed(self) -> Proof {
+        Proof { user: Some(self.owner) }
+    }
+}
+
+#[derive(Debug)]
 pub(crate) struct ProvenUser {
     pub(crate) name: String,
     pub(crate) groups: Vec<String>,
@@ -73,14 +88,13 @@ impl Named {
 
     /// Whether a local user may use this public key, in OpenSSH's text form (`type base64 [comment]`).
     ///
-    /// Says nothing about who holds the private key: the protocol must have verified a signature before it
-    /// goes on with the proof.
-    pub fn check_public_key(&self, key: &str) -> Option<Proof> {
+    /// Says nothing yet about who holds the private key, so it is no [`Proof`].
+    pub fn check_public_key(&self, key: &str) -> Option<KnownKey> {
         self.accepts(&[Method::PublicKey])?;
         let user = self.policy().users.get(self.claimed_user()?)?;
         let known = user.public_keys.iter().any(|line| same_key(line, key));
-        known.then(|| Proof {
-            user: Some(ProvenUser { name: user.name.clone(), groups: user.groups.clone(), password: None }),
+        known.then(|| KnownKey {
+            owner: ProvenUser { name: user.name.clone(), groups: user.groups.clone(), password: None },
         })
     }
 
