@@ -1,7 +1,7 @@
 //! `keyward plugin call`: one hook, by the code that runs in the gateway.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use keyward_plugin::{
 use keyward_session::service_data;
 use serde_json::{Map, Value, json};
 
-use super::load;
+use super::{load, on_path};
 use crate::args::PluginCall;
 
 /// The plugin failed, as opposed to wrong usage.
@@ -152,13 +152,6 @@ async fn environment(arguments: &PluginCall, major: PythonMajor) -> anyhow::Resu
         ),
         PythonMajor::Three => Ok(Environment::probe(wanted, &on_path("python3")?).await?),
     }
-}
-
-fn on_path(program: &str) -> anyhow::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file()).with_context(
-        || format!("no {program} is on the PATH: name one with --environment python3=/path/to/python"),
-    )
 }
 
 async fn run(

@@ -9,12 +9,16 @@ use crate::args::Environment;
 pub(crate) async fn environment(command: Environment) -> anyhow::Result<ExitCode> {
     match command {
         Environment::Create { name, dir, python } => {
-            let made = create_environment(&python, &dir, |line| eprintln!("{line}")).await?;
+            let made =
+                create_environment(&super::interpreter(python)?, &dir, |line| eprintln!("{line}")).await?;
             println!("{}\n\nIn the policy document:\n", describe(&made));
             println!("[[environment]]\nname = \"{name}\"\npython = \"{}\"", made.python.display());
         }
         Environment::Check { python } => {
-            println!("{}", describe(&keyward_plugin::Environment::probe("checked", &python).await?));
+            println!(
+                "{}",
+                describe(&keyward_plugin::Environment::probe("checked", &super::interpreter(python)?).await?)
+            );
         }
     }
     Ok(ExitCode::SUCCESS)

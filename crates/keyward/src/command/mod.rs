@@ -8,7 +8,10 @@ mod session;
 mod trail;
 mod user;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use anyhow::Context;
 
 pub(crate) use environment::environment;
 pub(crate) use plugin::{plugin, upload};
@@ -31,4 +34,20 @@ pub(crate) fn shown(text: &str) -> String {
 pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("keyward: {error:#}");
     ExitCode::from(WRONG)
+}
+
+/// A program by its bare name, where a shell would find it.
+pub(crate) fn on_path(program: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file()).with_context(
+        || format!("no {program} is on the PATH: name one with --environment python3=/path/to/python"),
+    )
+}
+
+/// An interpreter as a person names it: a bare name is looked for as a shell would.
+fn interpreter(python: PathBuf) -> anyhow::Result<PathBuf> {
+    match python.to_str() {
+        Some(name) if !name.contains('/') => on_path(name),
+        Some(_) | None => Ok(python),
+    }
 }

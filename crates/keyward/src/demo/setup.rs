@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::command::upload;
+use crate::command::{on_path, upload};
 use crate::gateway::Running;
 
 /// The code that the AA plugin asks for.
@@ -109,7 +109,7 @@ async fn make_environment(scratch: &Path) -> anyhow::Result<PathBuf> {
     println!(
         "Making a Python environment with the Plugin SDK (pip fetches it; --environment takes one that you have) ..."
     );
-    let made = create_environment(Path::new("python3"), &scratch.join("environment"), |line| {
+    let made = create_environment(&on_path("python3")?, &scratch.join("environment"), |line| {
         println!("  {line}");
     })
     .await?;
