@@ -52,6 +52,29 @@ types = ["shell"]
 "#;
 
 #[test]
+fn an_interpreter_without_a_path_is_found_as_a_shell_finds_it() {
+    let elsewhere = tempfile::tempdir().unwrap();
+
+    let checked = run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python3"]), Input::Nothing);
+    assert!(checked.text().contains("Python 3."), "{}", checked.stderr);
+
+    let missing = run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python0"]), Input::Nothing);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(missing.stderr.contains("no python0 is on the PATH"), "{}", missing.stderr);
+}
+
+/// What a new user runs first, with nothing prepared: it makes its own environment.
+#[test]
+fn the_demo_checks_itself_from_nothing_and_leaves_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut demo = keyward_in(scratch.path(), &["demo", "--check"]);
+    let run = run(demo.env("TMPDIR", scratch.path()), Input::Nothing);
+
+    assert!(run.text().ends_with("All is well.\n"), "{}", run.stderr);
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn a_sound_document_is_called_so() {
     assert!(check(SOUND).text().contains("is sound: 1 connection, 1 plugin instance"));
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/keyward.toml");
