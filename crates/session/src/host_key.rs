@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use keyward_policy::HostKeyCheck;
-use keyward_store::{AddedHostKey, StoreError};
+use keyward_store::{HostKeyTrust, StoreError};
 
 use crate::Connected;
 
@@ -46,17 +46,16 @@ pub(crate) async fn check(stage: &Connected, key: &str) -> Result<(), HostKeyPro
 }
 
 async fn trust(stage: &Connected, key: &str) -> Result<(), HostKeyProblem> {
-    let target = &stage.target;
-    for name in names(stage) {
-        let now = SystemTime::now().into();
-        match stage.core.shared.store.add_host_key(&name, target.addr.port(), key, now).await? {
-            AddedHostKey::Added => {}
-            // Another session was first, and it saw another key.
-            AddedHostKey::AlreadyOther => return Err(HostKeyProblem::Changed),
+    let (target, now) = (&stage.target, SystemTime::now().into());
+    let names: Vec<String> = names(stage).collect();
+    match stage.core.shared.store.trust_host_key(&names, target.addr.port(), key, now).await? {
+        HostKeyTrust::Trusted => {
+            tracing::warn!(session = %stage.core.id, %target, key, "host key trusted on first use");
+            Ok(())
         }
+        // Another session was first, and it saw another key.
+        HostKeyTrust::OtherKnown => Err(HostKeyProblem::Changed),
     }
-    tracing::warn!(session = %stage.core.id, %target, key, "host key trusted on first use");
-    Ok(())
 }
 
 /// The policy's own keys for the target, and else those of the ledger: by its name, or by its address where

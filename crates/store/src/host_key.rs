@@ -19,14 +19,14 @@ pub struct HostKeyRecord {
     pub first_seen: UnixMillis,
 }
 
-/// Whether a key was taken.
+/// Whether a key is trusted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub enum AddedHostKey {
-    /// The key is the known one of its type: since now, or since before.
-    Added,
-    /// The target has another key of this type. It stays.
-    AlreadyOther,
+pub enum HostKeyTrust {
+    /// The key is known under every name: since now, or since before.
+    Trusted,
+    /// Another key is known under one of the names. Nothing was changed.
+    OtherKnown,
 }
 
 impl Store {
@@ -40,39 +40,47 @@ impl Store {
         rows.iter().map(record).collect()
     }
 
-    /// Takes a key (OpenSSH's text: type, base64; a comment is dropped) where none of its type is known.
-    ///
-    /// A key of a type that is new for a known target is taken too: whether that is a first use is the caller's
-    /// to decide, before.
-    pub async fn add_host_key(
+    /// Trusts a target's key (OpenSSH's text: type, base64; a comment is dropped) on first use: under each of the
+    /// target's names, all or none, and only where no other key is known, of whatever type. Of two sessions that
+    /// see different keys at the same time, one is told so.
+    pub async fn trust_host_key(
         &self,
-        host: &str,
+        hosts: &[String],
         port: u16,
         key: &str,
         first_seen: UnixMillis,
-    ) -> Result<AddedHostKey, StoreError> {
+    ) -> Result<HostKeyTrust, StoreError> {
         let (key_type, key) = parse(key)?;
         let mut change = self.write().await?;
-        sqlx::query(
-            "INSERT INTO host_keys (host, port, key_type, key, first_seen) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (host, port, key_type) DO NOTHING",
-        )
-        .bind(host.to_ascii_lowercase())
-        .bind(i64::from(port))
-        .bind(key_type)
-        .bind(&key)
-        .bind(first_seen.0)
-        .execute(&mut *change)
-        .await?;
-        let known: String =
-            sqlx::query_scalar("SELECT key FROM host_keys WHERE host = $1 AND port = $2 AND key_type = $3")
-                .bind(host.to_ascii_lowercase())
-                .bind(i64::from(port))
-                .bind(key_type)
-                .fetch_one(&mut *change)
-                .await?;
+        for host in hosts {
+            let host = host.to_ascii_lowercase();
+            sqlx::query(
+                "INSERT INTO host_keys (host, port, key_type, key, first_seen)
+                 SELECT $1, $2, $3, $4, $5
+                 WHERE NOT EXISTS (SELECT 1 FROM host_keys WHERE host = $1 AND port = $2)",
+            )
+            .bind(&host)
+            .bind(i64::from(port))
+            .bind(key_type)
+            .bind(&key)
+            .bind(first_seen.0)
+            .execute(&mut *change)
+            .await?;
+            let known: i64 = sqlx::query_scalar(
+                "SELECT COUNT(*) FROM host_keys WHERE host = $1 AND port = $2 AND key = $3",
+            )
+            .bind(&host)
+            .bind(i64::from(port))
+            .bind(&key)
+            .fetch_one(&mut *change)
+            .await?;
+            if known == 0 {
+                change.rollback().await?;
+                return Ok(HostKeyTrust::OtherKnown);
+            }
+        }
         change.commit().await?;
-        Ok(if known == key { AddedHostKey::Added } else { AddedHostKey::AlreadyOther })
+        Ok(HostKeyTrust::Trusted)
     }
 
     /// Forgets all keys of a target, so that the next one is a first use again. Returns how many there were.

@@ -23,7 +23,7 @@ pub use call::{CallId, CallRecord, Cookies, LogLine, NewCall};
 pub use directory::Holder;
 pub use engaged::{EngagedPlugin, PluginState, Role, UnknownWord};
 pub use error::StoreError;
-pub use host_key::{AddedHostKey, HostKeyRecord};
+pub use host_key::{HostKeyRecord, HostKeyTrust};
 pub use record::{CallEntry, Note, PluginRecord, SessionRecord, SessionSummary};
 pub use session::{NewSession, SessionFacts};
 pub use session_ended::{Debt, EndCall, Interrupted};

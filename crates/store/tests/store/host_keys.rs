@@ -1,62 +1,75 @@
 use keyward_model::{Secret, UnixMillis};
-use keyward_store::{AddedHostKey, StoreError};
+use keyward_store::{HostKeyTrust, StoreError};
 
 use crate::Fixture;
 
 const SEEN: UnixMillis = UnixMillis(5);
 
+async fn trust(fixture: &Fixture, hosts: &[&str], port: u16, key: &str) -> HostKeyTrust {
+    let hosts: Vec<String> = hosts.iter().map(|&host| host.into()).collect();
+    fixture.store.trust_host_key(&hosts, port, key, SEEN).await.unwrap()
+}
+
+async fn known(fixture: &Fixture, host: &str) -> Vec<String> {
+    let keys = fixture.store.host_keys(host, 22).await.unwrap();
+    keys.into_iter().map(|record| record.key).collect()
+}
+
 #[tokio::test]
-async fn the_first_key_of_a_type_is_never_overwritten() {
+async fn the_first_key_is_never_overwritten_nor_joined_by_another() {
     let fixture = Fixture::new().await;
-    let store = &fixture.store;
-    assert_eq!(
-        store.add_host_key("DB1", 22, "ssh-ed25519 AAAA me@db1", SEEN).await.unwrap(),
-        AddedHostKey::Added
-    );
-    let other = store.add_host_key("db1", 22, "ssh-ed25519 BBBB", UnixMillis(6)).await.unwrap();
-    assert_eq!(other, AddedHostKey::AlreadyOther);
-    let same = store.add_host_key("db1", 22, "ssh-ed25519 AAAA", UnixMillis(7)).await.unwrap();
-    assert_eq!(same, AddedHostKey::Added);
-    assert_eq!(store.add_host_key("db1", 2222, "ssh-ed25519 BBBB", SEEN).await.unwrap(), AddedHostKey::Added);
-    let keys = store.host_keys("db1", 22).await.unwrap();
-    assert_eq!(keys.len(), 1);
-    assert_eq!((keys[0].key.as_str(), keys[0].first_seen), ("ssh-ed25519 AAAA", SEEN));
+    assert_eq!(trust(&fixture, &["DB1"], 22, "ssh-ed25519 AAAA me@db1").await, HostKeyTrust::Trusted);
+    for other in ["ssh-ed25519 BBBB", "ssh-rsa AAAA"] {
+        assert_eq!(trust(&fixture, &["db1"], 22, other).await, HostKeyTrust::OtherKnown);
+    }
+    assert_eq!(trust(&fixture, &["db1"], 22, "ssh-ed25519 AAAA").await, HostKeyTrust::Trusted);
+    assert_eq!(trust(&fixture, &["db1"], 2222, "ssh-ed25519 BBBB").await, HostKeyTrust::Trusted);
+    assert_eq!(known(&fixture, "db1").await, ["ssh-ed25519 AAAA"]);
+    assert_eq!(fixture.store.host_keys("db1", 22).await.unwrap()[0].first_seen, SEEN);
+}
+
+#[tokio::test]
+async fn a_key_is_trusted_under_all_names_or_none() {
+    let fixture = Fixture::new().await;
+    assert_eq!(trust(&fixture, &["10.0.0.1"], 22, "ssh-ed25519 AAAA").await, HostKeyTrust::Trusted);
+    let other = trust(&fixture, &["db1", "10.0.0.1"], 22, "ssh-ed25519 BBBB").await;
+    assert_eq!(other, HostKeyTrust::OtherKnown);
+    assert!(known(&fixture, "db1").await.is_empty());
+    let same = trust(&fixture, &["db1", "10.0.0.1"], 22, "ssh-ed25519 AAAA").await;
+    assert_eq!(same, HostKeyTrust::Trusted);
+    assert_eq!(known(&fixture, "db1").await, ["ssh-ed25519 AAAA"]);
 }
 
 #[tokio::test]
 async fn of_two_first_keys_at_once_one_is_taken() {
     let fixture = Fixture::new().await;
-    let store = &fixture.store;
     let (a, b) = tokio::join!(
-        store.add_host_key("db1", 22, "ssh-ed25519 AAAA", SEEN),
-        store.add_host_key("db1", 22, "ssh-ed25519 BBBB", SEEN)
+        trust(&fixture, &["db1"], 22, "ssh-ed25519 AAAA"),
+        trust(&fixture, &["db1"], 22, "ssh-rsa BBBB")
     );
-    let taken = [a.unwrap(), b.unwrap()].iter().filter(|added| **added == AddedHostKey::Added).count();
-    assert_eq!(taken, 1);
+    assert_eq!([a, b].iter().filter(|trust| **trust == HostKeyTrust::Trusted).count(), 1);
+    assert_eq!(known(&fixture, "db1").await.len(), 1);
 }
 
 #[tokio::test]
 async fn removed_keys_make_the_next_one_a_first_use() {
     let fixture = Fixture::new().await;
-    let store = &fixture.store;
-    for key in ["ssh-ed25519 AAAA", "ssh-rsa AAAA"] {
-        assert_eq!(store.add_host_key("db1", 22, key, SEEN).await.unwrap(), AddedHostKey::Added);
-    }
-    assert_eq!(store.remove_host_keys("DB1", 22).await.unwrap(), 2);
-    assert!(store.host_keys("db1", 22).await.unwrap().is_empty());
-    assert_eq!(store.add_host_key("db1", 22, "ssh-ed25519 BBBB", SEEN).await.unwrap(), AddedHostKey::Added);
+    assert_eq!(trust(&fixture, &["db1"], 22, "ssh-ed25519 AAAA").await, HostKeyTrust::Trusted);
+    assert_eq!(fixture.store.remove_host_keys("DB1", 22).await.unwrap(), 1);
+    assert!(known(&fixture, "db1").await.is_empty());
+    assert_eq!(trust(&fixture, &["db1"], 22, "ssh-ed25519 BBBB").await, HostKeyTrust::Trusted);
 }
 
 #[tokio::test]
 async fn what_is_no_key_is_refused() {
     let fixture = Fixture::new().await;
     for bad in ["", "ssh-ed25519", "AAAA\tä", "<x> AAAA"] {
-        let result = fixture.store.add_host_key("db1", 22, bad, SEEN).await;
+        let result = fixture.store.trust_host_key(&["db1".into()], 22, bad, SEEN).await;
         assert!(matches!(result, Err(StoreError::BadHostKey(_))), "{bad:?}");
     }
     let long = format!("ssh-rsa {}", "A".repeat(20_000));
     assert!(matches!(
-        fixture.store.add_host_key("db1", 22, &long, SEEN).await,
+        fixture.store.trust_host_key(&["db1".into()], 22, &long, SEEN).await,
         Err(StoreError::TooLarge { .. })
     ));
 }
