@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use keyward_model::Verdict;
-use keyward_trail::{ChannelId, Direction, End, Event, ExitStatus, Header, Stream, TrailError, Writer};
+use keyward_trail::{ChannelId, Direction, End, Event, ExitStatus, Header, Stream, TrailError, TrailFile, Writer};
 use std::borrow::Cow;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -178,7 +178,7 @@ impl Tap {
     }
 }
 
-type FileWriter = Writer<std::fs::File>;
+type FileWriter = Writer<TrailFile>;
 
 /// Owns the writer until the end. Dies, and with it the session, at the first error.
 async fn run(writer: FileWriter, mut messages: mpsc::Receiver<Message>, activity: Arc<Activity>) {
@@ -293,7 +293,8 @@ async fn finish(mut writer: FileWriter, mut batch: Vec<Message>) -> Result<(), T
     let Some(Message::Finish { at, end, done }) = batch.pop() else { return Ok(()) };
     let written = elsewhere(move || {
         write(&mut writer, batch.into_iter())?;
-        writer.finish(at, &end).map(drop)
+        // A finished recording is evidence, so it outlives a power cut.
+        writer.finish(at, &end)?.sync().map_err(TrailError::Write)
     })
     .await;
     // The settling task reports it; nobody else waits any more.

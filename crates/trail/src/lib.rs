@@ -11,6 +11,7 @@ mod codec;
 mod end;
 mod error;
 mod event;
+mod file;
 mod header;
 #[cfg(test)]
 mod noise;
@@ -26,6 +27,7 @@ pub use asciicast::export_asciicast;
 pub use end::{End, Ending};
 pub use error::{Damage, TrailError};
 pub use event::{ChannelId, Direction, Event, ExitStatus, Stream, Terminal};
+pub use file::TrailFile;
 pub use header::Header;
 pub use play::{BadSpeed, PlayOptions, Speed, play};
 pub use reader::Reader;

@@ -1,9 +1,7 @@
 //! Writing a trail as the session goes.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +10,7 @@ use crate::codec::{put_data, put_event};
 use crate::end::End;
 use crate::error::TrailError;
 use crate::event::Event;
+use crate::file::TrailFile;
 use crate::header::Header;
 use crate::pack;
 
@@ -38,19 +37,14 @@ pub struct Writer<W> {
     failed: bool,
 }
 
-impl Writer<File> {
+impl Writer<TrailFile> {
     /// Creates the file, for its owner only (mode 0600), and writes the header.
     ///
     /// # Errors
     /// Also when the file exists: a recording is never written over.
     pub fn create(path: &Path, header: &Header) -> Result<Self, TrailError> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|source| TrailError::Create { path: path.to_owned(), source })?;
-        Self::new(file, header)
+        let file = TrailFile::create(path);
+        Self::new(file.map_err(|source| TrailError::Create { path: path.to_owned(), source })?, header)
     }
 }
 
@@ -230,7 +224,7 @@ mod tests {
         assert!(writer.buffered() > 50_000);
         writer.flush().unwrap();
         assert_eq!((writer.buffered(), writer.buffer.capacity()), (0, 0));
-        assert!(size_of::<Writer<File>>() <= 128);
+        assert!(size_of::<Writer<TrailFile>>() <= 128);
     }
 
     #[test]
