@@ -1,5 +1,6 @@
 //! A TCP stream that can be cut from outside, watched from outside, and held back.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf, BytesMut};
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -18,9 +20,10 @@ use crate::gate::Gate;
 /// What the SSH library reads from and writes to.
 ///
 /// The library serves a connection on a task of its own that nobody else can end; cutting its stream does.
-#[derive(Debug)]
 pub(crate) struct Guarded {
     stream: Arc<TcpStream>,
+    /// What was read before the library asked for it. Owns no memory while the peer is silent.
+    ahead: BytesMut,
     gate: Arc<Gate>,
     patience: Option<Pin<Box<Sleep>>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -30,15 +33,42 @@ pub(crate) struct Guarded {
 /// be told of the wrong request; a bulk transfer that fills every buffer could else wait for itself.
 const HOLD_AT_MOST: Duration = Duration::from_secs(1);
 
+/// The library reads each packet in two steps, its length and the rest. Reading this much at a time makes one system
+/// call of those for several packets.
+const READ_AHEAD: usize = 128 * 1024;
+
 impl Guarded {
     pub(crate) fn new(stream: Arc<TcpStream>, gate: Arc<Gate>, cut: &CancellationToken) -> Self {
-        Self { stream, gate, patience: None, cut: Box::pin(cut.clone().cancelled_owned()) }
+        Self {
+            stream,
+            ahead: BytesMut::new(),
+            gate,
+            patience: None,
+            cut: Box::pin(cut.clone().cancelled_owned()),
+        }
     }
 
     fn check_cut(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         match self.cut.as_mut().poll(context) {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
             Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Fills the empty buffer; it stays empty at the end of the stream.
+    fn poll_read_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.stream.poll_read_ready(context)?.is_pending() {
+                self.ahead = BytesMut::new();
+                return Poll::Pending;
+            }
+            self.ahead.clear();
+            self.ahead.reserve(READ_AHEAD);
+            match self.stream.try_read_buf(&mut self.ahead) {
+                Ok(_) => return Poll::Ready(Ok(())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
         }
     }
 
@@ -63,17 +93,13 @@ impl AsyncRead for Guarded {
     ) -> Poll<io::Result<()>> {
         self.check_cut(context)?;
         ready!(self.poll_gate(context));
-        loop {
-            ready!(self.stream.poll_read_ready(context))?;
-            match self.stream.try_read(buffer.initialize_unfilled()) {
-                Ok(read) => {
-                    buffer.advance(read);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+        if self.ahead.is_empty() {
+            ready!(self.poll_read_ahead(context))?;
         }
+        let taken = self.ahead.len().min(buffer.remaining());
+        buffer.put_slice(self.ahead.get(..taken).unwrap_or_default());
+        self.ahead.advance(taken);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -103,6 +129,12 @@ impl AsyncWrite for Guarded {
             Ok(()) | Err(rustix::io::Errno::NOTCONN) => Poll::Ready(Ok(())),
             Err(error) => Poll::Ready(Err(error.into())),
         }
+    }
+}
+
+impl fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guarded").field("ahead", &self.ahead.len()).finish_non_exhaustive()
     }
 }
 
