@@ -80,7 +80,8 @@ impl Front {
         let lane = Lane { id: channel.id(), front, opened: Arc::clone(&opened), answers, backlog };
         opened.relays.spawn(async move {
             let cut = lane.opened.cut.clone();
-            cut.run_until_cancelled_owned(carry(lane, channel, reply)).await;
+            // Boxed: what waits for the token keeps three copies of its future's room.
+            cut.run_until_cancelled_owned(Box::pin(carry(lane, channel, reply))).await;
             drop(place);
         });
     }

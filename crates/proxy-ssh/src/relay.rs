@@ -58,7 +58,7 @@ pub(crate) const STDERR: u32 = 1;
 /// Opens the channel on the target, confirms it to the client, and relays until one side closes it or the
 /// session ends.
 pub(crate) async fn carry(lane: Lane, client: Channel<ClientMsg>, reply: ChannelOpenHandle) {
-    let target = match lane.opened.target.open_session().await {
+    let target = match Box::pin(lane.opened.target.open_session()).await {
         Ok(channel) => channel,
         Err(russh::Error::ChannelOpenFailure(reason)) => return reply.reject(reason).await,
         Err(_) => return reply.reject(ChannelOpenFailure::ConnectFailed).await,
@@ -67,11 +67,11 @@ pub(crate) async fn carry(lane: Lane, client: Channel<ClientMsg>, reply: Channel
     let (opened, front, id) = (Arc::clone(&lane.opened), lane.front.clone(), lane.id);
     let finish = tokio::select! {
         finish = relay(lane, client, target) => finish,
-        sentence = opened.farewell() => return say_goodbye(&front, id, sentence).await,
+        sentence = opened.farewell() => return Box::pin(say_goodbye(&front, id, sentence)).await,
     };
     tracing::debug!(session = %opened.session, channel = id.number(), ?finish, "channel closed");
     if finish == Finish::TargetLost {
-        say_goodbye(&front, id, SERVER_LOST).await;
+        Box::pin(say_goodbye(&front, id, SERVER_LOST)).await;
     }
 }
 
@@ -174,6 +174,13 @@ impl Downstream {
                 self.speaks();
                 self.data(Some(ext), data).await
             }
+            // Boxed, as on the way up.
+            rare => Box::pin(self.control(rare)).await,
+        }
+    }
+
+    async fn control(&mut self, message: ChannelMsg) -> Result<(), Finish> {
+        match message {
             ChannelMsg::Success => self.answer(true).await,
             ChannelMsg::Failure => self.answer(false).await,
             ChannelMsg::Eof => self.hold_eof().await,
@@ -196,7 +203,7 @@ impl Downstream {
                 self.client.close().await.map_err(|_| Finish::ClientLost)?;
                 Err(Finish::TargetClosed)
             }
-            // Window adjustments are the library's business; the rest only clients send.
+            // Data is passed above; window adjustments are the library's business; the rest only clients send.
             _ => Ok(()),
         }
     }

@@ -97,6 +97,13 @@ impl Upstream {
     async fn pass(&mut self, message: ChannelMsg) -> Result<(), Finish> {
         match message {
             ChannelMsg::Data { data } => self.data(data).await,
+            // Boxed: what is rare would make every open channel's future three times as large.
+            rare => Box::pin(self.control(rare)).await,
+        }
+    }
+
+    async fn control(&mut self, message: ChannelMsg) -> Result<(), Finish> {
+        match message {
             ChannelMsg::Eof => self.eof().await,
             ChannelMsg::RequestPty {
                 term,
@@ -128,8 +135,8 @@ impl Upstream {
                 let _ = self.record(|channel| Event::Close { channel }).await;
                 Err(Finish::ClientClosed)
             }
-            // X11 and agent requests are refused by the handler; clients send no stderr; window adjustments are
-            // the library's business; the rest only servers send.
+            // Data is passed above; X11 and agent requests are refused by the handler; clients send no stderr;
+            // window adjustments are the library's business; the rest only servers send.
             _ => Ok(()),
         }
     }
@@ -195,8 +202,7 @@ impl Upstream {
             return self.refuse().await;
         }
         let request = self.request(&program);
-        // Boxed: the ledger's future would stay as large for as long as the channel is open.
-        let tap = match Box::pin(self.lane.opened.channels.open(&request)).await {
+        let tap = match self.lane.opened.channels.open(&request).await {
             Ok(tap) => tap,
             Err(refused) => return self.deny(request.kind, refused).await,
         };
