@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use keyward_model::Verdict;
-use keyward_trail::{ChannelId, Direction, End, Event, ExitStatus, Header, Stream, TrailError, TrailFile, Writer};
+use keyward_trail::{
+    ChannelId, Direction, End, Event, ExitStatus, Header, Stream, TrailError, TrailFile, Writer,
+};
 use std::borrow::Cow;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 

@@ -55,10 +55,12 @@ types = ["shell"]
 fn an_interpreter_without_a_path_is_found_as_a_shell_finds_it() {
     let elsewhere = tempfile::tempdir().unwrap();
 
-    let checked = run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python3"]), Input::Nothing);
+    let checked =
+        run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python3"]), Input::Nothing);
     assert!(checked.text().contains("Python 3."), "{}", checked.stderr);
 
-    let missing = run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python0"]), Input::Nothing);
+    let missing =
+        run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python0"]), Input::Nothing);
     assert_eq!(missing.status.code(), Some(2));
     assert!(missing.stderr.contains("no python0 is on the PATH"), "{}", missing.stderr);
 }
@@ -71,7 +73,7 @@ fn the_demo_checks_itself_from_nothing_and_leaves_nothing() {
     let run = run(demo.env("TMPDIR", scratch.path()), Input::Nothing);
 
     assert!(run.text().ends_with("All is well.\n"), "{}", run.stderr);
-    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
 
 #[test]
