@@ -52,6 +52,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugin {
+    /// Begin a plugin: a folder with a working one, and tests that it passes
+    New(PluginNew),
     /// Check a bundle by the rules of the plugin contract
     Check {
         /// A bundle (.zip), or the folder of one
@@ -113,6 +115,27 @@ pub(crate) struct PluginCall {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PluginNew {
+    /// The plugin's name, as its MANIFEST will have it: a letter, then letters, digits and underscores
+    pub(crate) name: String,
+    /// What it decides: who may go where (aa), or with which credential (credentialstore)
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: NewKind,
+    /// Without the Plugin SDK: the standard library only
+    #[arg(long)]
+    pub(crate) plain: bool,
+    /// The folder to make, in place of one with the plugin's name
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum NewKind {
+    Aa,
+    Credentialstore,
 }
 
 #[derive(Debug, clap::Args)]

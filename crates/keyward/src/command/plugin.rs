@@ -15,6 +15,7 @@ use crate::kit;
 
 pub(crate) async fn plugin(command: Plugin) -> anyhow::Result<ExitCode> {
     match command {
+        Plugin::New(arguments) => kit::new(&arguments),
         Plugin::Check { bundle, as_api, json } => check(&bundle, as_api.as_deref(), json),
         Plugin::Call(arguments) => call::call(*arguments).await,
         Plugin::Scenario(arguments) => kit::scenario(arguments).await,

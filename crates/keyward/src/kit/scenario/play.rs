@@ -130,15 +130,7 @@ async fn session(
     };
     let verdict = record.summary.verdict.unwrap_or(verdict);
     let ScriptedTarget { keys, passwords, .. } = target;
-    Ok(Played {
-        record,
-        asked: talk.asked,
-        keys,
-        passwords,
-        verdict,
-        message,
-        places,
-    })
+    Ok(Played { record, asked: talk.asked, keys, passwords, verdict, message, places })
 }
 
 /// The order of events (gateway section 1), which the types of the stages keep.
