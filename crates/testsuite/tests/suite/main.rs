@@ -26,6 +26,8 @@ mod command_plugin;
 mod files;
 mod hostile;
 mod kill;
+mod kit;
+mod kit_scenario;
 mod login;
 mod openssh;
 mod paramiko;
