@@ -32,7 +32,7 @@ mod wait;
 pub use account::Account;
 pub use askpass::Askpass;
 pub use bundle::BundleFolder;
-pub use command_line::{keyward, keyward_in, keyward_reading};
+pub use command_line::{keyward, keyward_in, keyward_reading, keyward_to_log};
 pub use disk::fill;
 pub use fake_target::FakeTarget;
 pub use gateway::{Gateway, GatewayPlan};

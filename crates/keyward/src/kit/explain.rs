@@ -165,7 +165,7 @@ impl<'f> Frame<'f> {
             let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
             Some(Self { file: path.strip_prefix(root.as_str())?, line: digits.parse().ok()? })
         };
-        traceback.lines().filter_map(frame).last()
+        traceback.lines().filter_map(frame).next_back()
     }
 
     /// The line with its neighbours, marked. `None` where the file cannot be read.

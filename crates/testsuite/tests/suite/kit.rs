@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use keyward_testsuite::{
     Askpass, BundleFolder, GatewayPlan, Input, PATIENCE, Program, Run, SshClient, Sshd, keyward_in,
-    plugin_python, run, shell,
+    keyward_to_log, plugin_python, run, shell,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -302,11 +301,7 @@ fn a_bench_has_three_percentiles_of_each_hook_warm_and_cold() {
 fn a_watch_plays_the_scenarios_again_at_each_save() {
     let (folder, plugin) = plain_plugin();
     let words = ["plugin", "watch", "Hello", "--environment", &environment()];
-    let keyward = keyward_in(folder.path(), &words);
-    // What a person sees is its standard output.
-    let mut shell = Command::new("bash");
-    shell.args(["-c", "exec \"$@\" >&2", "bash"]).arg(keyward.get_program()).args(keyward.get_args());
-    let watch = Program::start(shell.current_dir(folder.path()));
+    let watch = Program::start(&mut keyward_to_log(folder.path(), &words));
     let said = |words: &str, times: usize| {
         watch.find_line(words, PATIENCE, |line| line.contains(words).then_some(()));
         keyward_testsuite::until(words, PATIENCE, || {
