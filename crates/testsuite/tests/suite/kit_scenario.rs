@@ -358,6 +358,13 @@ fn a_wrong_scenario_file_says_what_is_wrong_and_where() {
     let shown =
         told("[client]\nlogin = \"a@b\"\n[connection]\nfour-legs = true\n[expect]\nverdict = \"accept\"\n");
     assert!(shown.contains("no key \"four-legs\""), "{shown}");
+    let shown = told(
+        "[client]\nlogin = \"a@b\"\n[[step]]\nhook = \"authentikate\"\n[expect]\nverdict = \"accept\"\n",
+    );
+    assert!(
+        shown.contains("line 4") && shown.contains("\"authentikate\" is no hook: authenticate, "),
+        "{shown}"
+    );
     let shown = told("[aa]\n[client]\nlogin = \"a@b\"\n[expect]\nverdict = \"accept\"\n");
     assert!(shown.contains("[aa] names no `bundle`"), "{shown}");
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use keyward_model::{Protocol, Verdict};
+use keyward_plugin::{Hook, UnknownHook};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -118,9 +119,9 @@ pub(crate) enum Asks {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Step {
-    pub(crate) hook: Option<String>,
+    pub(crate) hook: Option<HookWord>,
     /// `aa` or `credential-store`, where both have such a hook.
-    pub(crate) of: Option<String>,
+    pub(crate) of: Option<Role>,
     /// As the plugin returned it; `none`: it returned none.
     pub(crate) verdict: Option<String>,
     /// The kind of error that the call ends with.
@@ -162,6 +163,27 @@ pub(crate) struct Expect {
 
 fn yes() -> bool {
     true
+}
+
+/// The name of a hook.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct HookWord(pub(crate) Hook);
+
+impl TryFrom<String> for HookWord {
+    type Error = UnknownHook;
+
+    fn try_from(word: String) -> Result<Self, UnknownHook> {
+        word.parse().map(Self)
+    }
+}
+
+/// What a plugin is in a scenario; also the name of its instance.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Role {
+    Aa,
+    CredentialStore,
 }
 
 impl ClientAddress {

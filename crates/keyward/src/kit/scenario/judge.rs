@@ -4,8 +4,9 @@ use keyward_model::Secret;
 use keyward_plugin::OfferedKey;
 use keyward_store::CallEntry;
 
-use super::document::{Document, Expect, Step};
+use super::document::{Document, Expect, HookWord, Role, Step};
 use super::play::{Event, Played};
+use super::setting;
 use super::talk::{Asked, Reply};
 use crate::command::shown;
 
@@ -49,9 +50,9 @@ impl Judge<'_> {
         for step in steps {
             let at = At(Some(self.line_of(step.span().start)));
             let step = step.get_ref();
-            if let Some(hook) = &step.hook {
+            if let Some(HookWord(hook)) = step.hook {
                 match events.next() {
-                    Some(Event::Call(call)) if call.hook == *hook && is_of(step, call) => {
+                    Some(Event::Call(call)) if call.hook == hook.name() && is_of(step, call) => {
                         self.call(at, step, call, played)
                     }
                     other => return self.astray(at, &format!("a call of {hook}"), other),
@@ -268,7 +269,11 @@ impl Step {
 }
 
 fn is_of(step: &Step, call: &CallEntry) -> bool {
-    step.of.as_ref().is_none_or(|role| role == call.instance.as_str())
+    let role = step.of.map(|role| match role {
+        Role::Aa => setting::AA,
+        Role::CredentialStore => setting::CREDENTIAL_STORE,
+    });
+    role.is_none_or(|role| role == call.instance.as_str())
 }
 
 fn count(passwords: usize) -> String {

@@ -121,7 +121,8 @@ impl<'r> Run<'r> {
     async fn try_file(&self, file: &Path, case: &mut Case) -> anyhow::Result<()> {
         let text = read(file)?;
         let text = self.settings.iter().fold(text, |text, set| text.replace(&set.mark, &set.value));
-        let document: Document = toml::from_str(&text).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let document: Document =
+            toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))?;
         if let Some(title) = &document.title {
             case.title.clone_from(title);
         }
