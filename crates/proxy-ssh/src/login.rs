@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use keyward_model::{Secret, SessionId};
-use keyward_session::{Conversation, Ended, LoginTarget, OfferedKey, Reason};
+use keyward_session::{Connected, Conversation, Ended, LoginTarget, OfferedKey, Reason};
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse as Interactive, Prompt};
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg};
 use russh::{MethodKind, MethodSet};
@@ -68,10 +68,10 @@ impl LoginTarget for Login {
         }
     }
 
-    async fn try_passwords(&mut self, passwords: Vec<Secret>) {
+    async fn try_passwords(&mut self, stage: Connected, passwords: Vec<Secret>) -> Result<Connected, Ended> {
         for password in passwords {
             if !self.wants_password() {
-                return;
+                break;
             }
             self.passwords += 1;
             let (user, handle) = (self.user.clone(), self.target.handle());
@@ -82,6 +82,7 @@ impl LoginTarget for Login {
             };
             self.note(outcome);
         }
+        Ok(stage)
     }
 
     fn refusal(&self) -> Option<Reason> {

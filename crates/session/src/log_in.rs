@@ -20,8 +20,13 @@ pub trait LoginTarget: Send {
     /// Tries the keys in order, for as long as it wants one.
     fn try_keys(&mut self, keys: Vec<OfferedKey>) -> impl Future<Output = ()> + Send;
 
-    /// Tries the passwords in order, for as long as it wants one.
-    fn try_passwords(&mut self, passwords: Vec<Secret>) -> impl Future<Output = ()> + Send;
+    /// Tries the passwords in order, for as long as it wants one. It has the stage meanwhile: a target may ask for
+    /// more in the middle of an attempt.
+    fn try_passwords(
+        &mut self,
+        stage: Connected,
+        passwords: Vec<Secret>,
+    ) -> impl Future<Output = Result<Connected, Ended>> + Send;
 
     /// Why the gateway is not in; `None`: it is.
     fn refusal(&self) -> Option<Reason>;
@@ -44,7 +49,7 @@ impl Connected {
         if target.wants_password() {
             let passwords;
             (stage, passwords) = stage.passwords().await?;
-            target.try_passwords(passwords).await;
+            stage = target.try_passwords(stage, passwords).await?;
         }
         for _ in 0..MOST_PASSWORDS_ASKED {
             if !target.wants_password() {
@@ -53,7 +58,7 @@ impl Connected {
             let typed;
             (stage, typed) = stage.ask_password(conversation).await?;
             let Some(password) = typed else { break };
-            target.try_passwords(vec![password]).await;
+            stage = target.try_passwords(stage, vec![password]).await?;
         }
         match target.refusal() {
             None => Ok(stage),

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use keyward_model::{Secret, SessionId};
 use keyward_proxy_ssh::key_fault;
-use keyward_session::{ClientGone, Conversation, Echo, LoginTarget, OfferedKey, Question, Reason};
+use keyward_session::{
+    ClientGone, Connected, Conversation, Echo, Ended, LoginTarget, OfferedKey, Question, Reason,
+};
 use keyward_store::Store;
 
 use super::document::{Asks, Outcome, Target};
@@ -140,9 +142,10 @@ impl LoginTarget for ScriptedTarget {
         self.keys.push(keys);
     }
 
-    async fn try_passwords(&mut self, passwords: Vec<Secret>) {
+    async fn try_passwords(&mut self, stage: Connected, passwords: Vec<Secret>) -> Result<Connected, Ended> {
         self.is_in |= passwords.iter().any(|password| self.takes(password));
         self.passwords.push(passwords);
+        Ok(stage)
     }
 
     fn refusal(&self) -> Option<Reason> {
