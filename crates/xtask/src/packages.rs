@@ -12,11 +12,13 @@ pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
 /// What the demo shows: a stock client, and an interpreter for the plugins.
 pub(crate) const DEMO: [&str; 3] = ["openssh-client", "python3", "python3-venv"];
 /// The peers of the tests and of the benchmark.
-pub(crate) const PEERS: [&str; 8] = [
+pub(crate) const PEERS: [&str; 10] = [
     "openssh-server",
     "openssh-client",
     "openssh-sftp-server",
     "putty-tools",
+    "openssl",
+    "slapd",
     "rsync",
     "git",
     "python3",
@@ -25,6 +27,9 @@ pub(crate) const PEERS: [&str; 8] = [
 
 /// Debian's own switch against starting an SSH server when the package is installed.
 const KEEP_SSHD_OFF: &str = "/etc/ssh/sshd_not_to_be_run";
+
+/// The answer to the package's own question, with which it makes no directory and so starts no LDAP server.
+const KEEP_SLAPD_OFF: &str = "slapd slapd/no_configuration boolean true";
 
 /// Installs those of `lists` that are missing.
 pub(crate) fn ensure(lists: &[&[&str]]) -> Result<()> {
@@ -59,6 +64,12 @@ fn install(missing: &[&str]) -> Result<()> {
         program::run(as_root("install")?.args(["-D", "/dev/null", KEEP_SSHD_OFF]))?;
     }
     program::run(as_root("apt-get")?.args(["update", "--quiet=2"]))?;
+    if missing.contains(&"slapd") {
+        println!(
+            "    answering {KEEP_SLAPD_OFF:?}, so that the package starts no LDAP server on this machine"
+        );
+        program::run(as_root("sh")?.args(["-c", "echo \"$0\" | debconf-set-selections", KEEP_SLAPD_OFF]))?;
+    }
     let mut apt = as_root("env")?;
     apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--quiet=2", "--yes"]);
     program::run(apt.arg("--no-install-recommends").args(missing))

@@ -51,15 +51,6 @@ async fn services_work_during_the_import_and_a_missing_store_is_named() {
 }
 
 #[tokio::test]
-async fn ldap_says_that_it_is_not_supported_yet() {
-    let body = format!(
-        "{IMPL}ldap_server\ntry:\n    ldap_server.LdapService('ad').filter_user_groups('u', ['g'])\nexcept ldap_server.LDAPOperationError as e:\n    return {{'x': str(e)}}"
-    );
-    let expected = "LDAP server policies are not supported yet; policy='ad'";
-    assert_eq!(authorize(&body).load().await.result().await["x"], expected);
-}
-
-#[tokio::test]
 async fn an_unknown_box_setting_is_an_error_document() {
     let body = format!(
         "{IMPL}box_config\nb = box_config.BoxConfig()\nb.close()\nreturn {{'x': b.query('/configuration/x')['error']['type'], 's': b.get_starling_join_credential_string()}}"
