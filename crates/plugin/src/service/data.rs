@@ -63,8 +63,10 @@ pub struct UserList {
 }
 
 /// A trusted CA list: PEM texts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CaList {
     pub certs: Vec<String>,
     pub crls: Vec<String>,
+    /// `config.strict_hostcheck` of the list, which plugins may heed.
+    pub strict_host_check: bool,
 }
