@@ -14,6 +14,7 @@ mod workers {
     mod ldap;
     mod output;
     mod sdk;
+    mod sdk_services;
     mod services;
     mod starting;
 

@@ -55,7 +55,7 @@ fn policy(addr: SocketAddr, tls: LdapTls) -> LdapServer {
 }
 
 fn trusting(authority: &Authority) -> CaList {
-    CaList { certs: vec![authority.certificate()], crls: Vec::new() }
+    CaList { certs: vec![authority.certificate()], ..CaList::default() }
 }
 
 #[tokio::test]
