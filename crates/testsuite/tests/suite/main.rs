@@ -26,6 +26,7 @@ mod command_plugin;
 mod files;
 mod hostile;
 mod kill;
+mod ldap;
 mod login;
 mod openssh;
 mod paramiko;
