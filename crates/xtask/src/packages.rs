@@ -12,13 +12,14 @@ pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
 /// What the demo shows: a stock client, and an interpreter for the plugins.
 pub(crate) const DEMO: [&str; 3] = ["openssh-client", "python3", "python3-venv"];
 /// The peers of the tests and of the benchmark.
-pub(crate) const PEERS: [&str; 10] = [
+pub(crate) const PEERS: [&str; 11] = [
     "openssh-server",
     "openssh-client",
     "openssh-sftp-server",
     "putty-tools",
     "openssl",
     "slapd",
+    "ncat",
     "rsync",
     "git",
     "python3",

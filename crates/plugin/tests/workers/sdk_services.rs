@@ -190,9 +190,18 @@ async fn users_are_mapped_by_the_configuration_and_by_the_directory() {
 /// Evaluates an expression on the plugin's configuration `c`.
 const EVALUATE: &str = "
 from safeguard.sessions.plugin import AAPlugin, AAResponse
+from safeguard.sessions.plugin.box_configuration import BoxConfiguration
 from safeguard.sessions.plugin.memory_cache import MemoryCache
 from safeguard.sessions.plugin.requests_tls import RequestsTLS
 import json, socket, ssl
+
+def through_proxy(c, url):
+    p = BoxConfiguration.open().get_http_proxy()
+    proxy = 'http://%s:%s@%s:%d' % (p.username, p.password, p.server, p.port)
+    with RequestsTLS.from_config(c, 't').open_session() as session:
+        session.trust_env = False
+        session.proxies = {'https': proxy}
+        return session.get(url).status_code
 
 def checked(location, port):
     context = ssl.create_default_context(capath=location)
@@ -301,29 +310,44 @@ async fn dollars_are_credentials_of_the_store_or_dollars() {
     assert!(error.message.contains("nowhere"), "{error:?}");
 }
 
-/// OpenSSL's own HTTPS server.
-struct HttpsServer {
+/// A server on loopback, which ends with the test.
+struct Server {
     process: Child,
     port: u16,
 }
 
-impl HttpsServer {
-    fn start(authority: &Authority) -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let mut command = Command::new("openssl");
-        command.args(["s_server", "-www", "-quiet", "-accept", &format!("127.0.0.1:{port}"), "-cert"]);
-        command.arg(authority.server_certificate()).arg("-key").arg(authority.server_key());
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Self { process: process.expect("openssl is needed"), port }
+impl Server {
+    /// OpenSSL's own HTTPS server.
+    async fn https(authority: &Authority) -> Self {
+        Self::start("openssl", |command, port| {
+            command.args(["s_server", "-www", "-quiet", "-accept", &format!("127.0.0.1:{port}"), "-cert"]);
+            command.arg(authority.server_certificate()).arg("-key").arg(authority.server_key());
+        })
+        .await
     }
 
-    async fn ready(self) -> Self {
-        eventually("openssl serves", || TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()).await;
-        self
+    /// Ncat as an HTTP proxy for one user.
+    async fn proxy(user: &str, password: &str) -> Self {
+        Self::start("ncat", |command, port| {
+            command.args(["--listen", "--keep-open", "--proxy-type", "http", "127.0.0.1", &port.to_string()]);
+            command.args(["--proxy-auth", &format!("{user}:{password}")]);
+        })
+        .await
+    }
+
+    async fn start(program: &str, arguments: impl FnOnce(&mut Command, u16)) -> Self {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let mut command = Command::new(program);
+        arguments(&mut command, port);
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let process = process.unwrap_or_else(|error| panic!("{program} is needed: {error}"));
+        let server = Self { process, port };
+        eventually(program, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()).await;
+        server
     }
 }
 
-impl Drop for HttpsServer {
+impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -333,7 +357,7 @@ impl Drop for HttpsServer {
 #[tokio::test]
 async fn a_trusted_ca_list_is_what_requests_trust() {
     let (ours, stranger) = (Authority::new(), Authority::new());
-    let server = HttpsServer::start(&ours).ready().await;
+    let server = Server::https(&ours).await;
     let configuration =
         "[ours]\nca_cert=$[ours]\n[theirs]\nca_cert=$[theirs]\n[missing]\nca_cert=$[missing]\n";
     let mut plugin = evaluating(configuration);
@@ -368,7 +392,7 @@ async fn a_trusted_ca_list_is_what_requests_trust() {
 #[tokio::test]
 async fn a_revoked_certificate_is_found_in_the_folder_of_the_list() {
     let authority = Authority::new();
-    let server = HttpsServer::start(&authority).ready().await;
+    let server = Server::https(&authority).await;
     for (crl, is_revoked) in [(authority.revoking_nothing(), false), (authority.revoking_the_server(), true)]
     {
         let mut plugin = evaluating("[t]\nca_cert=$[list]\n");
@@ -386,4 +410,32 @@ async fn a_revoked_certificate_is_found_in_the_folder_of_the_list() {
         let said = verify.arg(authority.server_certificate()).output().unwrap();
         assert_eq!(said.status.success(), !is_revoked, "{}", String::from_utf8_lossy(&said.stderr));
     }
+}
+
+#[tokio::test]
+async fn requests_go_through_the_gateways_proxy() {
+    let authority = Authority::new();
+    let (server, proxy) = (Server::https(&authority).await, Server::proxy("ann", "pr0xy").await);
+    for (password, is_let_through) in [("pr0xy", true), ("wr0ng", false)] {
+        let mut plugin = evaluating("[t]\nca_cert=$[list]\n");
+        plugin.services.http_proxy = Some(HttpProxy {
+            server: "127.0.0.1".into(),
+            port: proxy.port,
+            username: Some("ann".into()),
+            password: Some(Secret::new(password.into())),
+        });
+        let list = CaList { certs: vec![authority.certificate()], ..CaList::default() };
+        plugin.services.trusted_cas.insert("list".into(), list);
+        let loaded = plugin.load().await;
+        let get = || asking(&format!("through_proxy(c, 'https://localhost:{}/')", server.port));
+        for report in loaded.at_once((0..4).map(|_| get())).await {
+            match report.outcome {
+                Ok(result) => assert!(is_let_through && result["additional_metadata"] == "200", "{result}"),
+                Err(error) => assert!(!is_let_through && error.message.contains("407"), "{error:?}"),
+            }
+        }
+    }
+    let without = evaluating("").load().await;
+    let none = value(&without, "BoxConfiguration.open().get_http_proxy()").await;
+    assert_eq!(none, json!([null, null, null, null]));
 }

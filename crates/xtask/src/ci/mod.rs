@@ -39,7 +39,7 @@ const CHECKS: [Check; 13] = [
     ("model, wire and trail do without tokio", crates::without_tokio),
     ("session does without protocol libraries", crates::session_without_protocols),
     ("plugin does not know session", crates::plugin_without_session),
-    ("russh, IronRDP, sqlx and axum each serve one crate", crates::one_user_each),
+    ("russh, IronRDP, sqlx, axum and ldap3 each serve one crate", crates::one_user_each),
     ("the program links one crypto library, and no OpenSSL", crates::one_crypto_library),
     ("every dependency comes from crates.io", crates::one_registry),
     ("every crate takes the workspace's lints, plugin with its exception", sources::lints),

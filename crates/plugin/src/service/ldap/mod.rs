@@ -217,7 +217,46 @@ fn is_attribute(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_attribute;
+    use super::*;
+    use crate::CaList;
+
+    fn policy(user_filter: &str, tls: LdapTls) -> LdapServer {
+        let groups = LdapGroups {
+            filter: "(objectClass=*)".into(),
+            name: "cn".into(),
+            members: Vec::new(),
+            member_names: Vec::new(),
+        };
+        let (user_filter, timeout) = (user_filter.into(), Duration::from_secs(1));
+        LdapServer {
+            addresses: Vec::new(),
+            tls,
+            bind: None,
+            base: "dc=x".into(),
+            user_filter,
+            groups,
+            timeout,
+        }
+    }
+
+    #[test]
+    fn a_policy_that_cannot_work_is_refused_at_the_start() {
+        let pem = |label: &str| format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
+        let certificate = LdapTls::Direct(CaList { certs: vec![pem("CERTIFICATE")], ..CaList::default() });
+        let crl = LdapTls::StartTls(CaList { crls: vec![pem("X509 CRL")], ..CaList::default() });
+        for (filter, tls, reason) in [
+            ("(uid={user})", LdapTls::None, None),
+            ("(uid~{user})", LdapTls::None, Some("the filter \"(uid~x)\" is no LDAP filter (RFC 4515)")),
+            ("(uid={user})", certificate, Some("certificate 1 of its trusted CA list cannot be used")),
+            ("(uid={user})", crl, Some("TLS cannot be set up")),
+        ] {
+            let said = Directory::new(&policy(filter, tls)).err().map(|error| error.to_string());
+            match (said, reason) {
+                (Some(said), Some(reason)) => assert!(said.starts_with(reason), "{said}"),
+                (said, reason) => assert_eq!(said.as_deref(), reason),
+            }
+        }
+    }
 
     #[test]
     fn only_single_attributes_can_be_asked_for() {
