@@ -12,11 +12,14 @@ pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
 /// What the demo shows: a stock client, and an interpreter for the plugins.
 pub(crate) const DEMO: [&str; 3] = ["openssh-client", "python3", "python3-venv"];
 /// The peers of the tests and of the benchmark.
-pub(crate) const PEERS: [&str; 8] = [
+pub(crate) const PEERS: [&str; 11] = [
     "openssh-server",
     "openssh-client",
     "openssh-sftp-server",
     "putty-tools",
+    "freeradius",
+    "oathtool",
+    "openssl",
     "rsync",
     "git",
     "python3",
@@ -25,6 +28,9 @@ pub(crate) const PEERS: [&str; 8] = [
 
 /// Debian's own switch against starting an SSH server when the package is installed.
 const KEEP_SSHD_OFF: &str = "/etc/ssh/sshd_not_to_be_run";
+
+/// systemd's switch against starting a service that is installed.
+const KEEP_RADIUS_OFF: &str = "/etc/systemd/system/freeradius.service";
 
 /// Installs those of `lists` that are missing.
 pub(crate) fn ensure(lists: &[&[&str]]) -> Result<()> {
@@ -57,6 +63,11 @@ fn install(missing: &[&str]) -> Result<()> {
         // The tests start servers of their own on loopback: this machine is not to offer one to the network.
         println!("    making {KEEP_SSHD_OFF}, so that the package opens no SSH server on this machine");
         program::run(as_root("install")?.args(["-D", "/dev/null", KEEP_SSHD_OFF]))?;
+    }
+    if missing.contains(&"freeradius") && !Path::new(KEEP_RADIUS_OFF).exists() {
+        println!("    making {KEEP_RADIUS_OFF}, so that the package opens no RADIUS server on this machine");
+        program::run(as_root("mkdir")?.args(["-p", "/etc/systemd/system"]))?;
+        program::run(as_root("ln")?.args(["-s", "/dev/null", KEEP_RADIUS_OFF]))?;
     }
     program::run(as_root("apt-get")?.args(["update", "--quiet=2"]))?;
     let mut apt = as_root("env")?;
