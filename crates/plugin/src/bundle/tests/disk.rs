@@ -134,5 +134,16 @@ fn the_example_plugins_are_good_bundles() {
         names.push(bundle.manifest.name.to_string());
     }
     names.sort();
-    assert_eq!(names, ["OtpDemo", "PlainAa", "VaultDemo"]);
+    let expected = [
+        "FixedCredentials",
+        "KvVault",
+        "LdapGroups",
+        "OtpDemo",
+        "PlainAa",
+        "RadiusMfa",
+        "Ticketing",
+        "Totp",
+        "VaultDemo",
+    ];
+    assert_eq!(names, expected);
 }

@@ -1,0 +1,12 @@
+//! The example plugins, each through the real process boundary: called as `keyward plugin call` does, and in a whole
+//! gateway with stock clients.
+
+mod bundles;
+mod fixed_credentials;
+mod in_a_gateway;
+mod kv_vault;
+mod plain_aa;
+mod radius;
+mod ticketing;
+mod totp;
+mod trial;
