@@ -52,6 +52,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugin {
+    /// Begin a plugin: a folder with a working one, and tests that it passes
+    New(PluginNew),
     /// Check a bundle by the rules of the plugin contract
     Check {
         /// A bundle (.zip), or the folder of one
@@ -65,6 +67,8 @@ pub(crate) enum Plugin {
     },
     /// Call one hook of a plugin, as the gateway would
     Call(Box<PluginCall>),
+    /// Play whole sessions by script, and compare what happens with what should
+    Scenario(PluginScenario),
     /// Put a bundle into the gateway's store; the same name again is an update
     Upload {
         /// A bundle (.zip), or the folder of one
@@ -111,6 +115,52 @@ pub(crate) struct PluginCall {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PluginNew {
+    /// The plugin's name, as its MANIFEST will have it: a letter, then letters, digits and underscores
+    pub(crate) name: String,
+    /// What it decides: who may go where (aa), or with which credential (credentialstore)
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: NewKind,
+    /// Without the Plugin SDK: the standard library only
+    #[arg(long)]
+    pub(crate) plain: bool,
+    /// The folder to make, in place of one with the plugin's name
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum NewKind {
+    Aa,
+    Credentialstore,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PluginScenario {
+    /// Scenario files (TOML), or folders: a plugin's, whose tests/*.toml are meant, or one of scenarios
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Put VALUE into the place of each @KEY@ of the files
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Keep the transcripts of today as those that `[expect] transcript` names
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Print the transcripts of those only that do not pass
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// The policy document that names environments
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// The Python to run plugins with, by the name of its environment: python3=/path/to/python
+    #[arg(long, value_name = "NAME=PATH")]
+    pub(crate) environment: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

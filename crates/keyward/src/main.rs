@@ -10,6 +10,7 @@ mod args;
 mod command;
 mod demo;
 mod gateway;
+mod kit;
 mod listen;
 mod plugins;
 mod shards;

@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use keyward_model::Secret;
-use keyward_session::{Connected, Conversation, Ended, Reason};
+use keyward_model::{Secret, SessionId};
+use keyward_session::{Conversation, Ended, LoginTarget, OfferedKey, Reason};
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse as Interactive, Prompt};
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg};
 use russh::{MethodKind, MethodSet};
@@ -12,62 +12,26 @@ use russh::{MethodKind, MethodSet};
 use crate::client::{Leg, PATIENCE, Reached, Target, TargetSide};
 use crate::private_key::usable;
 
-/// How often the person may type the target's password.
-const MOST_PASSWORDS_ASKED: u32 = 3;
 /// Information requests in one attempt at keyboard-interactive.
 const MOST_ROUNDS: u32 = 8;
 
-/// Keys first, then passwords, then the person (contract section 5). The credential store is asked only for
-/// what the target takes.
+/// In the order of [`Connected::log_in`](keyward_session::Connected::log_in).
 pub(crate) async fn log_in<C: Conversation>(
     reached: Reached,
     leg: &Leg,
     talk: &mut C,
 ) -> Result<Reached, Ended> {
-    let Reached { mut connected, target } = reached;
-    let mut login = Login::new(target, connected.remote_user());
+    let Reached { connected, target } = reached;
+    let mut login = Login::new(target, connected.remote_user(), leg.session.clone());
     login.probe().await;
-    if login.wants_key() {
-        let offered;
-        (connected, offered) = connected.private_keys().await?;
-        login.try_keys(usable(&offered, &leg.session)).await;
-    }
-    if login.wants_password() {
-        let passwords;
-        (connected, passwords) = connected.passwords().await?;
-        login.try_passwords(passwords).await;
-    }
-    connected = ask_person(connected, &mut login, talk).await?;
-    match login.progress {
-        Progress::In => Ok(Reached { connected, target: login.target }),
-        Progress::Out => Err(connected.fail(&Reason::TargetLogin(login.account()))),
-        Progress::Lost => {
-            Err(connected
-                .fail(&Reason::TargetLogin(format!("it closed the connection; {}", login.account()))))
-        }
-    }
-}
-
-async fn ask_person<C: Conversation>(
-    mut connected: Connected,
-    login: &mut Login,
-    talk: &mut C,
-) -> Result<Connected, Ended> {
-    for _ in 0..MOST_PASSWORDS_ASKED {
-        if !login.wants_password() {
-            break;
-        }
-        let typed;
-        (connected, typed) = connected.ask_password(talk).await?;
-        let Some(password) = typed else { break };
-        login.try_passwords(vec![password]).await;
-    }
-    Ok(connected)
+    let connected = connected.log_in(&mut login, talk).await?;
+    Ok(Reached { connected, target: login.target })
 }
 
 /// The log-in as far as it has come.
 struct Login {
     target: Target,
+    session: SessionId,
     user: String,
     methods: MethodSet,
     progress: Progress,
@@ -83,18 +47,7 @@ enum Progress {
     Lost,
 }
 
-impl Login {
-    fn new(target: Target, user: &str) -> Self {
-        let (user, methods) = (user.to_owned(), MethodSet::empty());
-        Self { target, user, methods, progress: Progress::Out, keys: 0, passwords: 0 }
-    }
-
-    /// Asks which methods there are (RFC 4252 section 5.2).
-    async fn probe(&mut self) {
-        let outcome = in_time(self.target.handle().authenticate_none(self.user.clone())).await;
-        self.note(outcome);
-    }
-
+impl LoginTarget for Login {
     fn wants_key(&self) -> bool {
         self.progress == Progress::Out && self.methods.contains(&MethodKind::PublicKey)
     }
@@ -104,8 +57,8 @@ impl Login {
         self.progress == Progress::Out && by_password.iter().any(|method| self.methods.contains(method))
     }
 
-    async fn try_keys(&mut self, keys: Vec<Arc<PrivateKey>>) {
-        for key in keys {
+    async fn try_keys(&mut self, keys: Vec<OfferedKey>) {
+        for key in usable(&keys, &self.session) {
             if !self.wants_key() {
                 return;
             }
@@ -129,6 +82,29 @@ impl Login {
             };
             self.note(outcome);
         }
+    }
+
+    fn outcome(&self) -> Result<(), Reason> {
+        match self.progress {
+            Progress::In => Ok(()),
+            Progress::Out => Err(Reason::TargetLogin(self.account())),
+            Progress::Lost => {
+                Err(Reason::TargetLogin(format!("it closed the connection; {}", self.account())))
+            }
+        }
+    }
+}
+
+impl Login {
+    fn new(target: Target, user: &str, session: SessionId) -> Self {
+        let (user, methods) = (user.to_owned(), MethodSet::empty());
+        Self { target, session, user, methods, progress: Progress::Out, keys: 0, passwords: 0 }
+    }
+
+    /// Asks which methods there are (RFC 4252 section 5.2).
+    async fn probe(&mut self) {
+        let outcome = in_time(self.target.handle().authenticate_none(self.user.clone())).await;
+        self.note(outcome);
     }
 
     fn note(&mut self, outcome: Result<AuthResult, russh::Error>) {

@@ -40,6 +40,10 @@ impl Permit {
         &self.stage.target
     }
 
+    pub(crate) fn into_stage(self) -> Located {
+        *self.stage
+    }
+
     /// Connects to the target. Cancel-safe: a dropped call ends the session.
     pub async fn dial(self) -> Result<(Connected, TcpStream), Ended> {
         let Located { core, person, remote_user, remote_domain, target, .. } = *self.stage;
@@ -75,7 +79,7 @@ pub struct Connected {
     pub(crate) remote_domain: Option<String>,
     pub(crate) target: TargetAddr,
     /// INVARIANT: no credential leaves this stage, and no session opens, before the target has proven itself.
-    host_key_accepted: AtomicBool,
+    pub(crate) host_key_accepted: AtomicBool,
 }
 
 impl Connected {

@@ -21,6 +21,7 @@ use crate::core::Core;
 use crate::hidden::Hidden;
 use crate::limits::Limits;
 use crate::named::Named;
+use crate::rehearsal::{Mapping, Script};
 use crate::resolve::Resolver;
 use crate::settle::Settling;
 use crate::{Ended, Reason, Refused};
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) settling: Settling,
     limits: Limits,
     pub(crate) resolver: Resolver,
+    /// Where the gateway rehearses.
+    pub(crate) script: Option<Script>,
     /// Checks of passwords at one time: each takes a core and much memory.
     pub(crate) password_checks: Arc<Semaphore>,
     numbers: AtomicU64,
@@ -72,11 +75,22 @@ impl Gateway {
     ///
     /// Must be called within a tokio runtime, which the gateway's own tasks then run on.
     pub async fn start(parts: GatewayParts) -> Result<Self, StartError> {
+        Self::build(parts, None).await
+    }
+
+    /// A gateway for trying plugins: its sessions take the same stages, and [`Permit::rehearse`](crate::Permit::rehearse)
+    /// in the place of a connection. Their ids count from one that is always the same.
+    pub async fn rehearse(parts: GatewayParts, script: Script) -> Result<Self, StartError> {
+        Self::build(parts, Some(script)).await
+    }
+
+    async fn build(parts: GatewayParts, script: Option<Script>) -> Result<Self, StartError> {
         let mut private = DirBuilder::new();
         private.recursive(true).mode(0o700).create(&parts.trails).map_err(StartError::Trails)?;
         let shared = Arc::new(Shared {
             limits: Limits::new(&parts.policy),
-            resolver: Resolver::default(),
+            resolver: Resolver::new(script.clone()),
+            script,
             password_checks: Arc::new(Semaphore::new(processors())),
             policy: parts.policy,
             store: parts.store,
@@ -109,7 +123,7 @@ impl Gateway {
         let places = self.shared.limits.admit(connection, client.ip())?;
         let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let core = Core {
-            id: SessionId::new(random(), &connection.name, number),
+            id: SessionId::new(self.shared.random(), &connection.name, number),
             connection: Arc::clone(connection),
             client: ClientAddr(client),
             client_hostname: None,
@@ -164,7 +178,26 @@ fn random() -> [u8; 16] {
     bytes
 }
 
-impl Shared {}
+impl Shared {
+    /// The random part of a session's id. What a rehearsal prints can be compared with the last time's.
+    fn random(&self) -> [u8; 16] {
+        if self.script.is_some() { [0; 16] } else { random() }
+    }
+
+    /// Step 8: whether this gateway user may be `remote_user` on the target.
+    pub(crate) fn mapping_allows(
+        &self,
+        connection: &Connection,
+        gateway_user: Option<&str>,
+        groups: &[String],
+        remote_user: &str,
+    ) -> bool {
+        match self.script.as_ref().map(|script| script.mapping) {
+            Some(Mapping::Anybody) => true,
+            Some(Mapping::Policy) | None => connection.mapping_allows(gateway_user, groups, remote_user),
+        }
+    }
+}
 
 /// Step 1 and 2 are done: a connection policy has taken the client.
 #[derive(Debug)]

@@ -117,7 +117,8 @@ async fn authorize<C: Conversation>(located: &mut Located, conversation: &mut C)
     ask_plugin(located, conversation).await?;
     let Person { user, groups, .. } = &located.person;
     let groups = groups.as_deref().unwrap_or_default();
-    if located.core.connection.mapping_allows(user.as_deref(), groups, &located.remote_user) {
+    let core = &located.core;
+    if core.shared.mapping_allows(&core.connection, user.as_deref(), groups, &located.remote_user) {
         return Ok(());
     }
     Err(Reason::Mapping {

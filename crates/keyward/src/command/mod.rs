@@ -18,7 +18,7 @@ pub(crate) use plugin::{plugin, upload};
 pub(crate) use policy::{check, load};
 pub(crate) use session::session;
 pub(crate) use trail::trail;
-pub(crate) use user::user;
+pub(crate) use user::{Quiet, user};
 
 /// Wrong usage, a wrong bundle or document.
 pub(crate) const WRONG: u8 = 2;

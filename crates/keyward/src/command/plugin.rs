@@ -11,11 +11,14 @@ use serde_json::json;
 
 use super::{WRONG, call, load, shown};
 use crate::args::Plugin;
+use crate::kit;
 
 pub(crate) async fn plugin(command: Plugin) -> anyhow::Result<ExitCode> {
     match command {
+        Plugin::New(arguments) => kit::new(&arguments),
         Plugin::Check { bundle, as_api, json } => check(&bundle, as_api.as_deref(), json),
         Plugin::Call(arguments) => call::call(*arguments).await,
+        Plugin::Scenario(arguments) => kit::scenario(arguments).await,
         Plugin::Upload { bundle, policy } => {
             let policy = load(&policy)?;
             let store = Store::open_beside(&policy.gateway.data_dir).await?;

@@ -33,7 +33,8 @@ pub fn read_archive(path: &Path) -> Result<Vec<u8>, BundleError> {
 
 /// Packs what is in `folder`. The same files give the same bytes: sorted, without times.
 ///
-/// `__pycache__` and names that begin with a dot are left out.
+/// `__pycache__`, names that begin with a dot, and the folder `tests` in the root are left out: tests are the author's, and
+/// their passwords and answers have no place in a gateway.
 ///
 /// # Errors
 /// A link or special file, a name that no bundle may have, more than a bundle may hold.
@@ -53,6 +54,9 @@ pub fn pack_folder(folder: &Path) -> Result<Vec<u8>, BundleError> {
     }
 }
 
+/// Where an author keeps the plugin's scenarios.
+const TESTS: &str = "tests";
+
 /// Sorted by its name in the archive.
 #[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Source {
@@ -68,7 +72,8 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<Source>) -> Result<(), Bu
     for entry in entries {
         let path = entry.path();
         let file_name = entry.file_name();
-        if file_name == "__pycache__" || file_name.as_encoded_bytes().starts_with(b".") {
+        let is_tests = folder == root && file_name == TESTS;
+        if file_name == "__pycache__" || file_name.as_encoded_bytes().starts_with(b".") || is_tests {
             continue;
         }
         let kind = entry.file_type().map_err(BundleError::disk("read", &path))?;

@@ -91,7 +91,7 @@ impl Hook {
     }
 
     /// The arguments that the hook is given by name (the tables of contract sections 4 and 5).
-    pub(crate) fn arguments(self, kind: PluginKind) -> Vec<&'static str> {
+    pub fn arguments(self, kind: PluginKind) -> Vec<&'static str> {
         let own: &[&[&str]] = match (self, kind) {
             (Self::Authenticate, _) => &[AA_BOTH],
             (Self::Authorize, _) => &[AA_BOTH, AA_AUTHORIZE],
