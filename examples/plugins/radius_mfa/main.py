@@ -38,6 +38,10 @@ class Plugin(AAPlugin):
             state = bytes.fromhex(challenge["state"])
         return RadiusMfa(self, state).execute_authenticate(self.username, self.mfa_identity, password)
 
+    def do_authorize(self):
+        """Who may go where is not this plugin's business."""
+        return AAResponse(verdict="ACCEPT")
+
 
 class RadiusMfa(MFAClient):
     """One round: a password goes out, with the `state` of the challenge that it answers; a verdict comes back."""

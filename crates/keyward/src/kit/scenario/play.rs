@@ -1,6 +1,9 @@
 //! Plays a scenario: the stages of a session, one after the other, in a gateway of its own.
 
 use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -278,7 +281,13 @@ fn lay_out(folder: &Path, files: &std::collections::BTreeMap<String, String>) ->
         let path = folder.join(name);
         std::fs::create_dir_all(path.parent().unwrap_or(folder))
             .with_context(|| path.display().to_string())?;
-        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+        write_private(&path, text).with_context(|| path.display().to_string())?;
     }
     Ok(())
+}
+
+/// Closed to other users: what a plugin keeps there may be secret, and it may insist.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(text.as_bytes())
 }

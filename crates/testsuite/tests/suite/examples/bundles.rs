@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
-use keyward_testsuite::{Input, keyward, plugin_python, run};
+use keyward_testsuite::{keyward, plugin_python, shell};
 
 use super::trial::examples;
 
@@ -33,23 +32,14 @@ fn each_example_is_a_good_bundle_and_says_what_it_is() {
 
 /// Run where the plugin runs, from the folder that its author has.
 #[test]
-fn the_tests_of_each_example_pass() {
-    for folder in each_example() {
-        if !folder.join("tests").exists() {
-            continue;
-        }
-        let mut tests = Command::new(plugin_python());
-        tests.args([
-            "-B",
-            "-m",
-            "unittest",
-            "discover",
-            "--start-directory",
-            "tests",
-            "--top-level-directory",
-            ".",
-        ]);
-        let ran = run(tests.current_dir(&folder), Input::Nothing);
+fn the_unit_tests_of_each_example_pass() {
+    let tested = each_example().into_iter().filter(|folder| folder.join("tests/__init__.py").exists());
+    let tested: Vec<PathBuf> = tested.collect();
+    assert!(tested.len() >= 6, "{tested:?}");
+    for folder in tested {
+        let discover =
+            r#"cd "$1"; "$2" -B -m unittest discover --start-directory tests --top-level-directory ."#;
+        let ran = shell(discover, &[folder.to_str().unwrap(), plugin_python().to_str().unwrap()]);
         assert!(ran.status.success(), "{}: {}", folder.display(), ran.stderr);
         assert!(!ran.stderr.contains("Ran 0 tests"), "{}: {}", folder.display(), ran.stderr);
     }
@@ -65,6 +55,8 @@ for path in paths:
     ast.parse(path.read_text(encoding='utf-8'), str(path), feature_version=(3, 6))
 print(len(paths))
 ";
-    let parsed = run(Command::new(plugin_python()).args(["-c", PARSE]).arg(examples()), Input::Nothing);
+    let words = [plugin_python(), PARSE.into(), examples()];
+    let words = words.each_ref().map(|word| word.to_str().unwrap());
+    let parsed = shell(r#""$1" -c "$2" "$3""#, &words);
     assert!(parsed.text().trim().parse::<u32>().unwrap() >= 20);
 }

@@ -36,6 +36,10 @@ impl SecretServer {
         Self { certifier, peer, client }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.peer.addr().port()
+    }
+
     pub(crate) fn configuration(&self, more: &str) -> String {
         self.configuration_of(&self.client, more)
     }
@@ -228,7 +232,7 @@ fn each_call_gives_its_token_back() {
     login.call("session_ended");
     let log = server.log();
     assert_eq!(log.matches("auth/cert/login 200").count(), log.matches("auth/token/revoke-self 204").count());
-    assert_eq!(log.lines().filter(|line| line.starts_with("tokens ")).next_back(), Some("tokens 0"));
+    assert_eq!(log.lines().rfind(|line| line.starts_with("tokens ")), Some("tokens 0"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod in_a_gateway;
 mod kv_vault;
 mod plain_aa;
 mod radius;
+mod scenarios;
 mod ticketing;
 mod totp;
 mod trial;

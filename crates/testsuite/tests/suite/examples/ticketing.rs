@@ -1,12 +1,14 @@
 //! `ticketing`, against a small ticket server with TLS.
 
+use std::path::Path;
+
 use keyward_testsuite::{Certifier, FakeTarget, PeerServer};
 use serde_json::{Value, json};
 
 use super::kv_vault::indented;
 use super::trial::{Trial, denied};
 
-const TOKEN: &str = "t1cket-token";
+pub(crate) const TOKEN: &str = "t1cket-token";
 
 pub(crate) struct TicketServer {
     certifier: Certifier,
@@ -34,6 +36,15 @@ impl TicketServer {
             self.peer.addr(),
             indented(&self.certifier.certificate())
         )
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.peer.addr().port()
+    }
+
+    /// Where the certificate of its authority is, `ca.pem`.
+    pub(crate) fn folder(&self) -> &Path {
+        self.certifier.folder()
     }
 
     /// The notes so far: number and text.

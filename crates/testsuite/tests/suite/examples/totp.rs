@@ -1,9 +1,8 @@
 //! `totp`, with the codes of Debian's oathtool.
 
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use keyward_testsuite::{Input, run};
+use keyward_testsuite::shell;
 
 use super::trial::{Trial, denied};
 
@@ -13,9 +12,9 @@ pub(crate) const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 pub(crate) fn code(options: &[&str], periods: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let then = i64::try_from(now).unwrap() + periods * 30;
-    let mut oathtool = Command::new("oathtool");
-    oathtool.args(options).args(["--base32", "--now", &format!("@{then}"), SECRET]);
-    run(&mut oathtool, Input::Nothing).text().trim_end().to_owned()
+    let now = format!("@{then}");
+    let words = [options, &["--base32", "--now", &now, SECRET]].concat();
+    shell(r#"oathtool "$@""#, &words).text().trim_end().to_owned()
 }
 
 fn now() -> String {
