@@ -12,9 +12,12 @@ mod service;
 
 pub use api_version::{ApiVersion, ApiVersionError};
 pub use bundle::{
-    Bundle, BundleError, EntryFault, PythonMajor, UnpackedBundle, Warning, pack_folder, read_archive,
+    Bundle, BundleError, EntryFault, PythonMajor, UnpackedBundle, Warning, pack_folder, pack_folders,
+    read_archive,
 };
-pub use environment::{Environment, EnvironmentError, PythonVersion, create_environment};
+pub use environment::{
+    AtHand, Environment, EnvironmentError, PythonVersion, SourceWarning, create_environment,
+};
 pub use hook::{
     AaDecision, AaFacts, AaReply, Cookies, CredentialFacts, Hook, OfferedKey, Question, TotpCode,
     UnknownHook, authenticate_arguments, authentication_completed_arguments, authorize_arguments,

@@ -80,7 +80,7 @@ fn explain(error: &CallError, hook: Hook, plugin: PluginKind, place: &Place) -> 
     failure.explain(place)
 }
 
-fn read_arguments(path: &Path) -> anyhow::Result<Map<String, Value>> {
+pub(crate) fn read_arguments(path: &Path) -> anyhow::Result<Map<String, Value>> {
     let mut text = String::new();
     if path == Path::new("-") {
         std::io::stdin().lock().take(MAX_ARGS).read_to_string(&mut text).context("standard input")?;

@@ -13,8 +13,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+pub(crate) use call::read_arguments;
 pub(crate) use environment::environment;
-pub(crate) use plugin::{plugin, upload};
+pub(crate) use plugin::{api_refusal, plugin, upload};
 pub(crate) use policy::{check, load};
 pub(crate) use session::session;
 pub(crate) use trail::trail;

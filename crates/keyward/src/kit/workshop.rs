@@ -113,10 +113,18 @@ pub(crate) struct Interpreters {
 }
 
 impl Interpreters {
+    /// Without one on the command line, the variable `KEYWARD_ENVIRONMENT` names one in the same form.
     pub(crate) fn new(given: Option<String>, policy: Option<&Policy>) -> Self {
+        let given =
+            given.or_else(|| std::env::var("KEYWARD_ENVIRONMENT").ok().filter(|text| !text.is_empty()));
         let environments = policy.into_iter().flat_map(|policy| &policy.environments);
         let of_policy = environments.map(|(name, found)| (name.clone(), found.python.clone())).collect();
         Self { given, of_policy }
+    }
+
+    /// Whether somebody has said which interpreter stands for the gateway's.
+    pub(crate) fn is_named(&self) -> bool {
+        self.given.is_some() || !self.of_policy.is_empty()
     }
 
     /// The interpreter for bundles of this Python: of the command line, of the policy, of the search path.

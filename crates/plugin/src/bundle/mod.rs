@@ -17,7 +17,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 pub use error::{BundleError, EntryFault};
-pub use pack::{pack_folder, read_archive};
+pub use pack::{pack_folder, pack_folders, read_archive};
 pub use warning::Warning;
 
 use crate::Manifest;

@@ -39,9 +39,22 @@ pub fn read_archive(path: &Path) -> Result<Vec<u8>, BundleError> {
 /// # Errors
 /// A link or special file, a name that no bundle may have, more than a bundle may hold.
 pub fn pack_folder(folder: &Path) -> Result<Vec<u8>, BundleError> {
+    pack_folders(&[folder])
+}
+
+/// Packs what is in several folders as if it were in one: a plugin, and the packages that it brings.
+///
+/// # Errors
+/// Those of [`pack_folder`], and a name that two of the folders have.
+pub fn pack_folders(folders: &[&Path]) -> Result<Vec<u8>, BundleError> {
     let mut files = Vec::new();
-    collect(folder, folder, &mut files)?;
+    for folder in folders {
+        collect(folder, folder, &mut files)?;
+    }
     files.sort();
+    if let Some([twice, _]) = files.array_windows().find(|[one, other]| one.name == other.name) {
+        return Err(BundleError::entry(&twice.name, EntryFault::Duplicate));
+    }
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let mut left = Bundle::MAX_UNPACKED_BYTES;
     for file in &files {

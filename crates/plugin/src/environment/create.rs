@@ -98,7 +98,7 @@ async fn import(python: &Path, statement: &str) -> Result<(), EnvironmentError> 
 }
 
 /// A command that inherits the environment, without what would lead an installation elsewhere.
-fn with_callers_settings(program: &Path) -> Command {
+pub(super) fn with_callers_settings(program: &Path) -> Command {
     let mut command = inheriting(program);
     for variable in ["PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PYTHONHOME", "PYTHONPATH"] {
         command.env_remove(variable);
@@ -106,7 +106,7 @@ fn with_callers_settings(program: &Path) -> Command {
     command
 }
 
-fn succeeded(step: &str, finished: &Finished) -> Result<(), EnvironmentError> {
+pub(super) fn succeeded(step: &str, finished: &Finished) -> Result<(), EnvironmentError> {
     if finished.success {
         return Ok(());
     }

@@ -2,9 +2,11 @@
 
 mod create;
 mod error;
+mod look;
 mod packages;
 mod probe;
 mod run;
+mod vendor;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use serde::Serialize;
 
 pub use create::create_environment;
 pub use error::EnvironmentError;
+pub use look::{AtHand, SourceWarning};
 
 use crate::ApiVersion;
 

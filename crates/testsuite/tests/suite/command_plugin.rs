@@ -11,7 +11,9 @@ use tempfile::TempDir;
 
 /// A bundle of the smallest plugin, with this MANIFEST.
 fn with_manifest(manifest: &str) -> BundleFolder {
-    let bundle = BundleFolder::new("small", "aa", "class Plugin:\n    pass\n");
+    let hooks = ["authenticate", "authorize", "session_ended"];
+    let hooks = hooks.map(|hook| format!("    def {hook}(self):\n        pass\n")).concat();
+    let bundle = BundleFolder::new("small", "aa", &format!("class Plugin:\n{hooks}"));
     bundle.add("MANIFEST", manifest);
     bundle
 }

@@ -27,6 +27,8 @@ mod examples;
 mod files;
 mod hostile;
 mod kill;
+mod kit;
+mod kit_scenario;
 mod login;
 mod openssh;
 mod paramiko;

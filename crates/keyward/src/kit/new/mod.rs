@@ -25,8 +25,7 @@ const STORE: &[File] = template!("credentialstore": "MANIFEST", "main.py", "defa
 const STORE_PLAIN: &[File] = template!("credentialstore_plain": "MANIFEST", "main.py", "default.cfg", "tests/found.toml", "tests/nothing_found.toml");
 
 pub(crate) fn new(arguments: &PluginNew) -> anyhow::Result<ExitCode> {
-    let name = PluginName::try_from(arguments.name.as_str())
-        .context("the name goes into the MANIFEST: a word such as MyPlugin or my_plugin")?;
+    let name = PluginName::try_from(arguments.name.as_str())?;
     let folder = arguments.dir.clone().unwrap_or_else(|| PathBuf::from(name.as_str()));
     let template = match (arguments.kind, arguments.plain) {
         (NewKind::Aa, false) => AA,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use keyward_model::{Protocol, Verdict};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use toml::Spanned;
 
 #[derive(Debug, Deserialize)]
@@ -115,80 +115,53 @@ pub(crate) enum Asks {
 }
 
 /// A hook call with the question that comes of it, or a question of the gateway's own.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Step {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hook: Option<String>,
     /// `aa` or `credential-store`, where both have such a hook.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) of: Option<String>,
     /// As the plugin returned it; `none`: it returned none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) verdict: Option<String>,
     /// The kind of error that the call ends with.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) passwords: Option<Vec<String>>,
     /// The types of the private keys.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) keys: Option<Vec<String>>,
     /// Each must be a part of some line that the call printed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub(crate) log: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) prompt: Option<String>,
     /// Whether the person sees what they type.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) echo: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) answer: Option<String>,
     /// In the place of an answer: the person goes away.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default)]
     pub(crate) leaves: bool,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Expect {
     /// The verdict of the session (`accept`, `deny`, `plugin-error`, ...).
-    #[serde(serialize_with = "word")]
     pub(crate) verdict: Verdict,
     /// What the person is told, whole.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
     /// A part of the reason in the session's record.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) gateway_user: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) gateway_groups: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) remote_user: Option<String>,
     /// `address:port`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<SocketAddr>,
     /// `additional_metadata`, whole.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metadata: Option<String>,
     /// A file with the whole transcript.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) transcript: Option<PathBuf>,
-}
-
-fn word<S: serde::Serializer>(verdict: &Verdict, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(verdict.as_str())
 }
 
 fn yes() -> bool {
     true
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_no(flag: &bool) -> bool {
-    !flag
 }
 
 impl ClientAddress {

@@ -130,22 +130,28 @@ impl Transcript<'_> {
     fn end(&mut self) {
         let record = &self.played.record;
         let summary = &record.summary;
+        let outcome = match self.document.target.outcome {
+            Outcome::Accepts => "",
+            Outcome::Refuses => ", which refuses",
+            Outcome::Unreachable => ", which is unreachable",
+            Outcome::UnknownHostKey => ", which shows an unknown host key",
+            Outcome::ChangedHostKey => ", which shows a changed host key",
+        };
+        self.text.push('\n');
         if let Some(target) = &summary.target {
-            let outcome = match self.document.target.outcome {
-                Outcome::Accepts => "accepts",
-                Outcome::Refuses => "refuses",
-                Outcome::Unreachable => "is unreachable",
-                Outcome::UnknownHostKey => "shows an unknown host key",
-                Outcome::ChangedHostKey => "shows a changed host key",
-            };
             let user = summary.remote_user.as_deref().unwrap_or("-");
-            self.line(&format!("\ntarget {user}@{target}, which {outcome}"));
-        } else {
-            self.text.push('\n');
+            self.line(&format!("target: {user}@{target}{outcome}"));
         }
         let facts = [
             ("gateway user", summary.gateway_user.clone()),
-            ("gateway groups", record.gateway_groups.as_ref().map(|groups| groups.join(", "))),
+            (
+                "gateway groups",
+                record
+                    .gateway_groups
+                    .as_ref()
+                    .map(|groups| groups.join(", "))
+                    .filter(|groups| !groups.is_empty()),
+            ),
             ("metadata", record.additional_metadata.clone()),
             ("verdict", Some(self.played.verdict.to_string())),
             ("reason", summary.reason.clone()),
@@ -171,10 +177,6 @@ impl Transcript<'_> {
 
     /// Plugins' words are shown without what could act on a terminal.
     fn line(&mut self, line: &str) {
-        let (indent, line) = match line.strip_prefix('\n') {
-            Some(line) => ("\n", line),
-            None => ("", line),
-        };
-        let _ = writeln!(self.text, "{indent}{}", shown(line));
+        let _ = writeln!(self.text, "{}", shown(line));
     }
 }
