@@ -105,16 +105,22 @@ def _ldap_server():
             self._policy = ldap_policy
 
         def get_user_string_attribute(self, username, attribute):
-            self._refuse()
+            return self.get_user_string_attributes(username, [attribute])[attribute]
 
         def get_user_string_attributes(self, username, attributes):
-            self._refuse()
+            return self._ask("ldap_server.attributes", username, attributes=list(attributes))
 
         def filter_user_groups(self, username, groups):
-            self._refuse()
+            return self._ask("ldap_server.groups", username, groups=list(groups))
 
-        def _refuse(self):
-            raise LDAPOperationError("LDAP server policies are not supported yet", {"policy": self._policy})
+        def _ask(self, service, username, **arguments):
+            details = {"policy": self._policy, "username": username}
+            try:
+                return _ask(service, policy=self._policy, user=username, **arguments)
+            except _NotFound:
+                raise LDAPUserNotFound(details)
+            except ServiceError as error:
+                raise LDAPOperationError(str(error), details)
 
     return {
         "LDAPOperationError": LDAPOperationError,

@@ -29,4 +29,7 @@ pub use runtime::{
     Call, CallError, CallErrorKind, CallReport, HostConfig, Instance, InstanceConfig, LogLine, PluginError,
     PluginHost, Start, Stream,
 };
-pub use service::{CaList, HttpProxy, ServiceData, StoreRow, StoredCredential, UserList};
+pub use service::{
+    CaList, HttpProxy, LdapAddress, LdapBind, LdapGroups, LdapServer, LdapTls, ServiceData, StoreRow,
+    StoredCredential, UserList,
+};

@@ -13,7 +13,7 @@ use keyward_model::{InstanceName, Secret};
 
 use crate::connection::canonical;
 use crate::{
-    Connection, LocalCredentialStore, LocalUser, PluginInstance, PolicyError, PythonEnvironment,
+    Connection, LdapServer, LocalCredentialStore, LocalUser, PluginInstance, PolicyError, PythonEnvironment,
     TrustedCaList, UserList, document,
 };
 
@@ -28,6 +28,7 @@ pub struct Policy {
     pub users: BTreeMap<String, LocalUser>,
     pub credential_stores: BTreeMap<String, LocalCredentialStore>,
     pub user_lists: BTreeMap<String, UserList>,
+    pub ldap_servers: BTreeMap<String, LdapServer>,
     pub trusted_cas: BTreeMap<String, TrustedCaList>,
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use keyward_model::{ClientAddr, Host, Secret, TargetAddr};
 use keyward_policy::{
     ChannelDecision, ChannelKind, ChannelQuery, Connection, CredentialSource, HostKeyCheck, HostPattern,
-    Inband, Method, PatternPort, PluginStart, Policy, PolicyError, RefusedBy, Target, UserListDefault,
-    hash_password,
+    Inband, LdapTls, Method, PatternPort, PluginStart, Policy, PolicyError, RefusedBy, Target,
+    UserListDefault, hash_password,
 };
 
 fn example() -> Policy {
@@ -310,4 +310,25 @@ fn the_pem_texts_of_a_trusted_ca_list_are_taken_apart() {
     let policy = parse(&format!("[[trusted-ca-list]]\nname = 'c'\ncertificates = ['''\n{block}{block}''']"));
     assert_eq!(policy.trusted_cas["c"].certificates, [block, block]);
     assert!(policy.trusted_cas["c"].crls.is_empty());
+}
+
+#[test]
+fn an_ldap_server_is_protected_and_finds_users_and_groups_as_most_directories_have_them() {
+    let ca = "[[trusted-ca-list]]\nname = 'c'\nstrict-host-check = true\ncertificates = ['''-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----''']\n";
+    let server = "[[ldap-server]]\nname = 'd'\naddresses = ['ldap1', '10.0.0.7:3269']\nbase = 'dc=x'\n";
+    let policy =
+        parse(&format!("{ca}{server}trusted-ca-list = 'c'\nbind-dn = 'cn=k'\nbind-password = 'hunter2'"));
+    let directory = &policy.ldap_servers["d"];
+    assert_eq!(directory.tls, LdapTls::Ldaps(policy.trusted_cas["c"].clone()));
+    assert!(policy.trusted_cas["c"].strict_host_check);
+    let ports: Vec<u16> = directory.addresses.iter().map(|address| address.port).collect();
+    assert_eq!(ports, [636, 3269]);
+    assert_eq!(directory.bind.as_ref().unwrap().password.expose(), "hunter2");
+    assert!(!format!("{policy:?}").contains("hunter2"));
+    assert_eq!(directory.user_filter, "(uid={user})");
+    assert_eq!(directory.groups.members, ["member", "uniqueMember"]);
+    let plain = parse(&format!("{server}tls = 'none'\ngroup-members = []"));
+    let directory = &plain.ldap_servers["d"];
+    assert_eq!((&directory.tls, directory.addresses[0].port), (&LdapTls::None, 389));
+    assert!(directory.bind.is_none() && directory.groups.members.is_empty());
 }

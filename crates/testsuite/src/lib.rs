@@ -10,6 +10,7 @@
 
 mod account;
 mod askpass;
+mod authority;
 mod bundle;
 mod certifier;
 mod command_line;
@@ -26,6 +27,7 @@ mod program;
 mod putty;
 mod python;
 mod run;
+mod slapd;
 mod ssh;
 mod sshd;
 mod switch;
@@ -33,6 +35,7 @@ mod wait;
 
 pub use account::Account;
 pub use askpass::Askpass;
+pub use authority::Authority;
 pub use bundle::BundleFolder;
 pub use certifier::{Certifier, Identity};
 pub use command_line::{keyward, keyward_in, keyward_reading};
@@ -49,6 +52,7 @@ pub use program::Program;
 pub use putty::Putty;
 pub use python::{Paramiko, plugin_python};
 pub use run::{Input, Run, run, shell};
+pub use slapd::Slapd;
 pub use ssh::SshClient;
 pub use sshd::Sshd;
 pub use switch::Switch;

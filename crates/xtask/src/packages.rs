@@ -12,7 +12,7 @@ pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
 /// What the demo shows: a stock client, and an interpreter for the plugins.
 pub(crate) const DEMO: [&str; 3] = ["openssh-client", "python3", "python3-venv"];
 /// The peers of the tests and of the benchmark.
-pub(crate) const PEERS: [&str; 11] = [
+pub(crate) const PEERS: [&str; 12] = [
     "openssh-server",
     "openssh-client",
     "openssh-sftp-server",
@@ -20,6 +20,7 @@ pub(crate) const PEERS: [&str; 11] = [
     "freeradius",
     "oathtool",
     "openssl",
+    "slapd",
     "rsync",
     "git",
     "python3",
@@ -31,6 +32,9 @@ const KEEP_SSHD_OFF: &str = "/etc/ssh/sshd_not_to_be_run";
 
 /// systemd's switch against starting a service that is installed.
 const KEEP_RADIUS_OFF: &str = "/etc/systemd/system/freeradius.service";
+
+/// The answer to the package's own question, with which it makes no directory and so starts no LDAP server.
+const KEEP_SLAPD_OFF: &str = "slapd slapd/no_configuration boolean true";
 
 /// Installs those of `lists` that are missing.
 pub(crate) fn ensure(lists: &[&[&str]]) -> Result<()> {
@@ -70,6 +74,12 @@ fn install(missing: &[&str]) -> Result<()> {
         program::run(as_root("ln")?.args(["-s", "/dev/null", KEEP_RADIUS_OFF]))?;
     }
     program::run(as_root("apt-get")?.args(["update", "--quiet=2"]))?;
+    if missing.contains(&"slapd") {
+        println!(
+            "    answering {KEEP_SLAPD_OFF:?}, so that the package starts no LDAP server on this machine"
+        );
+        program::run(as_root("sh")?.args(["-c", "echo \"$0\" | debconf-set-selections", KEEP_SLAPD_OFF]))?;
+    }
     let mut apt = as_root("env")?;
     apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--quiet=2", "--yes"]);
     program::run(apt.arg("--no-install-recommends").args(missing))

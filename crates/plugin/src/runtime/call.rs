@@ -106,7 +106,7 @@ async fn talk(
     call: Call,
     deadline: Instant,
 ) -> Result<Value, CallError> {
-    let owner = instance.services().owner();
+    let owner = instance.services().owner(&instance.name);
     let order = json!({
         "hook": call.hook.name(),
         "arguments": call.arguments,
@@ -130,7 +130,7 @@ async fn talk(
             }
         };
         if frame.get("service").is_some() {
-            let answer = instance.services().answer(&owner, &frame);
+            let answer = instance.services().answer(&owner, &frame).await;
             if worker.channel.send(&answer).await.is_err() {
                 return Err(died(worker, call.time_limit).await);
             }

@@ -23,6 +23,9 @@ pub enum PluginError {
     /// The configuration's: the bundle needs another interpreter.
     #[error("plugin instance {instance} needs {needs}, and environment {environment} is {has}")]
     WrongPython { instance: InstanceName, environment: String, needs: String, has: String },
+    /// The configuration's: an LDAP server policy that cannot be used.
+    #[error("LDAP server policy {name:?}: {fault}")]
+    LdapServer { name: String, fault: String },
     /// The environment's.
     #[error("interpreter {python} cannot be started as user {user}, who must be able to reach it: {source}")]
     Interpreter { python: PathBuf, user: u32, source: io::Error },

@@ -17,7 +17,7 @@ use super::template::{Started, Template};
 use super::user::{Contents, Users, prepare};
 use super::way::Way;
 use super::{Instance, InstanceConfig, PluginError, Start, worker_files};
-use crate::service::{ServiceData, Services};
+use crate::service::{ServiceData, Services, ServicesError};
 use crate::{PluginKind, PythonMajor};
 
 /// What all plugin instances share.
@@ -52,15 +52,17 @@ struct Inner {
 
 impl PluginHost {
     /// # Errors
-    /// When the Python side or the directories of trusted CAs cannot be written, or users of plugins cannot reach them.
+    /// When the Python side or the directories of trusted CAs cannot be written, users of plugins cannot reach them,
+    /// or an LDAP server policy cannot be used.
     pub fn start(config: HostConfig) -> Result<Self, PluginError> {
         let main = worker_files::write(&config.worker_dir)?;
         let own_user_base = config.own_user_base.filter(|_| rustix::process::geteuid().is_root());
         let way = own_user_base.map(|_| open_way(&config)).transpose()?;
-        let services = Services::new(config.services).map_err(|(path, source)| PluginError::File {
-            what: "cannot write trusted CAs to",
-            path,
-            source,
+        let services = Services::new(config.services).map_err(|error| match error {
+            ServicesError::TrustedCas(path, source) => {
+                PluginError::File { what: "cannot write trusted CAs to", path, source }
+            }
+            ServicesError::Ldap(name, fault) => PluginError::LdapServer { name, fault: fault.to_string() },
         })?;
         Ok(Self(Arc::new(Inner {
             main,

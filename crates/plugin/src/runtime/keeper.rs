@@ -291,6 +291,7 @@ fn not_started(error: PluginError) -> CallError {
         | PluginError::System { .. }
         | PluginError::Protocol { .. }
         | PluginError::Barred { .. }
+        | PluginError::LdapServer { .. }
         | PluginError::ShutDown => unavailable(message),
     }
 }

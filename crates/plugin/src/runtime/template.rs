@@ -74,7 +74,7 @@ impl Template {
         let pid = process.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
         let pid = pid.ok_or_else(|| system("cannot start a template")(io::ErrorKind::NotFound.into()))?;
         let control = Channel::new(ours).map_err(system("cannot use a socket pair"))?;
-        let owner = services.owner();
+        let owner = services.owner(&launch.name);
         let mut template = Self { process, pid, control, hooks: Vec::new(), owner };
         let limit = Duration::from_secs(IMPORT_SECONDS);
         match timeout(limit, template.import(launch, services)).await {
@@ -113,7 +113,7 @@ impl Template {
                 }
             };
             if frame.get("service").is_some() {
-                let answer = services.answer(&self.owner, &frame);
+                let answer = services.answer(&self.owner, &frame).await;
                 self.control.send(&answer).await.map_err(|error| protocol(error.to_string()))?;
                 continue;
             }

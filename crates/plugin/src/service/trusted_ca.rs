@@ -21,7 +21,7 @@ pub(super) fn write(lists: &BTreeMap<String, CaList>, dir: &Path) -> Result<Valu
         let entry = json!({
             "certs": list.certs,
             "crls": list.crls,
-            "config": {"strict_hostcheck": false},
+            "config": {"strict_hostcheck": list.strict_host_check},
             "name": name,
             "type": "x509v3-sign-rsa",
             "location": location,

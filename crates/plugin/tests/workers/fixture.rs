@@ -151,6 +151,22 @@ impl Loaded {
         self.authorize(json!({})).await.outcome.unwrap_err()
     }
 
+    /// Makes all calls at the same time, and gives their reports in the same order.
+    pub(super) async fn at_once(&self, calls: impl IntoIterator<Item = Call>) -> Vec<CallReport> {
+        let running: Vec<_> = calls
+            .into_iter()
+            .map(|call| {
+                let instance = self.instance.clone();
+                tokio::spawn(async move { instance.call(call).await })
+            })
+            .collect();
+        let mut reports = Vec::new();
+        for report in running {
+            reports.push(report.await.unwrap());
+        }
+        reports
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
