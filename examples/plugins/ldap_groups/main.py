@@ -16,6 +16,10 @@ class Plugin(AAPlugin):
         yield self._check_gateway_user
         yield self._accept
 
+    def _authorization_steps(self):
+        yield self._check_gateway_user
+        yield from super()._authorization_steps()
+
     def _check_gateway_user(self):
         if not self.connection.gateway_user:
             reason = "The connection has no gateway authentication"

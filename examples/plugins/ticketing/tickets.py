@@ -77,7 +77,7 @@ def objection(ticket, user, account, hosts, now):
     """
     if ticket.get("state") != "approved":
         return "it is not approved"
-    if ticket.get("assignee") != user:
+    if not user or ticket.get("assignee") != user:
         return "it is not assigned to you"
     begins, ends = ticket.get("begins", now), ticket.get("ends", now)
     if not all(isinstance(time, (int, float)) for time in (begins, ends)) or not begins <= now <= ends:

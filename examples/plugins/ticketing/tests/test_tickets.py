@@ -33,6 +33,7 @@ class Objections(unittest.TestCase):
         self.assertEqual(self.why(user="bob"), "it is not assigned to you")
         self.assertEqual(self.why(user="Alice"), "it is not assigned to you")
         self.assertEqual(self.why(assignee="absent"), "it is not assigned to you")
+        self.assertEqual(self.why(user=None, assignee="absent"), "it is not assigned to you")
 
     def test_it_has_to_be_its_time(self):
         self.assertEqual([self.why(now=now) for now in (100, 200)], [None, None])

@@ -5,6 +5,7 @@ mod bundles;
 mod fixed_credentials;
 mod in_a_gateway;
 mod kv_vault;
+mod ldap_groups;
 mod plain_aa;
 mod radius;
 mod scenarios;

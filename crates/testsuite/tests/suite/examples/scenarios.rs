@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use keyward_testsuite::{FakeTarget, FreeRadius, keyward, plugin_python};
+use keyward_testsuite::{FakeTarget, FreeRadius, Slapd, keyward, plugin_python};
 use serde_json::json;
 
 use super::kv_vault::SecretServer;
@@ -70,7 +70,16 @@ fn totp_plays_as_written() {
 
 #[test]
 fn ldap_groups_plays_as_written() {
-    all_pass("ldap_groups", &[]);
+    let slapd = Slapd::start();
+    let (port, certificate) = (slapd.tls().port().to_string(), slapd.authority().certificate());
+    let values = [
+        ("port", port.as_str()),
+        ("certificate", &certificate),
+        ("bind", Slapd::BIND_DN),
+        ("password", Slapd::BIND_PASSWORD),
+        ("base", Slapd::BASE),
+    ];
+    all_pass("ldap_groups", &values);
 }
 
 #[test]
