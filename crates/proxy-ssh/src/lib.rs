@@ -25,4 +25,5 @@ mod upstream;
 pub use demo_target::DemoTarget;
 pub use error::SshError;
 pub use keys::HostKeys;
+pub use private_key::key_fault;
 pub use server::SshProxy;

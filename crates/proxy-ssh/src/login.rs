@@ -84,12 +84,12 @@ impl LoginTarget for Login {
         }
     }
 
-    fn outcome(&self) -> Result<(), Reason> {
+    fn refusal(&self) -> Option<Reason> {
         match self.progress {
-            Progress::In => Ok(()),
-            Progress::Out => Err(Reason::TargetLogin(self.account())),
+            Progress::In => None,
+            Progress::Out => Some(Reason::TargetLogin(self.account())),
             Progress::Lost => {
-                Err(Reason::TargetLogin(format!("it closed the connection; {}", self.account())))
+                Some(Reason::TargetLogin(format!("it closed the connection; {}", self.account())))
             }
         }
     }

@@ -47,6 +47,10 @@ impl Permit {
     /// Connects to the target. Cancel-safe: a dropped call ends the session.
     pub async fn dial(self) -> Result<(Connected, TcpStream), Ended> {
         let Located { core, person, remote_user, remote_domain, target, .. } = *self.stage;
+        if core.shared.script.is_some() {
+            let source = io::Error::other("a rehearsal opens no socket");
+            return Err(core.end(&Reason::Connect { target, source }));
+        }
         match connect(&target).await {
             Ok(stream) => {
                 let host_key_accepted = AtomicBool::new(false);

@@ -23,8 +23,8 @@ pub trait LoginTarget: Send {
     /// Tries the passwords in order, for as long as it wants one.
     fn try_passwords(&mut self, passwords: Vec<Secret>) -> impl Future<Output = ()> + Send;
 
-    /// How it came out: the reason, where the gateway is not in.
-    fn outcome(&self) -> Result<(), Reason>;
+    /// Why the gateway is not in; `None`: it is.
+    fn refusal(&self) -> Option<Reason>;
 }
 
 impl Connected {
@@ -55,9 +55,9 @@ impl Connected {
             let Some(password) = typed else { break };
             target.try_passwords(vec![password]).await;
         }
-        match target.outcome() {
-            Ok(()) => Ok(stage),
-            Err(reason) => Err(stage.fail(&reason)),
+        match target.refusal() {
+            None => Ok(stage),
+            Some(reason) => Err(stage.fail(&reason)),
         }
     }
 }

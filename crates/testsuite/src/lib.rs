@@ -38,7 +38,7 @@ pub use askpass::Askpass;
 pub use authority::Authority;
 pub use bundle::BundleFolder;
 pub use certifier::{Certifier, Identity};
-pub use command_line::{keyward, keyward_in, keyward_reading};
+pub use command_line::{keyward, keyward_in, keyward_reading, keyward_to_log};
 pub use disk::fill;
 pub use fake_target::FakeTarget;
 pub use freeradius::FreeRadius;

@@ -242,16 +242,9 @@ fn show(rows: &[Row], warm: &Instance, kind: PluginKind, place: &Place) {
     for row in rows {
         let Row { hook, warm, cold, result } = row;
         let result = result.as_ref().map_or_else(|error| format!("error: {}", error.kind), Clone::clone);
-        println!(
-            "{:26}{:>10.2}{:>10.2}{:>10.2}{:>10.2}{:>10.2}{:>10.2}  {result}",
-            hook.name(),
-            warm.p50,
-            warm.p90,
-            warm.p99,
-            cold.p50,
-            cold.p90,
-            cold.p99
-        );
+        let figures = [warm.p50, warm.p90, warm.p99, cold.p50, cold.p90, cold.p99];
+        let figures = figures.map(|ms| if ms > 0.0 { format!("{ms:>10.2}") } else { format!("{:>10}", "-") });
+        println!("{:26}{}  {result}", hook.name(), figures.concat());
     }
     if !warm.is_warm() {
         println!(

@@ -31,12 +31,15 @@ impl Failure<'_> {
     /// The account, of several lines.
     pub(crate) fn explain(&self, place: &Place) -> String {
         let mut text = String::new();
+        let _ = writeln!(text, "{}: {}", self.kind, shown(&place.relative(self.message)));
         if let Some(traceback) = self.traceback {
-            for line in place.relative(traceback).lines() {
+            text.push('\n');
+            // How Python imports is no news to anybody.
+            let is_own = |line: &&str| !line.trim_start().starts_with("File \"<frozen importlib");
+            for line in place.relative(traceback).lines().filter(is_own) {
                 let _ = writeln!(text, "{}", shown(line));
             }
         }
-        let _ = writeln!(text, "{}: {}", self.kind, shown(&place.relative(self.message)));
         if let Some(frame) = self.traceback.and_then(|traceback| Frame::last_of(traceback, &place.root))
             && let Some(source) = frame.source(&place.root)
         {
@@ -87,6 +90,11 @@ impl Failure<'_> {
                                 have an empty configuration (section 3, rule 2). Write `def __init__(self, configuration):`, \
                                 or remove default.cfg."
                 .to_owned(),
+            "import" if self.message.contains("No module named 'safeguard") => {
+                "the Plugin SDK is at hand in an environment (section 2), and this Python has none. `keyward environment create python3 \
+                 FOLDER` makes one; name it with --environment python3=FOLDER/bin/python, or in the variable KEYWARD_ENVIRONMENT."
+                    .to_owned()
+            }
             "import" if self.message.contains("No module named") => {
                 "at hand are the standard library, the Plugin SDK, requests, urllib3, pyOpenSSL, python-ldap and PyYAML \
                  (section 2). All else must be in the bundle: `keyward plugin pack FOLDER --requirements requirements.txt` \
@@ -157,7 +165,7 @@ impl<'f> Frame<'f> {
             let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
             Some(Self { file: path.strip_prefix(root.as_str())?, line: digits.parse().ok()? })
         };
-        traceback.lines().filter_map(frame).last()
+        traceback.lines().filter_map(frame).next_back()
     }
 
     /// The line with its neighbours, marked. `None` where the file cannot be read.

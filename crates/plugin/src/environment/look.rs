@@ -11,7 +11,7 @@ use super::run::{clean, run};
 use super::{Environment, EnvironmentError};
 use crate::{Hook, PluginKind, PythonMajor, UnpackedBundle};
 
-const SCRIPT: &str = include_str!("look.py");
+const SCRIPT: &str = include_str!("../../../../python/keyward_kit/look.py");
 const LIMIT: Duration = Duration::from_secs(60);
 /// What the contract promises to Python 3 plugins (section 2), as it is imported.
 const PROMISED: [&str; 6] = ["safeguard", "OpenSSL", "ldap", "requests", "urllib3", "yaml"];

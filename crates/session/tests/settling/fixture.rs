@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use keyward_model::{InstanceName, PluginName, SessionId};
 use keyward_plugin::*;
 use keyward_policy::Policy;
-use keyward_session::{Accepted, Gateway, GatewayParts, Silent};
+use keyward_session::{Accepted, Gateway, GatewayParts, Script, Silent};
 use keyward_store::{PluginState, SessionRecord, Store};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -144,6 +144,14 @@ impl Site {
             trails: self.dir.path().join("trails"),
         };
         Gateway::start(parts).await.unwrap()
+    }
+
+    /// A gateway that rehearses with the same plugins.
+    pub(super) async fn rehearsal(&self, script: Script) -> Gateway {
+        let (policy, store) = (self.policy(), self.store().await);
+        let trails = self.dir.path().join("trails");
+        let parts = GatewayParts { policy, store, plugins: self.plugins.clone(), trails };
+        Gateway::rehearse(parts, script).await.unwrap()
     }
 
     fn policy(&self) -> Policy {

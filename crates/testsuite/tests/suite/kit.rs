@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use keyward_testsuite::{BundleFolder, Input, PATIENCE, Program, Run, keyward_in, plugin_python, run, shell};
+use keyward_testsuite::{
+    Askpass, BundleFolder, GatewayPlan, Input, PATIENCE, Program, Run, SshClient, Sshd, keyward_in,
+    keyward_to_log, plugin_python, run, shell,
+};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -299,11 +301,7 @@ fn a_bench_has_three_percentiles_of_each_hook_warm_and_cold() {
 fn a_watch_plays_the_scenarios_again_at_each_save() {
     let (folder, plugin) = plain_plugin();
     let words = ["plugin", "watch", "Hello", "--environment", &environment()];
-    let keyward = keyward_in(folder.path(), &words);
-    // What a person sees is its standard output.
-    let mut shell = Command::new("bash");
-    shell.args(["-c", "exec \"$@\" >&2", "bash"]).arg(keyward.get_program()).args(keyward.get_args());
-    let watch = Program::start(shell.current_dir(folder.path()));
+    let watch = Program::start(&mut keyward_to_log(folder.path(), &words));
     let said = |words: &str, times: usize| {
         watch.find_line(words, PATIENCE, |line| line.contains(words).then_some(()));
         keyward_testsuite::until(words, PATIENCE, || {
@@ -336,4 +334,83 @@ fn a_call_that_fails_shows_its_line_and_what_the_contract_says() {
     {
         assert!(failed.stderr.contains(words), "no {words:?} in {}", failed.stderr);
     }
+}
+
+#[test]
+fn a_new_plugin_is_packed_uploaded_and_lets_people_log_in_as_its_scenarios_say() {
+    let folder = tempfile::tempdir().unwrap();
+    keyward(folder.path(), &["plugin", "new", "Hello", "--type", "aa"]).must_succeed();
+    keyward(folder.path(), &["plugin", "pack", "Hello"]).must_succeed();
+    let sshd = Sshd::start();
+    let (target, key, python) = (sshd.addr(), sshd.key().private(), plugin_python());
+    let (host, user, host_key) = (target.ip(), sshd.user(), sshd.host_key());
+    let document = format!(
+        r#"
+[gateway]
+data-dir = "@data@"
+[[environment]]
+name = "python3"
+python = "{python}"
+[[plugin]]
+name = "hello"
+bundle = "Hello"
+configuration = """
+[auth]
+prompt = The word:
+disable_echo = yes
+[access]
+word = please
+servers = {host}
+"""
+[[connection]]
+name = "ssh"
+protocol = "ssh"
+listen = ["127.0.0.1:@port:ssh@"]
+target = {{ fixed = "{target}" }}
+aa-plugin = "hello"
+credential-store = {{ local = "keys" }}
+channel-policy = "work"
+known-host-keys = [{{ host = "{target}", key = "{host_key}" }}]
+[[channel-policy]]
+name = "work"
+[[channel-policy.rule]]
+types = ["exec"]
+[[local-credential-store]]
+name = "keys"
+[[local-credential-store.row]]
+host = "{host}"
+user = "{user}"
+keys = [{{ kind = "ssh-ed25519", key = """
+{key}""" }}]
+"#,
+        python = python.display()
+    );
+    let zip = folder.path().join("Hello-0.1.0.zip");
+    let gateway = GatewayPlan::new(&document).upload(&zip).start();
+    let askpass = Askpass::new(&["please"]);
+    let client = SshClient::with_answers(gateway.addr("ssh"), &user, &askpass);
+    assert_eq!(client.exec("echo in").text(), "in\n");
+    assert!(askpass.prompts()[0].contains("The word: "), "{:?}", askpass.prompts());
+
+    let id = gateway.ended_sessions(1)[0]["id"].as_str().unwrap().to_owned();
+    let calls = keyward_testsuite::until("session_ended was called", PATIENCE, || {
+        let calls = gateway.session(&id)["calls"].as_array()?.clone();
+        (calls.last()?["hook"] == "session_ended").then_some(calls)
+    });
+    let calls: Vec<String> =
+        calls.iter().map(|call| format!("hook = {}\nverdict = {}", call["hook"], call["verdict"])).collect();
+    // The same hooks with the same verdicts, in the same order, as the scenario that came with it.
+    let scenario = fs::read_to_string(folder.path().join("Hello/tests/right_word.toml")).unwrap();
+    let steps =
+        scenario.split("[[step]]\n").skip(1).map(|step| step.lines().take(2).collect::<Vec<_>>().join("\n"));
+    let steps: Vec<String> = steps
+        .map(|step| {
+            if step.contains("session_ended") {
+                "hook = \"session_ended\"\nverdict = null".into()
+            } else {
+                step
+            }
+        })
+        .collect();
+    assert_eq!(calls, steps);
 }

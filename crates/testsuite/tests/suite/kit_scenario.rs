@@ -449,3 +449,17 @@ fn a_recording_of_a_store_has_no_password_in_it() {
     assert!(!text.contains("s3cret") && !recorded.stderr.contains("s3cret"), "{text}");
     author.play(&[]).must_succeed();
 }
+
+#[test]
+fn a_key_that_the_gateway_would_skip_lets_nobody_in() {
+    let store = "class Plugin:\n    def get_private_key_list(self):\n        return {'private_keys': [['ssh-rsa', 'no key at all']]}\n    \
+                 def get_password_list(self):\n        return {}\n    def authentication_completed(self):\n        pass\n    \
+                 def session_ended(self):\n        pass\n";
+    let shown = Author::new("credentialstore", store).passes(
+        "[client]\nlogin = \"root@db1\"\n[[step]]\nhook = \"get_private_key_list\"\nkeys = [\"ssh-rsa\"]\n\
+         [[step]]\nhook = \"get_password_list\"\npasswords = []\n[[step]]\nhook = \"session_ended\"\n\
+         [expect]\nverdict = \"target-auth-fail\"\n",
+    );
+    assert!(shown.contains("key 1 is skipped: it is no private key in PEM"), "{shown}");
+    assert!(!shown.contains("no key at all"), "{shown}");
+}

@@ -1,4 +1,4 @@
-//! The Python side of the plugin workers: any Python from 3.6.7 on, and nothing but its standard library.
+//! The Python side of the plugin workers, and of the kit: any Python from 3.6.7 on, and nothing but its standard library.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::{Findings, Subject};
 use crate::{program, python};
 
-const FOLDER: &str = "python/keyward_worker/";
+const FOLDERS: [&str; 2] = ["python/keyward_worker/", "python/keyward_kit/"];
 const PACKAGE: &str = "keyward_worker";
 
 /// Compiles without writing anything; prints a line for each file that does not compile.
@@ -69,9 +69,13 @@ pub(super) fn standard_library_only(subject: &Subject) -> Result<Findings> {
 
 /// The lines that the interpreter prints about our files.
 fn ask(subject: &Subject, interpreter: &Path, arguments: &[&str]) -> Result<Findings> {
-    let files: Vec<&String> = subject.sources.of(FOLDER, ".py").map(|(path, _)| path).collect();
-    if files.is_empty() {
-        return Ok(vec![format!("there is no Python file below {FOLDER}")]);
+    let mut files: Vec<&String> = Vec::new();
+    for folder in FOLDERS {
+        let before = files.len();
+        files.extend(subject.sources.of(folder, ".py").map(|(path, _)| path));
+        if files.len() == before {
+            return Ok(vec![format!("there is no Python file below {folder}")]);
+        }
     }
     let mut question = Command::new(interpreter);
     question.arg("-I").args(arguments).args(files).current_dir(&subject.sources.root);

@@ -49,7 +49,8 @@ pub(crate) fn new(arguments: &PluginNew) -> anyhow::Result<ExitCode> {
     );
     if !arguments.plain {
         println!(
-            "\nAn environment: keyward environment create python3 FOLDER; then add --environment python3=FOLDER/bin/python."
+            "\nAn environment: `keyward environment create python3 FOLDER` makes one; name it with\n\
+             --environment python3=FOLDER/bin/python, or once in the variable KEYWARD_ENVIRONMENT."
         );
     }
     Ok(ExitCode::SUCCESS)

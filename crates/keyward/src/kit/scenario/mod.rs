@@ -89,7 +89,7 @@ impl<'r> Run<'r> {
         let mut cases = Vec::new();
         for file in files(given)? {
             let case = self.play_file(&file).await;
-            self.report(&case);
+            self.report(&case, cases.last());
             cases.push(case);
         }
         Ok(cases)
@@ -144,7 +144,7 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    fn report(&self, case: &Case) {
+    fn report(&self, case: &Case, before: Option<&Case>) {
         if self.verbosity == Verbosity::Everything || !case.result.has_passed() {
             print!("{}", case.transcript);
         }
@@ -157,7 +157,13 @@ impl<'r> Run<'r> {
                 }
                 println!();
             }
-            Outcome::Error(why) => println!("CANNOT BE PLAYED: {} ({})\n{why}\n", case.title, case.file),
+            Outcome::Error(why) => {
+                // A plugin that cannot be imported keeps all of its scenarios from being played.
+                let same = before
+                    .is_some_and(|before| matches!(&before.result, Outcome::Error(other) if other == why));
+                let why = if same { "for the same reason as the one before" } else { why };
+                println!("CANNOT BE PLAYED: {} ({})\n{why}\n", case.title, case.file);
+            }
         }
     }
 }

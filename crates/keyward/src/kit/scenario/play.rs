@@ -13,6 +13,7 @@ use keyward_plugin::{Bundle, Instance, PluginKind, Start, UnpackedBundle};
 use keyward_policy::CredentialSource;
 use keyward_session::{Accepted, Ended, Gateway, GatewayParts, Named, OfferedKey, Proof, Reached};
 use keyward_store::{CallEntry, SessionRecord, Store};
+use tempfile::TempDir;
 
 use super::document::{Document, Outcome, PluginTable};
 use super::setting::{self, ANY_CLIENT, Cast};
@@ -36,6 +37,8 @@ pub(crate) struct Played {
     pub(crate) message: String,
     /// By role.
     pub(crate) places: Vec<(&'static str, Place)>,
+    /// What the places are in.
+    _folder: TempDir,
 }
 
 impl Played {
@@ -106,7 +109,7 @@ pub(crate) async fn play(
     let parts =
         GatewayParts { policy, store: Store::open(&data).await?, plugins, trails: data.join("trails") };
     let gateway = Gateway::rehearse(parts, setting::script(document)?).await?;
-    let played = session(&gateway, document, answers, places).await;
+    let played = session(&gateway, document, answers, places, bundles).await;
     workshop.close().await;
     played
 }
@@ -116,6 +119,7 @@ async fn session(
     document: &Document,
     answers: Answers,
     places: Vec<(&'static str, Place)>,
+    folder: TempDir,
 ) -> anyhow::Result<Played> {
     let client = document.client.address.map_or(ANY_CLIENT, super::document::ClientAddress::socket);
     let accepted = gateway.accept(setting::LISTENER.parse()?, client)?;
@@ -133,7 +137,7 @@ async fn session(
     };
     let verdict = record.summary.verdict.unwrap_or(verdict);
     let ScriptedTarget { keys, passwords, .. } = target;
-    Ok(Played { record, asked: talk.asked, keys, passwords, verdict, message, places })
+    Ok(Played { record, asked: talk.asked, keys, passwords, verdict, message, places, _folder: folder })
 }
 
 /// The order of events (gateway section 1), which the types of the stages keep.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use keyward_model::{Secret, SessionId};
+use keyward_proxy_ssh::key_fault;
 use keyward_session::{ClientGone, Conversation, Echo, LoginTarget, OfferedKey, Question, Reason};
 use keyward_store::Store;
 
@@ -133,8 +134,9 @@ impl LoginTarget for ScriptedTarget {
     }
 
     async fn try_keys(&mut self, keys: Vec<OfferedKey>) {
-        // A target that knows one password knows no key.
-        self.is_in |= self.accepts == Accepts::Credentials && self.password.is_none() && !keys.is_empty();
+        // A target that knows one password knows no key; and no target is offered what is no key.
+        let knows_keys = self.accepts == Accepts::Credentials && self.password.is_none();
+        self.is_in |= knows_keys && keys.iter().any(|key| key_fault(key).is_none());
         self.keys.push(keys);
     }
 
@@ -143,9 +145,11 @@ impl LoginTarget for ScriptedTarget {
         self.passwords.push(passwords);
     }
 
-    fn outcome(&self) -> Result<(), Reason> {
+    fn refusal(&self) -> Option<Reason> {
+        if self.is_in {
+            return None;
+        }
         let (keys, passwords) = (self.keys.concat().len(), self.passwords.concat().len());
-        let tried = || Reason::TargetLogin(format!("tried {keys} keys and {passwords} passwords"));
-        if self.is_in { Ok(()) } else { Err(tried()) }
+        Some(Reason::TargetLogin(format!("tried {keys} keys and {passwords} passwords")))
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use keyward_plugin::{Hook, PluginKind};
+use keyward_proxy_ssh::key_fault;
 use keyward_store::CallEntry;
 
 use super::document::{Document, Outcome};
@@ -57,6 +58,9 @@ impl Transcript<'_> {
                 self.line(&format!("    {stream}: {line}"));
             }
         }
+        if call.hook == "get_private_key_list" {
+            self.faulty_keys();
+        }
         if call.log_left_out > 0 {
             self.line(&format!("    ({} more lines were not kept)", call.log_left_out));
         }
@@ -85,6 +89,17 @@ impl Transcript<'_> {
             }
             "authenticate" | "authorize" => "no verdict".to_owned(),
             _ => "ok".to_owned(),
+        }
+    }
+
+    /// The keys that the gateway skips (contract section 5), by their places in the list.
+    fn faulty_keys(&mut self) {
+        let played = self.played;
+        let keys = self.keys.checked_sub(1).and_then(|last| played.keys.get(last));
+        for (n, key) in keys.into_iter().flatten().enumerate() {
+            if let Some(fault) = key_fault(key) {
+                self.line(&format!("    key {} is skipped: {fault}", n + 1));
+            }
         }
     }
 

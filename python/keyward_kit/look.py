@@ -232,7 +232,7 @@ def look_at_hook(entry, hook, method, arguments):
 
 
 def look_at_files():
-    suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+    suffixes = importlib.machinery.EXTENSION_SUFFIXES
     looked = 0
     for folder, folders, files in os.walk(ROOT):
         folders.sort()
@@ -247,7 +247,7 @@ def look_at_files():
                 look_at_bytecode(os.path.join(folder, name), path)
             elif name.endswith((".pyd", ".dylib")):
                 find("compiled", path=path)
-            elif name.endswith(".so") and ".cpython-" in name and not name.endswith(suffixes):
+            elif name.endswith(".so") and ".cpython-" in name and name[name.index("."):] not in suffixes:
                 find("compiled", path=path)
 
 
