@@ -17,6 +17,7 @@ use super::process::Ending;
 use super::worker::Worker;
 use super::{Call, CallError, CallErrorKind, CallReport, LogLine, Stream};
 use crate::hook::{self, Hook};
+use crate::service::Owner;
 
 /// How long the worker may take to end after its result.
 const AFTER_RESULT: Duration = Duration::from_secs(1);
@@ -130,13 +131,26 @@ async fn talk(
             }
         };
         if frame.get("service").is_some() {
-            let answer = instance.services().answer(&owner, &frame).await;
-            if worker.channel.send(&answer).await.is_err() {
+            let served = match answer(instance, worker, &owner, &frame).await {
+                Some(answer) => worker.channel.send(&answer).await.is_ok(),
+                None => false,
+            };
+            if !served {
                 return Err(died(worker, call.time_limit).await);
             }
             continue;
         }
         return read_result(frame);
+    }
+}
+
+/// The answer to a service request; `None` when the worker ends before it is there.
+async fn answer(instance: &Inner, worker: &mut Worker, owner: &Owner, request: &Value) -> Option<Value> {
+    let (_, pidfd) = worker.parts();
+    tokio::select! {
+        biased;
+        answer = instance.services().answer(owner, request) => Some(answer),
+        _ = pidfd.readable() => None,
     }
 }
 

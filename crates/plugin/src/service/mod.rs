@@ -120,7 +120,7 @@ impl Services {
             "memory_cache.set" => self.cache_set(arguments),
             "box_config.starling_join" => Ok(json!(self.data.starling_join.as_ref().map(Secret::expose))),
             "box_config.trusted_ca_lists" => Ok(self.trusted_cas.clone()),
-            "lockfile.try_acquire" => self.try_acquire(owner, arguments),
+            "lockfile.try_acquire" => self.try_acquire(owner, arguments).await,
             "lockfile.release" => self.release(owner, arguments),
             "ldap_server.attributes" => self.ldap_attributes(owner, arguments).await,
             "ldap_server.groups" => self.ldap_groups(owner, arguments).await,
@@ -168,8 +168,8 @@ impl Services {
         kept.map(|()| Value::Null).map_err(Refusal::Refused)
     }
 
-    fn try_acquire(&self, owner: &Owner, arguments: &Arguments<'_>) -> Result<Value, Refusal> {
-        let taken = self.locks.try_acquire(owner.id, &owner.instance, arguments.text("path")?);
+    async fn try_acquire(&self, owner: &Owner, arguments: &Arguments<'_>) -> Result<Value, Refusal> {
+        let taken = self.locks.try_acquire(owner.id, &owner.instance, arguments.text("path")?).await;
         taken.map(Value::Bool).map_err(Refusal::Refused)
     }
 

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use keyward_model::Secret;
-use keyward_plugin::{CaList, Hook, LdapAddress, LdapBind, LdapGroups, LdapServer, LdapTls};
+use keyward_plugin::{CaList, CallErrorKind, Hook, LdapAddress, LdapBind, LdapGroups, LdapServer, LdapTls};
 use serde_json::{Value, json};
 
 use super::authority::Authority;
@@ -304,6 +304,19 @@ async fn what_a_hostile_server_sends_is_bounded_and_harms_nobody() {
         let answer = refusal(&loaded, "ldap.get_user_string_attribute('ann', 'uid')").await;
         assert!(answer.contains(reason), "{reason}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_while_it_waits_for_an_answer_is_not_waited_for() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let server = LdapServer {
+        timeout: Duration::from_secs(3600),
+        ..policy(listener.local_addr().unwrap(), LdapTls::None)
+    };
+    let loaded = plugin(server).load().await;
+    let suicide = "[__import__('signal').setitimer(0, 1), __import__('signal').signal(14, lambda *a: os.kill(os.getpid(), 9)), ldap.get_user_string_attribute('ann', 'uid')]";
+    let arguments = json!({"key_value_pairs": {"ask": suicide}});
+    assert_eq!(loaded.authorize(arguments).await.outcome.unwrap_err().kind, CallErrorKind::Crashed);
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ mod hostile;
 mod kill;
 mod kit;
 mod kit_scenario;
+mod ldap;
 mod login;
 mod openssh;
 mod paramiko;

@@ -140,13 +140,10 @@ async fn answer(server: Arc<Server>, user: String, question: Question) -> Result
     let bind = server.bind.clone();
     connect::converse(stream, bind.as_ref(), |ldap| async move {
         let mut link = Link { ldap, server };
-        let answer = match question {
+        match question {
             Question::Attributes(names) => attributes(&mut link, &user, names).await,
             Question::Groups(groups) => groups::filter(&mut link, &user, groups).await.map(Value::from),
-        };
-        // Best effort: the answer is there, and the connection ends anyway.
-        let _ = link.ldap.unbind().await;
-        answer
+        }
     })
     .await
 }
