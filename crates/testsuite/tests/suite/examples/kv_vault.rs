@@ -1,10 +1,7 @@
 //! `kv_vault`, against a server with client certificates that speaks the documented API of Vault's KV 1 and 2.
 //! Vault itself is not among Debian's packages; the server is `peers/kv_server.py`.
 
-use std::fs;
-use std::path::Path;
-
-use keyward_testsuite::{Certifier, FakeTarget, Identity, PeerServer};
+use keyward_testsuite::{Authority, ClientCertificate, FakeTarget, PeerServer};
 use serde_json::{Value, json};
 
 use super::trial::Trial;
@@ -13,27 +10,30 @@ pub(crate) const ROLE: &str = "gateway";
 
 /// A secret server, and who may log in there.
 pub(crate) struct SecretServer {
-    pub(crate) certifier: Certifier,
+    pub(crate) authority: Authority,
     peer: PeerServer,
-    client: Identity,
+    pub(crate) client: ClientCertificate,
 }
 
 impl SecretServer {
     /// `secrets` are by path, such as `hosts/db1/root`.
     #[track_caller]
     pub(crate) fn with(secrets: &Value) -> Self {
-        let certifier = Certifier::create();
-        let (server, client) = (certifier.server(), certifier.client(ROLE));
-        let (authority, secrets) = (certifier.certificate(), secrets.to_string());
+        let authority = Authority::new();
+        let client = authority.client(ROLE);
+        let files =
+            [authority.server_certificate(), authority.server_key(), authority.folder().join("ca.pem")];
+        let [certificate, key, ca] = files.each_ref().map(|file| file.to_str().unwrap());
+        let secrets = secrets.to_string();
         let environment = [
-            ("KV_CERTIFICATE", server.certificate.to_str().unwrap()),
-            ("KV_KEY", server.key.to_str().unwrap()),
-            ("KV_CLIENT_AUTHORITY", authority.to_str().unwrap()),
+            ("KV_CERTIFICATE", certificate),
+            ("KV_KEY", key),
+            ("KV_CLIENT_AUTHORITY", ca),
             ("KV_CLIENT", ROLE),
             ("KV_SECRETS", &secrets),
         ];
         let peer = PeerServer::start("kv_server", &environment);
-        Self { certifier, peer, client }
+        Self { authority, peer, client }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -44,11 +44,11 @@ impl SecretServer {
         self.configuration_of(&self.client, more)
     }
 
-    fn configuration_of(&self, client: &Identity, more: &str) -> String {
+    fn configuration_of(&self, client: &ClientCertificate, more: &str) -> String {
         format!(
             "[vault]\naddress = https://{}\nrole = {ROLE}\n{more}\n[tls]\nca_cert = {}\nclient_cert = {}\n {}\n",
             self.peer.addr(),
-            indented(&self.certifier.certificate()),
+            indented(&self.authority.certificate()),
             indented(&client.certificate),
             indented(&client.key),
         )
@@ -69,9 +69,9 @@ impl SecretServer {
     }
 }
 
-/// A PEM file as an option's value.
-pub(crate) fn indented(file: &Path) -> String {
-    fs::read_to_string(file).unwrap().trim_end().replace('\n', "\n ")
+/// PEM as an option's value.
+pub(crate) fn indented(pem: &str) -> String {
+    pem.trim_end().replace('\n', "\n ")
 }
 
 const PASSWORD: &str = "vaulted 100% $ecret";
@@ -238,13 +238,13 @@ fn each_call_gives_its_token_back() {
 #[test]
 fn a_certificate_of_another_authority_or_name_opens_nothing() {
     let server = server();
-    let elsewhere = Certifier::create();
+    let elsewhere = Authority::new();
     let mut refused = Trial::new("kv_vault", &server.configuration_of(&elsewhere.client(ROLE), ""));
     let error = refused.fails("get_password_list");
     assert!(error.contains("POST auth/cert/login: "), "{error}");
     assert!(server.log().contains("refused: "), "{}", server.log());
 
-    let other = server.certifier.client("somebody-else");
+    let other = server.authority.client("somebody-else");
     let mut refused = Trial::new("kv_vault", &server.configuration_of(&other, ""));
     let error = refused.fails("get_password_list");
     assert!(error.contains("invalid certificate"), "{error}");
@@ -254,9 +254,9 @@ fn a_certificate_of_another_authority_or_name_opens_nothing() {
 #[test]
 fn a_server_that_nobody_vouches_for_gets_no_request() {
     let server = server();
-    let stranger = Certifier::create();
+    let stranger = Authority::new();
     let text = server.configuration("");
-    let text = text.replace(&indented(&server.certifier.certificate()), &indented(&stranger.certificate()));
+    let text = text.replace(&indented(&server.authority.certificate()), &indented(&stranger.certificate()));
     let error = Trial::new("kv_vault", &text).fails("get_password_list");
     assert!(error.contains("SSLError"), "{error}");
     assert!(!server.log().contains("/v1/"), "{}", server.log());

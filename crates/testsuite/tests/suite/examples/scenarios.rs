@@ -100,10 +100,13 @@ fn radius_mfa_plays_as_written() {
 fn kv_vault_plays_as_written() {
     let password = "vaulted $ecret";
     let server = SecretServer::with(&json!({"hosts/db1/root": {"password": password}}));
-    let (port, folder) = (server.port().to_string(), server.certifier.folder().to_str().unwrap().to_owned());
-    let certificate = fs::read_to_string(server.certifier.folder().join("gateway.pem")).unwrap();
-    let values =
-        [("port", port.as_str()), ("folder", &folder), ("certificate", &certificate), ("password", password)];
+    let (port, folder) = (server.port().to_string(), server.authority.folder());
+    let values = [
+        ("port", port.as_str()),
+        ("folder", folder.to_str().unwrap()),
+        ("certificate", &server.client.certificate),
+        ("password", password),
+    ];
     all_pass("kv_vault", &values);
 }
 
@@ -114,6 +117,9 @@ fn ticketing_plays_as_written() {
         "CHG-17": {"state": "approved", "assignee": "alice", "targets": targets},
         "CHG-19": {"state": "approved", "assignee": "bob", "targets": targets},
     }));
-    let (port, folder) = (server.port().to_string(), server.folder().to_str().unwrap().to_owned());
-    all_pass("ticketing", &[("port", &port), ("folder", &folder), ("token", super::ticketing::TOKEN)]);
+    let (port, folder) = (server.port().to_string(), server.folder());
+    all_pass(
+        "ticketing",
+        &[("port", &port), ("folder", folder.to_str().unwrap()), ("token", super::ticketing::TOKEN)],
+    );
 }

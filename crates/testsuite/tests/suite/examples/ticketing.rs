@@ -1,8 +1,8 @@
 //! `ticketing`, against a small ticket server with TLS.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use keyward_testsuite::{Certifier, FakeTarget, PeerServer};
+use keyward_testsuite::{Authority, FakeTarget, PeerServer};
 use serde_json::{Value, json};
 
 use super::kv_vault::indented;
@@ -11,30 +11,32 @@ use super::trial::{Trial, denied};
 pub(crate) const TOKEN: &str = "t1cket-token";
 
 pub(crate) struct TicketServer {
-    certifier: Certifier,
+    authority: Authority,
     peer: PeerServer,
 }
 
 impl TicketServer {
     #[track_caller]
     pub(crate) fn with(tickets: &Value) -> Self {
-        let certifier = Certifier::create();
-        let (server, tickets) = (certifier.server(), tickets.to_string());
+        let authority = Authority::new();
+        let files = [authority.server_certificate(), authority.server_key()];
+        let [certificate, key] = files.each_ref().map(|file| file.to_str().unwrap());
+        let tickets = tickets.to_string();
         let environment = [
-            ("TICKETS_CERTIFICATE", server.certificate.to_str().unwrap()),
-            ("TICKETS_KEY", server.key.to_str().unwrap()),
+            ("TICKETS_CERTIFICATE", certificate),
+            ("TICKETS_KEY", key),
             ("TICKETS_TOKEN", TOKEN),
             ("TICKETS", &tickets),
         ];
         let peer = PeerServer::start("ticket_server", &environment);
-        Self { certifier, peer }
+        Self { authority, peer }
     }
 
     pub(crate) fn configuration(&self) -> String {
         format!(
             "[ticketing]\naddress = https://{}/api\ntoken = {TOKEN}\n[tls]\nca_cert = {}\n",
             self.peer.addr(),
-            indented(&self.certifier.certificate())
+            indented(&self.authority.certificate())
         )
     }
 
@@ -43,8 +45,8 @@ impl TicketServer {
     }
 
     /// Where the certificate of its authority is, `ca.pem`.
-    pub(crate) fn folder(&self) -> &Path {
-        self.certifier.folder()
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.authority.folder()
     }
 
     /// The notes so far: number and text.
@@ -159,9 +161,9 @@ fn without_a_server_that_can_be_believed_nobody_gets_in() {
     let server = server();
     let good = server.configuration();
     let gone = good.replace(&server.peer.addr().to_string(), &FakeTarget::gone().to_string());
-    let stranger = Certifier::create();
+    let stranger = Authority::new();
     let unknown =
-        good.replace(&indented(&server.certifier.certificate()), &indented(&stranger.certificate()));
+        good.replace(&indented(&server.authority.certificate()), &indented(&stranger.certificate()));
     let plain = good.replace("https://", "http://");
     let wrong_token = good.replace(TOKEN, "guessed");
     for configuration in [gone, unknown, plain, wrong_token] {
