@@ -49,7 +49,16 @@ impl FreeRadius {
             fs::write(folder.path().join("radiusd.conf"), configuration(folder.path(), addr, answers))
                 .unwrap();
             let mut command = Command::new("sh");
-            command.args(["-c", WITH_OUR_LIFETIME, "sh", "freeradius", "-fx", "-l", "/dev/stderr", "-d"]);
+            command.args([
+                "-c",
+                WITH_OUR_LIFETIME,
+                "sh",
+                "/usr/sbin/freeradius",
+                "-fx",
+                "-l",
+                "/dev/stderr",
+                "-d",
+            ]);
             let program = Program::start_tied(command.arg(folder.path()));
             let ready = |line: &str| line.contains("Ready to process requests").then_some(());
             if program.find_line("FreeRADIUS listens", PATIENCE, ready).is_some() {

@@ -84,8 +84,8 @@ fn what_is_typed_is_hidden() {
 #[test]
 fn a_server_with_another_secret_is_not_believed() {
     let radius = FreeRadius::start();
-    let text = configuration(radius.addr(), "timeout_ = 1").replace(FreeRadius::SECRET, "another-secret");
-    let text = text.replace("timeout = 5", "timeout = 1\ntries = 1");
+    let text = configuration(radius.addr(), "tries = 1").replace(FreeRadius::SECRET, "another-secret");
+    let text = text.replace("timeout = 5", "timeout = 1");
     let (_, result) = Trial::new("radius_mfa", &text).converse("authenticate", &[FreeRadius::ALICE]);
     assert_eq!(denied(&result), "Backend service unreachable");
 }
