@@ -125,8 +125,9 @@ fn an_archive_is_read_from_a_file_or_a_folder() {
 fn the_example_plugins_are_good_bundles() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/plugins");
     let mut names = Vec::new();
-    for folder in fs::read_dir(examples).unwrap() {
-        let bundle = Bundle::inspect(&pack_folder(&folder.unwrap().path()).unwrap()).unwrap();
+    let entries = fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path());
+    for folder in entries.filter(|path| path.is_dir()) {
+        let bundle = Bundle::inspect(&pack_folder(&folder).unwrap()).unwrap();
         assert_eq!(bundle.warnings, [], "{}", bundle.manifest.name);
         assert_eq!(bundle.python, PythonMajor::Three);
         assert!(bundle.default_configuration.is_some());
