@@ -10,6 +10,7 @@ mod workers {
     mod cleaning;
     mod fixture;
     mod hostile;
+    mod legacy;
     mod output;
     mod sdk;
     mod services;

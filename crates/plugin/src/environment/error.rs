@@ -12,7 +12,7 @@ pub enum EnvironmentError {
     Start { python: PathBuf, source: io::Error },
     #[error("{} did not answer like a Python interpreter: {output}", python.display())]
     NotPython { python: PathBuf, output: String },
-    #[error("{} is Python {version}: plugins need {} or later", python.display(), PythonVersion::MINIMUM)]
+    #[error("{} is Python {version}: plugins need {} or later, those for Python 2 {} or later", python.display(), PythonVersion::MINIMUM, PythonVersion::MINIMUM_LEGACY)]
     TooOld { python: PathBuf, version: PythonVersion },
     #[error("{} has an SDK whose version {version:?} cannot be read: install oneidentity_safeguard_sessions_plugin_sdk again", python.display())]
     SdkVersion { python: PathBuf, version: String },

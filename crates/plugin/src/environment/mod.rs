@@ -40,6 +40,16 @@ pub struct PythonVersion {
 impl PythonVersion {
     /// What a Python 3 plugin may assume.
     pub const MINIMUM: Self = Self { major: 3, minor: 6, micro: 7 };
+    /// What a Python 2 plugin may assume.
+    pub const MINIMUM_LEGACY: Self = Self { major: 2, minor: 6, micro: 5 };
+
+    /// Whether plugins of either kind run on it.
+    pub fn fits(self) -> bool {
+        match self.major {
+            2 => self >= Self::MINIMUM_LEGACY,
+            _ => self >= Self::MINIMUM,
+        }
+    }
 }
 
 impl fmt::Display for PythonVersion {

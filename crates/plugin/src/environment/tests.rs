@@ -69,17 +69,26 @@ async fn the_sdk_is_found_without_importing_it() {
 }
 
 #[tokio::test]
-async fn an_interpreter_before_3_6_7_is_refused() {
-    for (version, fits) in
-        [("2, 7, 18", false), ("3, 5, 10", false), ("3, 6, 6", false), ("3, 6, 7", true), ("3, 13, 0", true)]
-    {
+async fn an_interpreter_that_is_too_old_is_refused() {
+    for (version, fits) in [
+        ("2, 5, 6", false),
+        ("2, 6, 4", false),
+        ("2, 6, 5", true),
+        ("2, 7, 18", true),
+        ("3, 1, 0", false),
+        ("3, 5, 10", false),
+        ("3, 6, 6", false),
+        ("3, 6, 7", true),
+        ("3, 13, 0", true),
+    ] {
         let found = probe(&format!("echo '{{\"version\": [{version}], \"sdk\": null}}'")).await;
         assert_eq!(found.is_ok(), fits, "{version}");
         if let Err(message) = found {
-            assert!(message.ends_with(&format!(
-                "is Python {}: plugins need 3.6.7 or later",
-                version.replace(", ", ".")
-            )));
+            let version = version.replace(", ", ".");
+            let told = format!(
+                "is Python {version}: plugins need 3.6.7 or later, those for Python 2 2.6.5 or later"
+            );
+            assert!(message.ends_with(&told), "{message}");
         }
     }
 }

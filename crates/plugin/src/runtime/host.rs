@@ -150,6 +150,7 @@ impl PluginHost {
             name: config.name.clone(),
             kind: bundle.manifest.kind,
             python: config.environment.python.clone(),
+            language: bundle.python,
             main: self.0.main.clone(),
             root: config.bundle.root.clone(),
             entry: bundle.entry.clone(),
@@ -201,8 +202,7 @@ fn check(config: &InstanceConfig) -> Result<(), PluginError> {
         PythonMajor::Two => 2,
     };
     let version = config.environment.version;
-    // The workers' own side is Python 3.
-    if version.major == needed && version.major == 3 {
+    if version.major == needed {
         return Ok(());
     }
     Err(PluginError::WrongPython {

@@ -11,8 +11,8 @@ use tokio::process::Command;
 
 use super::spawn::{Confinement, confine};
 use super::user::User;
-use crate::PluginKind;
 use crate::hook::Hook;
+use crate::{PluginKind, PythonMajor};
 
 /// The version of the frames between the gateway and its workers.
 pub(super) const PROTOCOL_VERSION: u64 = 1;
@@ -23,6 +23,7 @@ pub(super) struct Launch {
     pub(super) name: InstanceName,
     pub(super) kind: PluginKind,
     pub(super) python: PathBuf,
+    pub(super) language: PythonMajor,
     /// The Python side's `__main__.py`.
     pub(super) main: PathBuf,
     pub(super) root: PathBuf,
@@ -44,7 +45,12 @@ impl Launch {
     #[expect(clippy::disallowed_methods, reason = "the one place where plugins are started")]
     pub(super) fn command(&self, control: RawFd) -> Command {
         let mut command = Command::new(&self.python);
-        command.args(["-I", "-B", "-u", "-X", "utf8"]).arg(&self.main).arg(control.to_string());
+        // Python 2 has no `-I`: the Python side itself takes its folder off the search path.
+        command.args(match self.language {
+            PythonMajor::Three => ["-I", "-B", "-u", "-X", "utf8"].as_slice(),
+            PythonMajor::Two => ["-E", "-s", "-B", "-u"].as_slice(),
+        });
+        command.arg(&self.main).arg(control.to_string());
         command.env_clear();
         command.env("LANG", "C.UTF-8").env("PATH", self.path());
         command.env("SCB_PLUGIN_STATE_DIRECTORY", &self.state_dir);

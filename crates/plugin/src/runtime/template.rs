@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use super::lines::{Lines, Log};
 use super::process::verified;
 use super::worker::Worker;
 use super::{PluginError, Stream};
+use crate::PythonMajor;
 use crate::service::{Owner, Services};
 
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub(super) struct Template {
     process: Child,
     pub(super) pid: Pid,
     control: Channel,
+    language: PythonMajor,
     /// The hooks that the plugin's class has; empty when it is not imported.
     pub(super) hooks: Vec<String>,
     /// Holds the locks that the import took.
@@ -61,6 +63,8 @@ pub(super) enum ForkError {
 }
 
 const FORK_LIMIT: Duration = Duration::from_secs(10);
+/// What a worker is given: its channel, stdout and stderr.
+const FILES: usize = 3;
 
 impl Template {
     pub(super) async fn start(launch: &Launch, services: &Arc<Services>) -> Result<Started, PluginError> {
@@ -75,7 +79,8 @@ impl Template {
         let pid = pid.ok_or_else(|| system("cannot start a template")(io::ErrorKind::NotFound.into()))?;
         let control = Channel::new(ours).map_err(system("cannot use a socket pair"))?;
         let owner = services.owner();
-        let mut template = Self { process, pid, control, hooks: Vec::new(), owner };
+        let mut template =
+            Self { process, pid, control, language: launch.language, hooks: Vec::new(), owner };
         let limit = Duration::from_secs(IMPORT_SECONDS);
         match timeout(limit, template.import(launch, services)).await {
             Ok(Ok(None)) => Ok(Started::Ready(Box::new(template))),
@@ -154,8 +159,7 @@ impl Template {
         let (ours, theirs) = UnixStream::pair().map_err(refused)?;
         let (stdout, stdout_end) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| refused(error.into()))?;
         let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| refused(error.into()))?;
-        let order = json!({"fork": true, "ahead": need == Need::Ahead, "reap": reap});
-        self.send_with(&order, [theirs.into(), stdout_end, stderr_end]).await?;
+        self.order_fork(need, reap, [theirs.into(), stdout_end, stderr_end]).await?;
         let answer = self.answer().await?;
         if let Some(reason) = answer.get("refused").and_then(Value::as_str) {
             return Err(ForkError::Refused(reason.chars().take(200).collect()));
@@ -187,23 +191,48 @@ impl Template {
         self.control.next().await.map_err(|error| ForkError::Broken(error.to_string()))
     }
 
-    /// Sends a frame with descriptors at its first byte.
-    async fn send_with(&mut self, order: &Value, files: [OwnedFd; 3]) -> Result<(), ForkError> {
+    /// Sends the order with the descriptors that the worker is to have.
+    ///
+    /// Python 3 takes them all with the first byte of the frame. Python 2 has no `recvmsg`, and what it has instead
+    /// (`_multiprocessing.recvfd`) takes one descriptor with one byte: they follow the frame.
+    async fn order_fork(
+        &mut self,
+        need: Need,
+        reap: &[i32],
+        files: [OwnedFd; FILES],
+    ) -> Result<(), ForkError> {
+        let files = files.each_ref().map(AsFd::as_fd);
+        let (with, after): (&[BorrowedFd<'_>], &[BorrowedFd<'_>]) = match self.language {
+            PythonMajor::Three => (&files, &[]),
+            PythonMajor::Two => (&[], &files),
+        };
+        let ahead = need == Need::Ahead;
+        let order = json!({"fork": true, "ahead": ahead, "reap": reap, "files_after": after.len()});
+        let frame = encode(&order).map_err(|error| ForkError::Broken(error.to_string()))?;
+        self.send_with(&frame, with).await?;
+        for file in after {
+            self.send_with(b"f", std::slice::from_ref(file)).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends bytes with descriptors at the first of them.
+    async fn send_with(&mut self, bytes: &[u8], files: &[BorrowedFd<'_>]) -> Result<(), ForkError> {
         let broken = |error: io::Error| ForkError::Broken(error.to_string());
-        let frame = encode(order).map_err(|error| ForkError::Broken(error.to_string()))?;
         let stream = self.control.stream();
-        let borrowed = files.each_ref().map(AsFd::as_fd);
         let sent = stream
             .async_io(Interest::WRITABLE, || {
-                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
                 let mut rights = SendAncillaryBuffer::new(&mut space);
-                rights.push(SendAncillaryMessage::ScmRights(&borrowed));
+                if !files.is_empty() {
+                    rights.push(SendAncillaryMessage::ScmRights(files));
+                }
                 let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-                Ok(sendmsg(stream, &[IoSlice::new(&frame)], &mut rights, flags)?)
+                Ok(sendmsg(stream, &[IoSlice::new(bytes)], &mut rights, flags)?)
             })
             .await
             .map_err(broken)?;
-        let rest = frame.get(sent..).unwrap_or_default();
+        let rest = bytes.get(sent..).unwrap_or_default();
         self.control.stream_mut().write_all(rest).await.map_err(broken)
     }
 

@@ -20,6 +20,8 @@ const FILES: &[(&str, &str)] = embedded!(
     "outlet.py",
     "pages.py",
     "plugin.py",
+    "python2.py",
+    "python3.py",
     "services.py",
     "template.py",
     "worker.py",
