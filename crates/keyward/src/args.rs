@@ -116,19 +116,37 @@ pub(crate) struct PluginCall {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Environment {
     /// Make an environment with the Plugin SDK and the modules that plugins may expect
+    ///
+    /// pip installs them from a list of exact versions with their hashes. python-ldap is built on this machine; what
+    /// that needs and is missing is named.
     Create {
-        /// The name that policy documents use, such as python3
+        /// The name that policy documents use: python3, python2 or a name of your own
         name: String,
         /// Where to make it; must not exist yet
         dir: PathBuf,
-        /// The interpreter to make it from
-        #[arg(long, default_value = "python3")]
-        python: PathBuf,
+        /// The interpreter to make it from; without it python3, and python2.7 for one named python2
+        #[arg(long)]
+        python: Option<PathBuf>,
     },
-    /// Say what an interpreter offers to plugins
+    /// List the environments of a gateway
+    List {
+        /// The policy document of the gateway
+        #[arg(long)]
+        policy: PathBuf,
+        /// Print one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what an environment offers to plugins, and import each module that they may expect
     Check {
-        /// The interpreter of the environment
-        python: PathBuf,
+        /// The interpreter of the environment, or with --policy its name
+        environment: PathBuf,
+        /// The policy document of the gateway
+        #[arg(long)]
+        policy: Option<PathBuf>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -1,6 +1,6 @@
 //! From the policy's plugin instances to loaded ones.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -32,6 +32,18 @@ impl DataDir {
     /// Where an environment is looked for that the policy does not name.
     fn environment(&self, name: &str) -> PathBuf {
         self.0.join("environments").join(name).join("bin/python")
+    }
+
+    /// The environments that are found in that place, by name, each with its interpreter.
+    pub(crate) fn environments(&self) -> std::io::Result<BTreeMap<String, PathBuf>> {
+        let entries = match std::fs::read_dir(self.0.join("environments")) {
+            Ok(entries) => entries.collect::<Result<Vec<_>, _>>()?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let names = entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok());
+        let all = names.map(|name| (name.clone(), self.environment(&name)));
+        Ok(all.filter(|(_, python)| python.exists()).collect())
     }
 }
 
@@ -136,11 +148,11 @@ async fn environment_for(
     };
     if !python.exists() {
         bail!(
-            "no environment {name} is configured: `keyward environment create {name} {}` makes one{}",
+            "no environment {name} is configured: `keyward environment create {name} {}{}` makes one",
             data.0.join("environments").join(name).display(),
             match major {
                 PythonMajor::Three => "",
-                PythonMajor::Two => " (Python 2 plugins are not supported yet)",
+                PythonMajor::Two => " --python /path/to/python2.7",
             }
         );
     }

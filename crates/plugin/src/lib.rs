@@ -14,7 +14,9 @@ pub use api_version::{ApiVersion, ApiVersionError};
 pub use bundle::{
     Bundle, BundleError, EntryFault, PythonMajor, UnpackedBundle, Warning, pack_folder, read_archive,
 };
-pub use environment::{Environment, EnvironmentError, PythonVersion, create_environment};
+pub use environment::{
+    Environment, EnvironmentError, Module, ModuleReport, PythonVersion, create_environment,
+};
 pub use hook::{
     AaDecision, AaFacts, AaReply, Cookies, CredentialFacts, Hook, OfferedKey, Question, TotpCode,
     UnknownHook, authenticate_arguments, authentication_completed_arguments, authorize_arguments,

@@ -147,9 +147,13 @@ async fn environment(arguments: &PluginCall, major: PythonMajor) -> anyhow::Resu
         return Ok(Environment::probe(wanted, &configured.python).await?);
     }
     match major {
-        PythonMajor::Two => bail!(
-            "the bundle has no entry_point, so it is a Python 2 plugin, and no environment {wanted} is configured"
-        ),
+        PythonMajor::Two => {
+            let python = on_path("python2.7").or_else(|_| on_path("python2")).ok().context(
+                "the bundle has no entry_point, so it is a Python 2 plugin, and there is no environment python2: \
+                 name one with --environment python2=/path/to/python2.7",
+            )?;
+            Ok(Environment::probe(wanted, &python).await?)
+        }
         PythonMajor::Three => Ok(Environment::probe(wanted, &on_path("python3")?).await?),
     }
 }
