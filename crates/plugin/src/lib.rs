@@ -18,10 +18,10 @@ pub use environment::{
     Environment, EnvironmentError, Module, ModuleReport, PythonVersion, create_environment,
 };
 pub use hook::{
-    AaDecision, AaFacts, AaReply, Cookies, CredentialFacts, Hook, OfferedKey, Question, TotpCode,
-    UnknownHook, authenticate_arguments, authentication_completed_arguments, authorize_arguments,
+    AaDecision, AaFacts, AaReply, Cookies, CredentialFacts, Hook, OfferedKey, Question, RemoteAppCredentials,
+    TotpCode, UnknownHook, authenticate_arguments, authentication_completed_arguments, authorize_arguments,
     check_result, credential_arguments, passwords, private_keys, remote_app_arguments,
-    session_ended_arguments, totp_codes,
+    remote_app_credentials, session_ended_arguments, totp_codes,
 };
 pub use manifest::{Manifest, ManifestError, PluginKind};
 pub use runtime::{

@@ -22,6 +22,16 @@ impl BundleFolder {
         bundle
     }
 
+    /// A plugin for Python 2: its MANIFEST names no entry point.
+    pub fn legacy(name: &str, kind: &str, main: &str) -> Self {
+        let bundle = Self::new(name, kind, "");
+        let manifest =
+            format!("api: 1.0\nname: {name}\ntype: {kind}\nversion: 1.0.0\ndescription: from before\n");
+        bundle.add("MANIFEST", &manifest);
+        bundle.add("main.py", main);
+        bundle
+    }
+
     /// Adds a file, or replaces one.
     pub fn add(&self, path: &str, text: &str) {
         let path = self.folder.path().join(path);

@@ -43,7 +43,7 @@ pub use peer_server::PeerServer;
 pub use plugged::{Plug, Plugged, PluggedPlan};
 pub use program::Program;
 pub use putty::Putty;
-pub use python::{Paramiko, plugin_python};
+pub use python::{Paramiko, plugin_python, python2};
 pub use run::{Input, Run, run, shell};
 pub use ssh::SshClient;
 pub use sshd::Sshd;

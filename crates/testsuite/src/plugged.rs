@@ -17,6 +17,7 @@ pub struct Plug {
     main: String,
     configuration: String,
     settings: String,
+    legacy: bool,
 }
 
 impl Plug {
@@ -35,12 +36,17 @@ impl Plug {
 
     fn new(instance: &'static str, kind: &'static str, main: &str) -> Self {
         let (configuration, settings) = Default::default();
-        Self { instance, kind, main: main.to_owned(), configuration, settings }
+        Self { instance, kind, main: main.to_owned(), configuration, settings, legacy: false }
     }
 
     /// Its configuration text. `@user@` and `@password@` stand for the account on the server.
     pub fn configuration(self, text: &str) -> Self {
         Self { configuration: text.to_owned(), ..self }
+    }
+
+    /// For Python 2: its bundle names no entry point.
+    pub fn legacy(self) -> Self {
+        Self { legacy: true, ..self }
     }
 
     /// More lines of its `[[plugin]]`.
@@ -49,7 +55,8 @@ impl Plug {
     }
 
     fn bundle(&self) -> BundleFolder {
-        let bundle = BundleFolder::new(&format!("{}_bundle", self.instance), self.kind, &self.main);
+        let make = if self.legacy { BundleFolder::legacy } else { BundleFolder::new };
+        let bundle = make(&format!("{}_bundle", self.instance), self.kind, &self.main);
         bundle.add("notes.py", NOTES);
         bundle
     }

@@ -12,7 +12,7 @@ pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
 /// What the demo shows: a stock client, and an interpreter for the plugins.
 pub(crate) const DEMO: [&str; 3] = ["openssh-client", "python3", "python3-venv"];
 /// The peers of the tests and of the benchmark.
-pub(crate) const PEERS: [&str; 8] = [
+pub(crate) const PEERS: [&str; 11] = [
     "openssh-server",
     "openssh-client",
     "openssh-sftp-server",
@@ -21,6 +21,10 @@ pub(crate) const PEERS: [&str; 8] = [
     "git",
     "python3",
     "python3-venv",
+    // What builds python-ldap.
+    "python3-dev",
+    "libldap2-dev",
+    "libsasl2-dev",
 ];
 
 /// Debian's own switch against starting an SSH server when the package is installed.

@@ -26,13 +26,20 @@ const MAX_SECONDS: u64 = 365 * 24 * 60 * 60;
 
 pub(crate) async fn call(arguments: PluginCall) -> anyhow::Result<ExitCode> {
     let scratch = tempfile::tempdir().context("a temporary folder is needed")?;
+    let unpacked = Bundle::unpack(&read_archive(&arguments.bundle)?, &scratch.path().join("bundle"))?;
+    let kind = unpacked.bundle.manifest.kind;
+    if !kind.is_called() {
+        bail!(
+            "plugins of type {} are checked and stored, but calling them is not supported yet",
+            kind.as_str()
+        );
+    }
     let hook: Hook = arguments.hook.parse()?;
+    if !hook.belongs_to(kind) {
+        bail!("{hook} is no hook of a plugin of type {}", kind.as_str());
+    }
     let given = arguments.args.as_deref().map(read_arguments).transpose()?.unwrap_or_default();
     let mut cookies = given_cookies(&given)?;
-    let unpacked = Bundle::unpack(&read_archive(&arguments.bundle)?, &scratch.path().join("bundle"))?;
-    if !hook.belongs_to(unpacked.bundle.manifest.kind) {
-        bail!("{hook} is no hook of a plugin of type {}", unpacked.bundle.manifest.kind.as_str());
-    }
     let host = PluginHost::start(HostConfig {
         worker_dir: scratch.path().join("worker"),
         max_calls: 1,

@@ -94,10 +94,14 @@ async fn a_plugin_that_replaces_socket_keeps_its_channel() {
 
 #[tokio::test]
 async fn types_that_are_not_called_yet_say_so() {
-    let mut plugin = Plugin::new("class Plugin: pass\n");
-    plugin.kind = PluginKind::SigningCa;
-    let error = plugin.host().load(plugin.config()).await.unwrap_err().to_string();
-    assert_eq!(error, "plugin instance plugin is of type signingca, which is not supported yet");
+    for (kind, word) in
+        [(PluginKind::SigningCa, "signingca"), (PluginKind::ConfigurationSync, "configuration_sync")]
+    {
+        let mut plugin = Plugin::new("class Plugin: pass\n");
+        plugin.kind = kind;
+        let error = plugin.host().load(plugin.config()).await.unwrap_err().to_string();
+        assert_eq!(error, format!("plugin instance plugin is of type {word}, which is not supported yet"));
+    }
 }
 
 #[tokio::test]

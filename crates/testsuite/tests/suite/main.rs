@@ -21,6 +21,7 @@ macro_rules! on_both_routes {
 }
 
 mod bulk;
+mod command_environment;
 mod command_line;
 mod command_plugin;
 mod files;
@@ -32,6 +33,7 @@ mod paramiko;
 mod plugin_endings;
 mod plugin_facts;
 mod plugin_faults;
+mod plugin_legacy;
 mod plugin_output;
 mod plugin_questions;
 mod plugin_users;
