@@ -8,13 +8,13 @@ const AA: &str = r#"
 from notes import note
 
 class Plugin:
-    def authenticate(self, key_value_pairs, cookie):
+    def authenticate(self, key_value_pairs, cookie, target_username):
         print 'asked with', sorted(key_value_pairs.keys())
         if not key_value_pairs.has_key('code'):
             return {'verdict': 'NEEDINFO', 'question': ('code', 'Code: '), 'cookie': {'rounds': 1}}
         if key_value_pairs['code'] <> '1234':
             return {'verdict': 'DENY', 'reason': 'wrong code'}
-        return {'verdict': 'ACCEPT', 'gateway_user': u'zo\xeb', 'gateway_groups': ('admins',), 'cookie': cookie}
+        return {'verdict': 'ACCEPT', 'gateway_user': target_username, 'gateway_groups': ('admins',), 'cookie': cookie}
 
     def authorize(self, gateway_user, gateway_groups, target_server, cookie):
         note('authorize', user=gateway_user, groups=gateway_groups, rounds=cookie['rounds'])
@@ -66,7 +66,10 @@ fn a_person_logs_in_by_plugins_for_python_2() {
         assert!(askpass.prompts()[0].contains("Code: "));
         let session = plugged.session();
         let facts: Vec<Value> = plugged.notes("aa").into_iter().map(|(_, facts)| facts).collect();
-        assert_eq!(facts, [json!({"user": "zoë", "groups": ["admins"], "rounds": 1}), json!({"rounds": 1})]);
+        assert_eq!(
+            facts,
+            [json!({"user": plugged.user(), "groups": ["admins"], "rounds": 1}), json!({"rounds": 1})]
+        );
         let text = session.to_string();
         assert!(text.contains("asked with []") && text.contains("[masked]"), "{session:#}");
     }
@@ -84,10 +87,39 @@ fn a_refusal_of_a_plugin_for_python_2_is_told() {
     assert_eq!(plugged.heard("aa"), ["session_ended"]);
 }
 
+/// With one plugin, `aa`, of the bundle `aa_bundle`.
+fn document(more: &str) -> String {
+    format!(
+        r#"
+[gateway]
+data-dir = "@data@"
+
+[[plugin]]
+name = "aa"
+bundle = "aa_bundle"
+
+[[connection]]
+name = "ssh"
+protocol = "ssh"
+listen = ["127.0.0.1:@port:ssh@"]
+target = {{ fixed = "127.0.0.1:9" }}
+aa-plugin = "aa"
+channel-policy = "work"
+
+[[channel-policy]]
+name = "work"
+
+[[channel-policy.rule]]
+types = ["exec"]
+
+{more}
+"#
+    )
+}
+
 #[test]
 fn a_gateway_without_python_2_says_how_to_get_it() {
-    let document = "[gateway]\ndata-dir = \"@data@\"\n\n[[plugin]]\nname = \"aa\"\nbundle = \"aa_bundle\"\n";
-    let plan = GatewayPlan::new(document).plugin(&BundleFolder::legacy("aa_bundle", "aa", AA));
+    let plan = GatewayPlan::new(&document("")).plugin(&BundleFolder::legacy("aa_bundle", "aa", AA));
     let log = plan.refuses_to_start();
     assert!(log.contains("no environment python2 is configured"), "{log}");
     assert!(log.contains("keyward environment create python2"), "{log}");
@@ -95,15 +127,8 @@ fn a_gateway_without_python_2_says_how_to_get_it() {
 
 #[test]
 fn a_gateway_does_not_start_with_a_plugin_of_a_type_that_is_not_called_yet() {
-    let document = format!(
-        "[gateway]\ndata-dir = \"@data@\"\n\n[[environment]]\nname = \"python2\"\npython = \"{}\"\n\n[[plugin]]\nname = \"ca\"\nbundle = \"ca_bundle\"\n",
-        python2().display()
-    );
-    let plan = GatewayPlan::new(&document).plugin(&BundleFolder::legacy(
-        "ca_bundle",
-        "signingca",
-        "class Plugin: pass\n",
-    ));
-    let log = plan.refuses_to_start();
+    let environment = format!("[[environment]]\nname = \"python2\"\npython = \"{}\"\n", python2().display());
+    let bundle = BundleFolder::legacy("aa_bundle", "signingca", "class Plugin: pass\n");
+    let log = GatewayPlan::new(&document(&environment)).plugin(&bundle).refuses_to_start();
     assert!(log.contains("is of type signingca, which is not supported yet"), "{log}");
 }
