@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use keyward_testsuite::{BundleFolder, Input, Run, keyward, keyward_in, plugin_python, python2, run};
+use keyward_testsuite::{BundleFolder, Input, Run, keyward, keyward_in, plugin_python, python2, run, shell};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -57,8 +57,8 @@ fn an_environment_of_python_3_has_every_module_and_is_listed() {
     assert!(of("gone")["error"].as_str().unwrap().contains("cannot start /nowhere/python"), "{listed:#}");
     // What was only needed to build python-ldap is not there.
     let python = site.path().join("data/environments/python3/bin/python");
-    let wheel = std::process::Command::new(python).args(["-c", "import wheel"]).output().unwrap();
-    assert!(!wheel.status.success());
+    let wheel = shell(r#""$1" -c 'import wheel'"#, &[python.to_str().unwrap()]);
+    assert!(wheel.stderr.contains("No module named 'wheel'"), "{wheel:?}");
 }
 
 /// What plugins for Python 2 may assume, used.
