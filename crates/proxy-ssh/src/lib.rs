@@ -14,6 +14,7 @@ mod front;
 mod gate;
 mod keys;
 mod login;
+mod one_time;
 mod opened;
 mod private_key;
 mod relay;

@@ -10,7 +10,7 @@ use keyward_store::Role;
 use tokio::net::TcpStream;
 
 use crate::core::Core;
-use crate::credentials::{self, OfferedKey, Wanted};
+use crate::credentials::{self, OfferedKey, TotpCode, Wanted};
 use crate::host_key;
 use crate::identify::Person;
 use crate::{Conversation, Echo, Ended, HostKeyProblem, Located, LoggedIn, Question, Reason};
@@ -113,6 +113,16 @@ impl Connected {
         self = self.proven()?;
         match credentials::passwords(&mut self).await {
             Ok(passwords) => Ok((self, passwords)),
+            Err(reason) => Err(self.core.end(&reason)),
+        }
+    }
+
+    /// The one-time codes for the log-in, once the target has asked for one. Asks the credential store again at each
+    /// call.
+    pub async fn totp_codes(mut self) -> Result<(Self, Vec<TotpCode>), Ended> {
+        self = self.proven()?;
+        match credentials::totp_codes(&mut self).await {
+            Ok(codes) => Ok((self, codes)),
             Err(reason) => Err(self.core.end(&reason)),
         }
     }

@@ -29,7 +29,7 @@ mod settle;
 
 pub use activity::EndCause;
 pub use conversation::{ClientGone, Conversation, Echo, Question, Silent};
-pub use credentials::OfferedKey;
+pub use credentials::{OfferedKey, TotpCode};
 pub use dial::{Connected, Permit};
 pub use end::{Ended, Reason};
 pub use gateway::{Accepted, Gateway, GatewayParts, StartError};

@@ -45,6 +45,7 @@ mod site;
 mod ssh_channels;
 mod ssh_limits;
 mod ssh_target;
+mod ssh_target_codes;
 mod ssh_target_login;
 mod target_password;
 mod vault;
