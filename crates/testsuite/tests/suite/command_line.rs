@@ -57,7 +57,11 @@ fn an_interpreter_without_a_path_is_found_as_a_shell_finds_it() {
 
     let checked =
         run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python3"]), Input::Nothing);
-    assert!(checked.text().contains("Python 3."), "{}", checked.stderr);
+    let shown = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(shown.contains("/python3: Python 3."), "{shown} {}", checked.stderr);
+    // Complete or not is for the machine's own Python to say, and the status says it.
+    let complete = !shown.contains("missing: ");
+    assert_eq!(checked.status.code(), Some(if complete { 0 } else { 2 }), "{checked:?}");
 
     let missing =
         run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python0"]), Input::Nothing);
