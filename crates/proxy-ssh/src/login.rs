@@ -40,7 +40,6 @@ pub(crate) async fn log_in<C: Conversation>(
         (connected, passwords) = connected.passwords().await?;
         connected = login.try_passwords(connected, passwords).await?;
     }
-    connected = login.try_codes(connected).await?;
     connected = ask_person(connected, &mut login, talk).await?;
     match login.progress {
         Progress::In => Ok(Reached { connected, target: login.target }),
@@ -65,7 +64,6 @@ async fn ask_person<C: Conversation>(
         (connected, typed) = connected.ask_password(talk).await?;
         let Some(password) = typed else { break };
         connected = login.try_passwords(connected, vec![password]).await?;
-        connected = login.try_codes(connected).await?;
     }
     Ok(connected)
 }
@@ -142,7 +140,7 @@ impl Login {
             };
             self.note(outcome);
         }
-        Ok(connected)
+        self.try_codes(connected).await
     }
 
     /// A target that has accepted a key or a password and now only has questions may want a one-time code.
