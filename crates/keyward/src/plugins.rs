@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use keyward_model::InstanceName;
 use keyward_plugin::{
-    Environment, HostConfig, Instance, InstanceConfig, PluginHost, PythonMajor, Start, UnpackedBundle,
+    Bounds, Environment, HostConfig, Instance, InstanceConfig, PluginHost, PythonMajor, Start, UnpackedBundle,
 };
 use keyward_policy::{PluginInstance, PluginStart, Policy};
 use keyward_session::service_data;
@@ -42,6 +42,7 @@ pub(crate) fn start_host(policy: &Policy, data: &DataDir) -> anyhow::Result<Plug
         max_calls: policy.gateway.max_plugin_calls.get(),
         services: service_data(policy, data.0.join("trusted-ca")),
         own_user_base: policy.gateway.plugin_user_base,
+        strict: policy.gateway.strict,
     })?)
 }
 
@@ -104,6 +105,7 @@ async fn load(
         state_dir: place.join("state"),
         ephemeral_dir: place.join("ephemeral"),
         temp: place.join("tmp"),
+        bounds: Bounds { cpu_seconds: instance.cpu_seconds, ..Bounds::default() },
     };
     Ok(host.load(config).await?)
 }

@@ -21,6 +21,8 @@ pub struct PluginInstance {
     pub memory_limit: u64,
     /// Processes and threads that a worker may have.
     pub processes: u32,
+    /// Processor time that each process of the plugin may use, in seconds.
+    pub cpu_seconds: u64,
     /// Whether a `session_ended` that the gateway's death interrupted is called again by itself.
     pub retry_interrupted: bool,
 }
@@ -51,6 +53,7 @@ impl fmt::Debug for PluginInstance {
             idle_workers,
             memory_limit,
             processes,
+            cpu_seconds,
             retry_interrupted,
         } = self;
         f.debug_struct("PluginInstance")
@@ -61,6 +64,7 @@ impl fmt::Debug for PluginInstance {
             .field("idle_workers", idle_workers)
             .field("memory_limit", memory_limit)
             .field("processes", processes)
+            .field("cpu_seconds", cpu_seconds)
             .field("retry_interrupted", retry_interrupted)
             .finish_non_exhaustive()
     }

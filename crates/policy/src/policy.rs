@@ -50,6 +50,8 @@ pub struct GatewaySettings {
     pub drain: Duration,
     /// The first of the user ids that plugin workers run as; `None`: as the gateway's own user.
     pub plugin_user_base: Option<u32>,
+    /// Whether the gateway refuses to run where a part of the confinement of plugins is missing.
+    pub strict: bool,
 }
 
 /// An HTTP proxy as plugins get it.
@@ -74,6 +76,7 @@ impl Default for GatewaySettings {
             max_plugin_calls: CALLS,
             drain: Duration::from_secs(30),
             plugin_user_base: None,
+            strict: false,
         }
     }
 }

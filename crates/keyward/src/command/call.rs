@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use keyward_model::InstanceName;
 use keyward_plugin::{
-    Bundle, Call, CallError, CallReport, Cookies, Environment, Hook, HostConfig, Instance, InstanceConfig,
+    Bounds, Bundle, Call, CallError, CallReport, Cookies, Environment, Hook, HostConfig, Instance, InstanceConfig,
     PluginHost, PythonMajor, ServiceData, Start, UnpackedBundle, check_result, read_archive,
 };
 use keyward_session::service_data;
@@ -38,6 +38,7 @@ pub(crate) async fn call(arguments: PluginCall) -> anyhow::Result<ExitCode> {
         max_calls: 1,
         services: services(arguments.policy.as_deref(), scratch.path())?,
         own_user_base: None,
+        strict: false,
     })?;
     let config = instance_config(&arguments, unpacked, scratch.path()).await?;
     let instance = host.load(config).await?;
@@ -127,6 +128,7 @@ async fn instance_config(
         state_dir: std::path::absolute(arguments.state_dir.clone().unwrap_or_else(|| scratch.join("state")))?,
         ephemeral_dir: scratch.join("ephemeral"),
         temp: scratch.join("tmp"),
+        bounds: Bounds::default(),
     })
 }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use keyward_model::InstanceName;
 
+use super::Gap;
+
 /// By whose fault a plugin instance cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
@@ -32,6 +34,21 @@ pub enum PluginError {
          or put the data folder elsewhere"
     )]
     Barred { folder: PathBuf },
+    /// The configuration's: more instances than users.
+    #[error(
+        "no user is left for plugin instance {instance}: all {count} from {base} on are other instances'; \
+         set `plugin-user-base` to where more are free"
+    )]
+    NoUser { instance: InstanceName, base: u32, count: u32 },
+    /// The configuration's: what the plugin may read holds what it must not.
+    #[error(
+        "the data folder lies in {folder}, which plugin instance {instance} may read: \
+         put the data folder, or the environment, elsewhere"
+    )]
+    Exposed { instance: InstanceName, folder: PathBuf },
+    /// The environment's: the policy wants plugins confined in every way, and this machine cannot.
+    #[error("plugins cannot be confined as `strict = true` wants: {}", list(.0))]
+    Unconfined(Vec<Gap>),
     /// The environment's.
     #[error("{what} {path}: {source}")]
     File { what: &'static str, path: PathBuf, source: io::Error },
@@ -43,4 +60,8 @@ pub enum PluginError {
     Protocol { instance: InstanceName, what: String },
     #[error("the plugin host is shut down")]
     ShutDown,
+}
+
+fn list(gaps: &[Gap]) -> String {
+    gaps.iter().map(Gap::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -8,15 +8,16 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::confinement::{Kernel, Reach, Rules, environment_folders};
 use super::instance::{Inner as InstanceInner, kind_name};
 use super::keeper::Keeper;
 use super::launch::Launch;
 use super::pool::Pool;
-use super::spawn::Confinement;
+use super::spawn::Limits;
 use super::template::{Started, Template};
 use super::user::{Contents, Users, prepare};
 use super::way::Way;
-use super::{Instance, InstanceConfig, PluginError, Start, worker_files};
+use super::{Gap, Instance, InstanceConfig, PluginError, Start, worker_files};
 use crate::service::{ServiceData, Services};
 use crate::{PluginKind, PythonMajor};
 
@@ -32,6 +33,8 @@ pub struct HostConfig {
     ///
     /// With it, others may pass (not list) the data folder and the folders in it that lead to what plugins need.
     pub own_user_base: Option<u32>,
+    /// Whether a start is refused where a part of the confinement is missing; otherwise a warning names it.
+    pub strict: bool,
 }
 
 /// Runs plugins. A clone is the same host.
@@ -46,17 +49,27 @@ struct Inner {
     users: Mutex<Users>,
     /// Where instances have users of their own.
     way: Option<Way>,
+    kernel: Arc<Kernel>,
+    /// The gateway's data folder.
+    data: PathBuf,
+    /// Where trusted CA lists lie, which plugins read as files.
+    ca_dir: PathBuf,
     keepers: TaskTracker,
     stop: CancellationToken,
 }
 
 impl PluginHost {
     /// # Errors
-    /// When the Python side or the directories of trusted CAs cannot be written, or users of plugins cannot reach them.
+    /// When the Python side or the directories of trusted CAs cannot be written, or users of plugins cannot reach them;
+    /// where a part of the confinement is missing that the caller insists on.
     pub fn start(config: HostConfig) -> Result<Self, PluginError> {
-        let main = worker_files::write(&config.worker_dir)?;
         let own_user_base = config.own_user_base.filter(|_| rustix::process::geteuid().is_root());
+        let kernel = Arc::new(Kernel::probe());
+        judge(kernel.gaps(own_user_base.is_some()), config.strict)?;
+        let main = worker_files::write(&config.worker_dir)?;
         let way = own_user_base.map(|_| open_way(&config)).transpose()?;
+        let data = config.worker_dir.parent().unwrap_or(Path::new("/")).to_owned();
+        let ca_dir = config.services.ca_dir.clone();
         let services = Services::new(config.services).map_err(|(path, source)| PluginError::File {
             what: "cannot write trusted CAs to",
             path,
@@ -68,6 +81,9 @@ impl PluginHost {
             calls: Arc::new(Semaphore::new(config.max_calls.min(Semaphore::MAX_PERMITS))),
             users: Mutex::new(Users::new(own_user_base)),
             way,
+            kernel,
+            data,
+            ca_dir,
             keepers: TaskTracker::new(),
             stop: CancellationToken::new(),
         })))
@@ -108,6 +124,7 @@ impl PluginHost {
             template: Some(template),
             failures: 0,
             orphans: HashSet::new(),
+            old_groups: Vec::new(),
         };
         self.0.keepers.spawn(keeper.run(stop));
         Ok(instance)
@@ -134,7 +151,7 @@ impl PluginHost {
             .users
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .assign(&config.name, &config.state_dir);
+            .assign(&config.name, &config.state_dir)?;
         let passing = if first { Contents::Emptied } else { Contents::Kept };
         let uid = user.as_ref().map(|user| user.uid);
         if let Some(way) = &self.0.way {
@@ -145,6 +162,7 @@ impl PluginHost {
         prepare(&config.state_dir, uid, Contents::Kept)?;
         prepare(&config.ephemeral_dir, uid, passing)?;
         prepare(&config.temp, uid, passing)?;
+        let rules = self.rules(config, uid)?;
         let bundle = &config.bundle.bundle;
         Ok(Launch {
             name: config.name.clone(),
@@ -157,15 +175,32 @@ impl PluginHost {
             state_dir: config.state_dir.clone(),
             ephemeral_dir: config.ephemeral_dir.clone(),
             temp: config.temp.clone(),
-            confinement: Confinement {
-                memory: config.memory_limit,
-                processes: uid.map(|_| config.processes.into()),
-                uid,
-            },
+            rules,
+            kernel: Arc::clone(&self.0.kernel),
             user,
             warm: config.start == Start::Warm,
             settings: self.0.services.settings(),
         })
+    }
+
+    fn rules(&self, config: &InstanceConfig, uid: Option<u32>) -> Result<Rules, PluginError> {
+        let mut read = environment_folders(&config.environment.python);
+        read.push(config.bundle.root.clone());
+        // The package, and the folder that it is found in.
+        read.extend(self.0.main.parent().and_then(Path::parent).map(Path::to_owned));
+        read.push(self.0.ca_dir.clone());
+        let write = vec![config.state_dir.clone(), config.ephemeral_dir.clone(), config.temp.clone()];
+        let reach = Reach { read, write };
+        if let Some(folder) = reach.exposes(&self.0.data) {
+            return Err(PluginError::Exposed { instance: config.name.clone(), folder });
+        }
+        let limits = Limits {
+            memory: config.memory_limit,
+            processes: uid.map(|_| config.processes.into()),
+            cpu: config.bounds.cpu_seconds,
+            file_size: config.bounds.file_size,
+        };
+        Ok(Rules { limits, uid, reach })
     }
 
     /// Waits for running calls, 10 seconds at most, then kills what is left. No process remains.
@@ -174,6 +209,17 @@ impl PluginHost {
         self.0.keepers.close();
         self.0.keepers.wait().await;
     }
+}
+
+/// Names what is missing, or refuses to go on without it.
+fn judge(gaps: Vec<Gap>, strict: bool) -> Result<(), PluginError> {
+    if strict && !gaps.is_empty() {
+        return Err(PluginError::Unconfined(gaps));
+    }
+    for gap in gaps {
+        tracing::warn!(missing = gap.name(), "plugins are confined without a part: {gap}");
+    }
+    Ok(())
 }
 
 /// The way for users of plugins, as far as what they all share.

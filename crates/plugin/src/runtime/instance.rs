@@ -36,6 +36,22 @@ pub struct InstanceConfig {
     pub ephemeral_dir: PathBuf,
     /// `TMPDIR`, emptied at the first load of the instance.
     pub temp: PathBuf,
+    pub bounds: Bounds,
+}
+
+/// What a plugin may use besides memory and processes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Bounds {
+    /// Processor time of each process, in seconds. A template that has used it up is replaced.
+    pub cpu_seconds: u64,
+    /// The largest file that is written, in bytes.
+    pub file_size: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { cpu_seconds: 600, file_size: 256 << 20 }
+    }
 }
 
 impl fmt::Debug for InstanceConfig {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::confinement::Group;
 use super::launch::Launch;
 use super::pool::Pool;
 use super::process::{kill_strays, kill_user};
@@ -23,6 +24,8 @@ pub(super) struct Keeper {
     pub(super) failures: u32,
     /// Calls that run on without the template that they come from.
     pub(super) orphans: HashSet<i32>,
+    /// The groups of such templates.
+    pub(super) old_groups: Vec<Group>,
 }
 
 /// How long running calls may go on once the instance is given up.
@@ -190,11 +193,13 @@ impl Keeper {
         tracing::warn!(plugin = %self.launch.name, why, "the template is replaced");
         if let Some(mut template) = self.template.take() {
             template.end().await;
+            self.old_groups.extend(template.group.take());
         }
         self.pool.drop_idle();
         let running = self.pool.running();
         self.kill_others(&running);
         self.orphans.extend(running);
+        self.kill_strays_of_orphans();
     }
 
     /// Kills what calls left behind and has it reaped. False: there may be more to do at once.
@@ -230,10 +235,15 @@ impl Keeper {
     /// What left the group of a call is not below any template when its own is gone.
     fn kill_strays_of_orphans(&mut self) {
         let mut known = self.pool.known();
-        if self.orphans.is_subset(&known) {
+        let ended = !self.orphans.is_subset(&known);
+        self.orphans.retain(|pid| known.contains(pid));
+        if self.orphans.is_empty() {
+            // Dropping a group kills what is left in it.
+            self.old_groups.clear();
+        }
+        if !ended {
             return;
         }
-        self.orphans.retain(|pid| known.contains(pid));
         known.extend(self.template.iter().map(|template| template.pid.as_raw_pid()));
         self.kill_others(&known);
     }
@@ -265,6 +275,10 @@ impl Keeper {
             template.end().await;
         }
         self.kill_others(&HashSet::new());
+        self.old_groups.clear();
+        if let Some(groups) = &self.launch.kernel.groups {
+            groups.clear().await;
+        }
     }
 
     /// What is no longer below a template, but has the instance's own user.
@@ -291,6 +305,9 @@ fn not_started(error: PluginError) -> CallError {
         | PluginError::System { .. }
         | PluginError::Protocol { .. }
         | PluginError::Barred { .. }
+        | PluginError::NoUser { .. }
+        | PluginError::Exposed { .. }
+        | PluginError::Unconfined(_)
         | PluginError::ShutDown => unavailable(message),
     }
 }

@@ -1,15 +1,18 @@
 //! What starts a template: its command, its environment, and the first frame.
 
 use std::fmt;
+use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use keyward_model::{InstanceName, Secret};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::spawn::{Confinement, confine};
+use super::confinement::{Group, Kernel, Rules};
+use super::spawn::confine;
 use super::user::User;
 use crate::PluginKind;
 use crate::hook::Hook;
@@ -32,7 +35,8 @@ pub(super) struct Launch {
     pub(super) state_dir: PathBuf,
     pub(super) ephemeral_dir: PathBuf,
     pub(super) temp: PathBuf,
-    pub(super) confinement: Confinement,
+    pub(super) rules: Rules,
+    pub(super) kernel: Arc<Kernel>,
     pub(super) user: Option<User>,
     pub(super) warm: bool,
     /// What `BoxConfig` answers without asking.
@@ -40,9 +44,13 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    /// A command with the environment of contract section 2 and nothing else.
+    /// A command with the environment of contract section 2 and nothing else, and the group that it will live in.
+    ///
+    /// # Errors
+    /// When the confinement cannot be made: it is never left out.
     #[expect(clippy::disallowed_methods, reason = "the one place where plugins are started")]
-    pub(super) fn command(&self, control: RawFd) -> Command {
+    pub(super) fn command(&self, control: RawFd) -> io::Result<(Command, Option<Group>)> {
+        let (confinement, group) = self.rules.prepare(&self.kernel)?;
         let mut command = Command::new(&self.python);
         command.args(["-I", "-B", "-u", "-X", "utf8"]).arg(&self.main).arg(control.to_string());
         command.env_clear();
@@ -52,8 +60,8 @@ impl Launch {
         command.env("TMPDIR", &self.temp);
         command.current_dir(&self.root);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        confine(&mut command, self.confinement, control);
-        command
+        confine(&mut command, confinement, control);
+        Ok((command, group))
     }
 
     /// The environment's own programs come before the system's.

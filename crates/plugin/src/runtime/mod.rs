@@ -6,6 +6,7 @@
 //! ```
 
 mod call;
+mod confinement;
 mod error;
 mod frame;
 mod host;
@@ -23,7 +24,8 @@ mod way;
 mod worker;
 mod worker_files;
 
+pub use confinement::Gap;
 pub use error::PluginError;
 pub use host::{HostConfig, PluginHost};
-pub use instance::{Instance, InstanceConfig, Start};
+pub use instance::{Bounds, Instance, InstanceConfig, Start};
 pub use report::{Call, CallError, CallErrorKind, CallReport, LogLine, Stream};

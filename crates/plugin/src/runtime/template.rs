@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::process::Child;
 use tokio::time::timeout;
 
+use super::confinement::Group;
 use super::frame::{Channel, FrameError, encode};
 use super::launch::{IMPORT_SECONDS, Launch, PROTOCOL_VERSION};
 use super::lines::{Lines, Log};
@@ -32,6 +33,8 @@ pub(super) struct Template {
     pub(super) hooks: Vec<String>,
     /// Holds the locks that the import took.
     owner: Owner,
+    /// Everything that comes of the template. It is killed when this is dropped.
+    pub(super) group: Option<Group>,
 }
 
 pub(super) enum Started {
@@ -66,16 +69,17 @@ impl Template {
     pub(super) async fn start(launch: &Launch, services: &Arc<Services>) -> Result<Started, PluginError> {
         let system = |what| move |source| PluginError::System { what, source };
         let (ours, theirs) = UnixStream::pair().map_err(system("cannot make a socket pair"))?;
-        let mut process =
-            launch.command(theirs.as_raw_fd()).spawn().map_err(|source| interpreter_error(launch, source))?;
-        drop(theirs);
+        let (mut command, group) =
+            launch.command(theirs.as_raw_fd()).map_err(system("cannot confine a template"))?;
+        let mut process = command.spawn().map_err(|source| interpreter_error(launch, source))?;
+        drop((command, theirs));
         tokio::spawn(print(launch.name.to_string(), Stream::Stdout, process.stdout.take()));
         tokio::spawn(print(launch.name.to_string(), Stream::Stderr, process.stderr.take()));
         let pid = process.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
         let pid = pid.ok_or_else(|| system("cannot start a template")(io::ErrorKind::NotFound.into()))?;
         let control = Channel::new(ours).map_err(system("cannot use a socket pair"))?;
         let owner = services.owner();
-        let mut template = Self { process, pid, control, hooks: Vec::new(), owner };
+        let mut template = Self { process, pid, control, hooks: Vec::new(), owner, group };
         let limit = Duration::from_secs(IMPORT_SECONDS);
         match timeout(limit, template.import(launch, services)).await {
             Ok(Ok(None)) => Ok(Started::Ready(Box::new(template))),
@@ -224,7 +228,7 @@ impl Template {
 
 fn interpreter_error(launch: &Launch, source: io::Error) -> PluginError {
     let own = rustix::process::geteuid().as_raw();
-    let user = launch.confinement.uid.unwrap_or(own);
+    let user = launch.rules.uid.unwrap_or(own);
     PluginError::Interpreter { python: launch.python.clone(), user, source }
 }
 

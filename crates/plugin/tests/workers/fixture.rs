@@ -30,6 +30,8 @@ pub(super) struct Plugin {
     pub(super) memory_limit: u64,
     pub(super) own_user_base: Option<u32>,
     pub(super) processes: u32,
+    pub(super) bounds: Bounds,
+    pub(super) strict: bool,
     pub(super) services: ServiceData,
     pub(super) python: PathBuf,
 }
@@ -57,6 +59,8 @@ impl Plugin {
             memory_limit: 1 << 30,
             own_user_base: None,
             processes: 64,
+            bounds: Bounds::default(),
+            strict: false,
             python: python(),
         }
     }
@@ -67,6 +71,7 @@ impl Plugin {
             max_calls: self.max_calls,
             services: self.services.clone(),
             own_user_base: self.own_user_base,
+            strict: self.strict,
         })
         .unwrap()
     }
@@ -93,6 +98,7 @@ impl Plugin {
             state_dir: self.dir.path().join("state"),
             ephemeral_dir: self.dir.path().join("ephemeral"),
             temp: self.dir.path().join("temp"),
+            bounds: self.bounds.clone(),
         }
     }
 

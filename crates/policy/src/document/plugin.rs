@@ -16,6 +16,7 @@ const MIB: u64 = 1 << 20;
 const DEFAULT_IDLE_WORKERS: usize = 2;
 const DEFAULT_MEMORY: u64 = 512 * MIB;
 const DEFAULT_PROCESSES: u32 = 64;
+const DEFAULT_CPU_SECONDS: u64 = 600;
 
 pub(super) fn environment(
     section: &Section<'_>,
@@ -49,6 +50,7 @@ pub(super) fn instance(
     let idle_workers = section.optional("idle-workers", integer(0..=64));
     let memory_limit = section.optional("memory-limit", size(32 * MIB..=1024 * 1024 * MIB));
     let processes = section.optional("processes", integer(1..=4096));
+    let cpu_seconds = section.optional("cpu-seconds", integer(1..=1_000_000));
     let retry_interrupted = section.optional("retry-interrupted", flag);
     section.not_yet(&["network", "cookies-on-kill"]);
     Some(PluginInstance {
@@ -60,6 +62,7 @@ pub(super) fn instance(
         idle_workers: idle_workers.map_or(DEFAULT_IDLE_WORKERS, |item| item.value),
         memory_limit: memory_limit.map_or(DEFAULT_MEMORY, |item| item.value),
         processes: processes.map_or(DEFAULT_PROCESSES, |item| item.value),
+        cpu_seconds: cpu_seconds.map_or(DEFAULT_CPU_SECONDS, |item| item.value),
         retry_interrupted: retry_interrupted.is_some_and(|item| item.value),
     })
 }
