@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use keyward_model::{InstanceName, PluginName};
 use keyward_plugin::{
-    ApiVersion, Bounds, Bundle, Call, Environment, Hook, HostConfig, Instance, InstanceConfig, Manifest, PluginHost,
-    PluginKind, PythonMajor, PythonVersion, ServiceData, Start, UnpackedBundle,
+    ApiVersion, Bounds, Bundle, Call, Environment, Hook, HostConfig, Instance, InstanceConfig, Manifest,
+    PluginHost, PluginKind, PythonMajor, PythonVersion, ServiceData, Start, UnpackedBundle,
 };
 use serde_json::json;
 

@@ -8,6 +8,7 @@
 mod workers {
     mod calls;
     mod cleaning;
+    mod escapes;
     mod fixture;
     mod hostile;
     mod output;

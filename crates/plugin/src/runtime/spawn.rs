@@ -78,7 +78,9 @@ fn prepare(confinement: &Confinement, control: RawFd) -> io::Result<()> {
         restrict(ruleset.as_fd())?;
     }
     match (&confinement.filter, &confinement.asked) {
-        (Some(filter), Some(asked)) => send(asked.as_fd(), install(filter, SECCOMP_FILTER_FLAG_NEW_LISTENER)?),
+        (Some(filter), Some(asked)) => {
+            send(asked.as_fd(), install(filter, SECCOMP_FILTER_FLAG_NEW_LISTENER)?)
+        }
         (Some(filter), None) => install(filter, 0).map(drop),
         (None, _) => Ok(()),
     }
@@ -115,7 +117,9 @@ fn become_user(uid: u32) -> io::Result<()> {
 
 /// Also where there is no user of its own: a gateway that is root, or may bind low ports, hands nothing of that on.
 fn drop_capabilities() -> io::Result<()> {
-    use rustix::thread::{CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities};
+    use rustix::thread::{
+        CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
+    };
     for bit in 0..64 {
         // Fails for those that the kernel does not know, and where nothing may be removed. Without the next step it would
         // not be enough, and with it it is not needed but for programs that are given more than they have.
@@ -141,7 +145,8 @@ fn install(filter: &[libc::sock_filter], flags: libc::c_uint) -> io::Result<RawF
         filter: filter.as_ptr().cast_mut(),
     };
     // SAFETY: the kernel reads the program, which lives until the call is over, and does not write it.
-    let done = unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
+    let done =
+        unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
     // A descriptor fits.
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(done as RawFd) }
 }

@@ -297,7 +297,8 @@ mod tests {
             for call in DENIED {
                 assert_eq!(run(&program, *call, [0; 4]), refuse(libc::EPERM), "{call}");
             }
-            for call in [libc::SYS_read, libc::SYS_execve, libc::SYS_kill, libc::SYS_prctl, libc::SYS_accept4] {
+            for call in [libc::SYS_read, libc::SYS_execve, libc::SYS_kill, libc::SYS_prctl, libc::SYS_accept4]
+            {
                 assert_eq!(run(&program, call, [u32::MAX; 4]), ALLOW, "{call}");
             }
         }

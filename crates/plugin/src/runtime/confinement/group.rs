@@ -75,11 +75,21 @@ impl Groups {
     /// A gateway that was killed leaves its groups; one with a process in it cannot be removed.
     fn clear_abandoned(&self) {
         for entry in fs::read_dir(&self.own).into_iter().flatten().flatten() {
-            if entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)) {
+            if entry.file_name().to_str().and_then(maker).is_some_and(|pid| !is_running(pid)) {
                 let _ = fs::remove_dir(entry.path());
             }
         }
     }
+}
+
+/// The process that made the group of this name.
+fn maker(name: &str) -> Option<u32> {
+    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
+}
+
+/// A group may be new, and its first process still on its way.
+fn is_running(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
 }
 
 fn is_busy(removed: io::Result<()>) -> bool {
@@ -140,6 +150,22 @@ mod tests {
         let group = own_group(MOUNTS, "4:memory:/x\n0::/system.slice/keyward.service\n");
         assert_eq!(group.unwrap(), Path::new("/sys/fs/cgroup/unified/system.slice/keyward.service"));
         assert_eq!(own_group(MOUNTS, "0::/\n").unwrap(), Path::new("/sys/fs/cgroup/unified/"));
+    }
+
+    #[test]
+    fn the_groups_of_a_gateway_that_is_gone_are_removed_and_those_of_others_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = format!("{PREFIX}{}-1-0", std::process::id());
+        for name in [running.as_str(), "keyward-4294967295-1-0", "keyward.service", "other"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        Groups::at(dir.path().to_owned()).clear_abandoned();
+        let mut left: Vec<String> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, [running.as_str(), "keyward.service", "other"]);
     }
 
     #[test]

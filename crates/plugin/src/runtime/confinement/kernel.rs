@@ -82,8 +82,12 @@ impl Gap {
             Self::Files => {
                 "plugins may read and write what their user may (Linux 5.13 or later, with landlock among the `lsm=`, has it)"
             }
-            Self::Truncation => "plugins may empty files that their user may write (Linux 6.2 or later has it)",
-            Self::Signals => "plugins may signal processes of the gateway's user (Linux 6.12 or later has it)",
+            Self::Truncation => {
+                "plugins may empty files that their user may write (Linux 6.2 or later has it)"
+            }
+            Self::Signals => {
+                "plugins may signal processes of the gateway's user (Linux 6.12 or later has it)"
+            }
             Self::SystemCalls => {
                 "plugins may make any system call, namespaces and tracing included (a kernel with CONFIG_SECCOMP_FILTER, on x86-64 or aarch64, has it)"
             }

@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
+    path_beneath_rules,
 };
 
 /// What the rules are written for; an older kernel takes the part of them that it knows.
@@ -92,7 +93,10 @@ impl Reach {
             .add_rules(path_beneath_rules(SYSTEM, read_and_run))?
             .add_rules(path_beneath_rules(&self.read, read_and_run))?
             .add_rules(path_beneath_rules(SETTINGS, read))?
-            .add_rules(path_beneath_rules(DEVICES, AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate))?
+            .add_rules(path_beneath_rules(
+                DEVICES,
+                AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate,
+            ))?
             .add_rules(path_beneath_rules(&self.write, AccessFs::from_all(WRITTEN_FOR)))
     }
 
@@ -138,7 +142,8 @@ fn prefix(python: &Path) -> Option<PathBuf> {
 
 fn home(prefix: &Path) -> Option<PathBuf> {
     let settings = fs::read_to_string(prefix.join("pyvenv.cfg")).ok()?;
-    let (_, home) = settings.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| key.trim() == "home")?;
+    let (_, home) =
+        settings.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| key.trim() == "home")?;
     Some(PathBuf::from(home.trim())).filter(|home| home.is_absolute())
 }
 
