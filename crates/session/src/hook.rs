@@ -203,6 +203,7 @@ pub(crate) fn ran(error: &CallError) -> bool {
         | CallErrorKind::Signature
         | CallErrorKind::Configuration
         | CallErrorKind::TooLarge
+        | CallErrorKind::Limit
         | CallErrorKind::Protocol => true,
     }
 }

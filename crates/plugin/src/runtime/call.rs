@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::confinement::overrun;
 use super::frame::FrameError;
 use super::instance::Inner;
 use super::lines::{Lines, Log, Masks};
@@ -65,6 +66,11 @@ async fn begin<'a>(instance: &'a Inner, call: &Call, deadline: Instant) -> Resul
         let message = format!("{} is no hook of a plugin of type {}", call.hook, instance.kind_name());
         return Err(failed(CallErrorKind::MissingHook, message));
     }
+    if let Some(why) = instance.disk.full() {
+        // Somebody may have made room.
+        instance.disk.measure_soon();
+        return Err(failed(CallErrorKind::Unavailable, why));
+    }
     let busy = || {
         let message = "as many plugin calls are running as the gateway allows".to_owned();
         failed(CallErrorKind::Busy, message)
@@ -90,13 +96,20 @@ async fn converse(
     deadline: Instant,
 ) -> Result<Value, CallError> {
     let limit = call.time_limit;
-    match timeout_at(deadline, talk(instance, worker, call, deadline)).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            worker.kill();
-            Err(timed_out(limit))
+    let watch = overrun(worker.pid, instance.allowance, &instance.disk);
+    let outcome = tokio::select! {
+        outcome = timeout_at(deadline, talk(instance, worker, call, deadline)) => {
+            outcome.unwrap_or_else(|_| Err(timed_out(limit)))
         }
+        over = watch => Err(failed(CallErrorKind::Limit, format!("the call was killed: {over}"))),
+    };
+    if outcome
+        .as_ref()
+        .is_err_and(|error| matches!(error.kind, CallErrorKind::Timeout | CallErrorKind::Limit))
+    {
+        worker.kill();
     }
+    outcome
 }
 
 /// Gives the worker its call, answers its requests, and returns what it makes of it.

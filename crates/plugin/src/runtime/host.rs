@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::confinement::{Kernel, Reach, Rules, environment_folders};
+use super::confinement::{Allowance, Disk, Kernel, Reach, Rules, environment_folders};
 use super::instance::{Inner as InstanceInner, kind_name};
 use super::keeper::Keeper;
 use super::launch::Launch;
@@ -102,6 +102,9 @@ impl PluginHost {
         let mut launch = self.launch(&config)?;
         let template = self.first_template(&mut launch).await?;
         let hooks = launch.warm.then(|| template.hooks.clone());
+        let folders = launch.rules.reach.write.clone();
+        let disk = Disk::new(folders, config.bounds.disk);
+        disk.measure_soon();
         let (pool, stop) = (Arc::new(Pool::default()), self.0.stop.child_token());
         let manifest = config.bundle.bundle.manifest;
         let instance = Instance(Arc::new(InstanceInner {
@@ -114,6 +117,11 @@ impl PluginHost {
             pool: Arc::clone(&pool),
             services: Arc::clone(&self.0.services),
             calls: Arc::clone(&self.0.calls),
+            allowance: Allowance {
+                memory: config.memory_limit,
+                processes: usize::try_from(config.processes).unwrap_or(usize::MAX),
+            },
+            disk: disk.clone(),
             _keeper: stop.clone().drop_guard(),
         }));
         let keeper = Keeper {
@@ -125,6 +133,7 @@ impl PluginHost {
             failures: 0,
             orphans: HashSet::new(),
             old_groups: Vec::new(),
+            disk,
         };
         self.0.keepers.spawn(keeper.run(stop));
         Ok(instance)

@@ -8,6 +8,7 @@ use keyward_model::{InstanceName, Secret};
 use tokio::sync::Semaphore;
 use tokio_util::sync::DropGuard;
 
+use super::confinement::{Allowance, Disk};
 use super::lines::Masks;
 use super::pool::Pool;
 use super::{Call, CallReport, call};
@@ -25,10 +26,10 @@ pub struct InstanceConfig {
     pub start: Start,
     /// How many workers wait for a call.
     pub idle_workers: usize,
-    /// Address space of each process, in bytes.
+    /// Address space of each process, and what a call with all that it starts holds in memory, in bytes.
     pub memory_limit: u64,
-    /// Processes and threads of the whole instance, its template, idle workers and running calls together; enforced
-    /// where it has a user of its own.
+    /// Processes and threads of the whole instance, its template, idle workers and running calls together, where it has
+    /// a user of its own; and of each call, where the gateway looks at it ten times a second.
     pub processes: u32,
     /// `SCB_PLUGIN_STATE_DIRECTORY`, kept; made with mode 0750.
     pub state_dir: PathBuf,
@@ -46,11 +47,14 @@ pub struct Bounds {
     pub cpu_seconds: u64,
     /// The largest file that is written, in bytes.
     pub file_size: u64,
+    /// What state and temporary directories hold together, in bytes. A call that goes past it is killed, and no other
+    /// begins until there is room.
+    pub disk: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { cpu_seconds: 600, file_size: 256 << 20 }
+        Self { cpu_seconds: 600, file_size: 256 << 20, disk: 1 << 30 }
     }
 }
 
@@ -90,6 +94,8 @@ pub(super) struct Inner {
     pub(super) pool: Arc<Pool>,
     pub(super) services: Arc<Services>,
     pub(super) calls: Arc<Semaphore>,
+    pub(super) allowance: Allowance,
+    pub(super) disk: Disk,
     pub(super) _keeper: DropGuard,
 }
 

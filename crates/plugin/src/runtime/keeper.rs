@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::confinement::Group;
+use super::confinement::{Disk, Group};
 use super::launch::Launch;
 use super::pool::Pool;
 use super::process::{kill_strays, kill_user};
@@ -26,6 +26,7 @@ pub(super) struct Keeper {
     pub(super) orphans: HashSet<i32>,
     /// The groups of such templates.
     pub(super) old_groups: Vec<Group>,
+    pub(super) disk: Disk,
 }
 
 /// How long running calls may go on once the instance is given up.
@@ -225,6 +226,7 @@ impl Keeper {
     }
 
     fn kill_strays(&mut self) -> Vec<i32> {
+        self.disk.measure_soon();
         self.kill_strays_of_orphans();
         match &self.template {
             Some(template) => kill_strays(template.pid, &self.pool.known()),

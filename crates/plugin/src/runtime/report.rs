@@ -110,6 +110,8 @@ pub enum CallErrorKind {
     Import,
     /// The result is larger than a frame may be.
     TooLarge,
+    /// The call used more memory, processes or disk than it is allowed, and was killed.
+    Limit,
     /// As many calls are running as are allowed.
     Busy,
     /// No worker could be started.
@@ -132,6 +134,7 @@ impl CallErrorKind {
             Self::Configuration => "configuration",
             Self::Import => "import",
             Self::TooLarge => "too-large",
+            Self::Limit => "limit",
             Self::Busy => "busy",
             Self::Unavailable => "unavailable",
             Self::Protocol => "protocol",

@@ -373,3 +373,115 @@ async fn a_file_does_not_grow_past_its_limit() {
         assert_eq!(found["x"], json!([[27, 1 << 20], [27, 1 << 20]]));
     }
 }
+
+/// Runs one hostile call beside another plugin, and gives the error that ended it.
+async fn ended(plugin: &Plugin) -> keyward_plugin::CallError {
+    let other_plugin = calm();
+    let host = plugin.host();
+    let other = neighbour(&host, &other_plugin).await;
+    let instance = host.load(plugin.config()).await.unwrap();
+    let error = beside(instance.call(call(Hook::Authorize, json!({}))), &other).await.outcome.unwrap_err();
+    host.shutdown().await;
+    assert!(descendants().is_empty());
+    error
+}
+
+#[tokio::test]
+async fn ten_gigabytes_are_not_had_by_one_process() {
+    for mut plugin in both(91_200, || authorize("return {'x': len(bytearray(10 << 30))}")) {
+        plugin.memory_limit = 512 << 20;
+        let error = ended(&plugin).await;
+        assert_eq!((error.kind, error.message.as_str()), (CallErrorKind::Exception, "MemoryError"));
+    }
+}
+
+#[tokio::test]
+async fn memory_is_not_had_by_many_processes_together_either() {
+    // Each takes less than it may; together they would take 1.6 GB, were they not stopped.
+    let body = "for _ in range(8):\n    if os.fork() == 0:\n        taken = bytearray(200 << 20)\n        for page in range(0, len(taken), 4096): taken[page] = 1\n        time.sleep(60)\n    time.sleep(0.2)\ntime.sleep(60)";
+    for mut plugin in both(91_300, || authorize(body)) {
+        plugin.memory_limit = 300 << 20;
+        let error = ended(&plugin).await;
+        assert_eq!(error.kind, CallErrorKind::Limit, "{error}");
+        assert!(error.message.contains("MiB of memory together, and 300 are allowed"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn processes_of_the_gateways_user_are_counted_where_no_user_limits_them() {
+    // 200 and no more, should nothing stop it.
+    let body = "for _ in range(200):\n    if os.fork() == 0:\n        os.setsid()\n        time.sleep(60)\n    time.sleep(0.005)\ntime.sleep(60)";
+    let mut plugin = authorize(body);
+    plugin.processes = 24;
+    let error = ended(&plugin).await;
+    assert_eq!(error.kind, CallErrorKind::Limit, "{error}");
+    assert!(error.message.contains("more than 24 processes and threads"), "{error}");
+}
+
+#[tokio::test]
+async fn a_fork_bomb_is_held_back_while_others_are_served() {
+    let body = "while True:\n    for step in (os.fork, os.setsid):\n        try:\n            step()\n        except OSError:\n            pass";
+    let mut plugin = authorize(body);
+    plugin.python = "/usr/bin/python3".into();
+    plugin.own_user_base = Some(91_400);
+    plugin.processes = 24;
+    let other_plugin = calm();
+    let host = plugin.host();
+    let other = neighbour(&host, &other_plugin).await;
+    let instance = host.load(plugin.config()).await.unwrap();
+    let short = Call { time_limit: Duration::from_secs(1), ..call(Hook::Authorize, json!({})) };
+    let error = beside(instance.call(short), &other).await.outcome.unwrap_err();
+    assert_eq!(error.kind, CallErrorKind::Timeout, "{error}");
+    host.shutdown().await;
+    assert!(descendants().is_empty());
+}
+
+#[tokio::test]
+async fn the_disk_is_not_filled() {
+    // Each file is as large as it may be. 2 GB and no more, should nothing stop it.
+    let named = "for n in range(256):\n    with open(os.environ['TMPDIR'] + '/%d' % n, 'wb') as file: file.write(b'x' * (8 << 20))\n    time.sleep(0.01)\ntime.sleep(60)";
+    let unnamed = "kept = []\nfor n in range(200):\n    kept.append(open(os.environ['TMPDIR'] + '/%d' % n, 'wb'))\n    os.unlink(kept[-1].name)\n    kept[-1].write(b'x' * (8 << 20))\n    time.sleep(0.01)\ntime.sleep(60)";
+    for (users, body) in [(91_500, named), (91_600, unnamed)] {
+        for mut plugin in both(users, || authorize(body)) {
+            plugin.bounds.disk = 64 << 20;
+            plugin.bounds.file_size = 8 << 20;
+            let error = ended(&plugin).await;
+            assert_eq!(error.kind, CallErrorKind::Limit, "{error}");
+            assert!(error.message.contains("and 64 are allowed"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_whose_directories_are_full_is_not_called_until_there_is_room() {
+    let body = "open(os.environ['SCB_PLUGIN_STATE_DIRECTORY'] + '/%d' % time.time_ns(), 'wb').write(b'x' * (3 << 20))\nreturn {'x': 1}";
+    let mut plugin = authorize(body);
+    plugin.bounds.disk = 4 << 20;
+    let loaded = plugin.load().await;
+    let mut refused = None;
+    for _ in 0..200 {
+        // Short calls are measured after their end.
+        match loaded.authorize(json!({})).await.outcome {
+            Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    let error = refused.expect("no call is refused");
+    assert_eq!(error.kind, CallErrorKind::Unavailable);
+    assert!(error.message.contains(loaded.path("state").to_str().unwrap()), "{error}");
+    for entry in fs::read_dir(loaded.path("state")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let mut served = false;
+    for _ in 0..200 {
+        served = loaded.authorize(json!({})).await.outcome.is_ok();
+        if served {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(served, "there is room again");
+}

@@ -1,17 +1,21 @@
 //! What a template is confined to before it imports anything of a plugin; its workers inherit it.
 
+mod disk;
 mod filter;
 mod group;
 mod kernel;
 mod reach;
+mod watch;
 
 use std::io;
 use std::os::fd::OwnedFd;
 
+pub(super) use disk::Disk;
 pub(super) use group::{Group, Groups};
 pub use kernel::Gap;
 pub(super) use kernel::Kernel;
 pub(super) use reach::{Reach, environment_folders};
+pub(super) use watch::{Allowance, overrun};
 
 use super::spawn::{Confinement, Limits};
 
