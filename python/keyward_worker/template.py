@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from . import outlet, plugin, services, worker
+from . import network, outlet, plugin, services, worker
 from .channel import Channel, Closed
 from .pages import Pages
 
@@ -23,6 +23,8 @@ def serve(control_fd):
             control.send({"version": VERSION})
             return
         outlet.install()
+        if start["network"] == "asked":
+            network.install()
         services.install()
         services.bind(control, start["box"])
         plugin_class = None

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use keyward_model::InstanceName;
 use keyward_plugin::{
-    Bounds, Environment, HostConfig, Instance, InstanceConfig, PluginHost, PythonMajor, Start, UnpackedBundle,
+    Bounds, Environment, HostConfig, Instance, InstanceConfig, Network, PluginHost, PythonMajor, Reachable,
+    ReachableHost, Start, UnpackedBundle,
 };
-use keyward_policy::{PluginInstance, PluginStart, Policy};
+use keyward_policy::{HostPattern, PatternHost, PatternPort, PluginInstance, PluginStart, Policy};
 use keyward_session::service_data;
 use keyward_store::{Store, StoredBundle};
 
@@ -105,9 +106,31 @@ async fn load(
         state_dir: place.join("state"),
         ephemeral_dir: place.join("ephemeral"),
         temp: place.join("tmp"),
-        bounds: Bounds { cpu_seconds: instance.cpu_seconds, ..Bounds::default() },
+        bounds: bounds(instance),
     };
     Ok(host.load(config).await?)
+}
+
+fn bounds(instance: &PluginInstance) -> Bounds {
+    let network = match &instance.network {
+        None => Network::Open,
+        Some(patterns) => Network::Only(patterns.iter().map(reachable).collect()),
+    };
+    Bounds { cpu_seconds: instance.cpu_seconds, disk: instance.disk_limit, network, ..Bounds::default() }
+}
+
+fn reachable(pattern: &HostPattern) -> Reachable {
+    let host = match &pattern.host {
+        PatternHost::Name(name) => ReachableHost::Name(name.clone()),
+        PatternHost::Below(domain) => ReachableHost::Below(domain.clone()),
+        PatternHost::Address(address) => ReachableHost::Addresses((*address).into()),
+        PatternHost::Network(network) => ReachableHost::Addresses(*network),
+    };
+    let port = match pattern.port {
+        PatternPort::Any => None,
+        PatternPort::Only(port) => Some(port),
+    };
+    Reachable { host, port }
 }
 
 /// The bundle below its checksum, unpacked at its first use.

@@ -24,6 +24,6 @@ pub use hook::{
 pub use manifest::{Manifest, ManifestError, PluginKind};
 pub use runtime::{
     Bounds, Call, CallError, CallErrorKind, CallReport, Gap, HostConfig, Instance, InstanceConfig, LogLine,
-    PluginError, PluginHost, Start, Stream,
+    Network, PluginError, PluginHost, Reachable, ReachableHost, Start, Stream,
 };
 pub use service::{CaList, HttpProxy, ServiceData, StoreRow, StoredCredential, UserList};

@@ -11,6 +11,7 @@ mod workers {
     mod escapes;
     mod fixture;
     mod hostile;
+    mod network;
     mod output;
     mod sdk;
     mod services;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::HostPattern;
 use keyward_model::{InstanceName, PluginName};
 
 /// A bundle with a configuration of its own: `[[plugin]]`.
@@ -23,6 +24,10 @@ pub struct PluginInstance {
     pub processes: u32,
     /// Processor time that each process of the plugin may use, in seconds.
     pub cpu_seconds: u64,
+    /// Bytes that its state and temporary directories may hold together.
+    pub disk_limit: u64,
+    /// What it may connect to. `None`: anything.
+    pub network: Option<Vec<HostPattern>>,
     /// Whether a `session_ended` that the gateway's death interrupted is called again by itself.
     pub retry_interrupted: bool,
 }
@@ -54,6 +59,8 @@ impl fmt::Debug for PluginInstance {
             memory_limit,
             processes,
             cpu_seconds,
+            disk_limit,
+            network,
             retry_interrupted,
         } = self;
         f.debug_struct("PluginInstance")
@@ -65,6 +72,8 @@ impl fmt::Debug for PluginInstance {
             .field("memory_limit", memory_limit)
             .field("processes", processes)
             .field("cpu_seconds", cpu_seconds)
+            .field("disk_limit", disk_limit)
+            .field("network", network)
             .field("retry_interrupted", retry_interrupted)
             .finish_non_exhaustive()
     }

@@ -72,7 +72,23 @@ fn what_is_left_out_has_the_default_of_the_documentation() {
     let plugin = &policy.plugins[&"a".try_into().unwrap()];
     assert_eq!(plugin.start, PluginStart::Warm);
     assert_eq!((plugin.idle_workers, plugin.memory_limit, plugin.processes), (2, 512 << 20, 64));
+    assert_eq!((plugin.cpu_seconds, plugin.disk_limit, &plugin.network), (600, 1 << 30, &None));
+    assert!(!gateway.strict);
     assert!(!plugin.retry_interrupted && plugin.environment.is_none() && plugin.configuration.is_empty());
+}
+
+#[test]
+fn a_plugin_is_bounded_as_its_table_says() {
+    let policy = parse(
+        "[gateway]\nstrict = true\n[[plugin]]\nname = 'a'\nbundle = 'Ab'\ncpu-seconds = 30\ndisk-limit = '64 MiB'\n\
+         network = ['api.example.com:443', '10.0.0.0/8:*']\n[[plugin]]\nname = 'b'\nbundle = 'Ab'\nnetwork = []",
+    );
+    assert!(policy.gateway.strict);
+    let plugin = &policy.plugins[&"a".try_into().unwrap()];
+    assert_eq!((plugin.cpu_seconds, plugin.disk_limit), (30, 64 << 20));
+    let network: Vec<String> = plugin.network.iter().flatten().map(ToString::to_string).collect();
+    assert_eq!(network, ["api.example.com:443", "10.0.0.0/8:*"]);
+    assert_eq!(policy.plugins[&"b".try_into().unwrap()].network, Some(Vec::new()), "no network at all");
 }
 
 #[test]

@@ -144,6 +144,16 @@ aa"#,
         "bundle = \"Otp\"\nmemory-limit = \"512 MB\"",
         "13:16 \"512 MB\" is no size (write a number and KiB, MiB or GiB: \"512 MiB\")",
     ),
+    (
+        r#"bundle = "Otp""#,
+        "bundle = \"Otp\"\nnetwork = [\"api.example.com\"]",
+        "13:12 \"api.example.com\" has no port (write the port, or * for any: \"api.example.com:443\", \"10.0.0.0/8:*\")",
+    ),
+    (
+        r#"bundle = "Otp""#,
+        "bundle = \"Otp\"\nnetwork = \"none\"",
+        "13:11 `network` must be a list (put it into brackets: [ ])",
+    ),
     (r#"bundle = "Otp""#, "bundle = \"Otp\"\nmemory-limit = 512", "13:16 this must be 32 MiB to 1048576 MiB"),
     (
         r#"bundle = "Otp""#,

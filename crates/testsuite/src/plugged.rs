@@ -6,7 +6,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    Account, Askpass, BundleFolder, Gateway, GatewayPlan, PATIENCE, SshClient, Sshd, plugin_python, until,
+    Account, Askpass, BundleFolder, Gateway, GatewayPlan, Lacking, PATIENCE, SshClient, Sshd, plugin_python,
+    until,
 };
 
 /// A plugin under test: its text, and what the policy says of it.
@@ -95,6 +96,7 @@ pub struct PluggedPlan {
     channel_rule: String,
     more: String,
     own_users: bool,
+    lacking: Vec<Lacking>,
 }
 
 impl PluggedPlan {
@@ -106,7 +108,18 @@ impl PluggedPlan {
             channel_rule: "types = [\"shell\", \"exec\"]\nrecord = true".to_owned(),
             more: String::new(),
             own_users: false,
+            lacking: Vec::new(),
         }
+    }
+
+    /// As on a kernel without these.
+    pub fn lacking(self, lacking: &[Lacking]) -> Self {
+        Self { lacking: lacking.to_vec(), ..self }
+    }
+
+    /// More lines of `[gateway]`.
+    pub fn gateway(self, lines: &str) -> Self {
+        Self { gateway: format!("{}{lines}\n", self.gateway), ..self }
     }
 
     /// More lines of `[[connection]]`.
@@ -127,11 +140,26 @@ impl PluggedPlan {
     /// The plugins run as users of their own, from this id on, with the system's Python: those users may not be
     /// able to reach the one with the SDK.
     pub fn own_users(self, base: u32) -> Self {
-        Self { gateway: format!("plugin-user-base = {base}"), own_users: true, ..self }
+        Self { own_users: true, ..self.gateway(&format!("plugin-user-base = {base}")) }
+    }
+
+    /// Starts the gateway, which must fail, and gives what it says then.
+    #[track_caller]
+    pub fn refuses_to_open(self) -> String {
+        self.prepare().2.refuses_to_start()
     }
 
     #[track_caller]
     pub fn open(self) -> Plugged {
+        let (sshd, account, plan, open_folder) = self.prepare();
+        let data = open_folder.as_ref().map(|folder| folder.path().join("data"));
+        let gateway = plan.start();
+        let data = data.unwrap_or_else(|| gateway.data());
+        Plugged { gateway, sshd, account, data, _open_folder: open_folder }
+    }
+
+    #[track_caller]
+    fn prepare(self) -> (Sshd, Option<Account>, GatewayPlan, Option<TempDir>) {
         let sshd = Sshd::start();
         let wants_account = self.plugs.iter().any(|plug| plug.kind == "credentialstore");
         let account = wants_account.then(Account::create);
@@ -140,9 +168,7 @@ impl PluggedPlan {
         let document = self.document(&sshd, account.as_ref(), data.as_deref());
         let plan =
             self.plugs.iter().fold(GatewayPlan::new(&document), |plan, plug| plan.plugin(&plug.bundle()));
-        let gateway = plan.start();
-        let data = data.unwrap_or_else(|| gateway.data());
-        Plugged { gateway, sshd, account, data, _open_folder: open_folder }
+        (sshd, account, plan.lacking(&self.lacking), open_folder)
     }
 
     fn document(&self, sshd: &Sshd, account: Option<&Account>, data: Option<&Path>) -> String {

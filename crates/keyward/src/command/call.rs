@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use keyward_model::InstanceName;
 use keyward_plugin::{
-    Bounds, Bundle, Call, CallError, CallReport, Cookies, Environment, Hook, HostConfig, Instance, InstanceConfig,
-    PluginHost, PythonMajor, ServiceData, Start, UnpackedBundle, check_result, read_archive,
+    Bounds, Bundle, Call, CallError, CallReport, Cookies, Environment, Hook, HostConfig, Instance,
+    InstanceConfig, PluginHost, PythonMajor, ServiceData, Start, UnpackedBundle, check_result, read_archive,
 };
 use keyward_session::service_data;
 use serde_json::{Map, Value, json};

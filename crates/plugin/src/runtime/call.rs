@@ -143,7 +143,11 @@ async fn talk(
             }
         };
         if frame.get("service").is_some() {
-            let answer = instance.services().answer(&owner, &frame);
+            let answer = match &instance.doors {
+                Some(doors) => doors.answer(&frame).await,
+                None => None,
+            };
+            let answer = answer.unwrap_or_else(|| instance.services().answer(&owner, &frame));
             if worker.channel.send(&answer).await.is_err() {
                 return Err(died(worker, call.time_limit).await);
             }

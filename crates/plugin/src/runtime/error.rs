@@ -46,6 +46,12 @@ pub enum PluginError {
          put the data folder, or the environment, elsewhere"
     )]
     Exposed { instance: InstanceName, folder: PathBuf },
+    /// The environment's: a restriction that cannot be kept is not pretended.
+    #[error(
+        "plugin instance {instance} has a `network` list, and this kernel cannot keep it: \
+         that takes Linux 5.6 or later with seccomp, on x86-64 or aarch64"
+    )]
+    NetworkOpen { instance: InstanceName },
     /// The environment's: the policy wants plugins confined in every way, and this machine cannot.
     #[error("plugins cannot be confined as `strict = true` wants: {}", list(.0))]
     Unconfined(Vec<Gap>),

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::confinement::{Allowance, Disk, Kernel, Reach, Rules, environment_folders};
+use super::confinement::{Allowance, Disk, Doors, Kernel, Network, Reach, Rules, environment_folders};
 use super::instance::{Inner as InstanceInner, kind_name};
 use super::keeper::Keeper;
 use super::launch::Launch;
@@ -122,6 +122,7 @@ impl PluginHost {
                 processes: usize::try_from(config.processes).unwrap_or(usize::MAX),
             },
             disk: disk.clone(),
+            doors: launch.rules.doors.clone(),
             _keeper: stop.clone().drop_guard(),
         }));
         let keeper = Keeper {
@@ -209,7 +210,14 @@ impl PluginHost {
             cpu: config.bounds.cpu_seconds,
             file_size: config.bounds.file_size,
         };
-        Ok(Rules { limits, uid, reach })
+        let doors = match &config.bounds.network {
+            Network::Open => None,
+            Network::Only(_) if !self.0.kernel.asking => {
+                return Err(PluginError::NetworkOpen { instance: config.name.clone() });
+            }
+            Network::Only(rules) => Some(Arc::new(Doors::new(rules.clone()))),
+        };
+        Ok(Rules { limits, uid, reach, doors })
     }
 
     /// Waits for running calls, 10 seconds at most, then kills what is left. No process remains.

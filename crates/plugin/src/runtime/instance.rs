@@ -8,7 +8,7 @@ use keyward_model::{InstanceName, Secret};
 use tokio::sync::Semaphore;
 use tokio_util::sync::DropGuard;
 
-use super::confinement::{Allowance, Disk};
+use super::confinement::{Allowance, Disk, Doors, Network};
 use super::lines::Masks;
 use super::pool::Pool;
 use super::{Call, CallReport, call};
@@ -50,11 +50,12 @@ pub struct Bounds {
     /// What state and temporary directories hold together, in bytes. A call that goes past it is killed, and no other
     /// begins until there is room.
     pub disk: u64,
+    pub network: Network,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { cpu_seconds: 600, file_size: 256 << 20, disk: 1 << 30 }
+        Self { cpu_seconds: 600, file_size: 256 << 20, disk: 1 << 30, network: Network::Open }
     }
 }
 
@@ -96,6 +97,7 @@ pub(super) struct Inner {
     pub(super) calls: Arc<Semaphore>,
     pub(super) allowance: Allowance,
     pub(super) disk: Disk,
+    pub(super) doors: Option<Arc<Doors>>,
     pub(super) _keeper: DropGuard,
 }
 

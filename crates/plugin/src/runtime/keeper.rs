@@ -310,6 +310,7 @@ fn not_started(error: PluginError) -> CallError {
         | PluginError::NoUser { .. }
         | PluginError::Exposed { .. }
         | PluginError::Unconfined(_)
+        | PluginError::NetworkOpen { .. }
         | PluginError::ShutDown => unavailable(message),
     }
 }

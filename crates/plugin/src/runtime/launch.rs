@@ -11,7 +11,7 @@ use keyward_model::{InstanceName, Secret};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::confinement::{Group, Kernel, Rules};
+use super::confinement::{Companions, Kernel, Rules};
 use super::spawn::confine;
 use super::user::User;
 use crate::PluginKind;
@@ -44,13 +44,13 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    /// A command with the environment of contract section 2 and nothing else, and the group that it will live in.
+    /// A command with the environment of contract section 2 and nothing else, and what goes with it.
     ///
     /// # Errors
     /// When the confinement cannot be made: it is never left out.
     #[expect(clippy::disallowed_methods, reason = "the one place where plugins are started")]
-    pub(super) fn command(&self, control: RawFd) -> io::Result<(Command, Option<Group>)> {
-        let (confinement, group) = self.rules.prepare(&self.kernel)?;
+    pub(super) fn command(&self, control: RawFd) -> io::Result<(Command, Companions)> {
+        let (confinement, companions) = self.rules.prepare(&self.kernel)?;
         let mut command = Command::new(&self.python);
         command.args(["-I", "-B", "-u", "-X", "utf8"]).arg(&self.main).arg(control.to_string());
         command.env_clear();
@@ -61,7 +61,7 @@ impl Launch {
         command.current_dir(&self.root);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         confine(&mut command, confinement, control);
-        Ok((command, group))
+        Ok((command, companions))
     }
 
     /// The environment's own programs come before the system's.
@@ -81,6 +81,7 @@ impl Launch {
             "import_limit": IMPORT_SECONDS,
             "hooks": hooks.collect::<Vec<_>>(),
             "box": self.settings,
+            "network": if self.rules.doors.is_some() { "asked" } else { "open" },
         })
     }
 }

@@ -24,7 +24,7 @@ mod way;
 mod worker;
 mod worker_files;
 
-pub use confinement::Gap;
+pub use confinement::{Gap, Network, Reachable, ReachableHost};
 pub use error::PluginError;
 pub use host::{HostConfig, PluginHost};
 pub use instance::{Bounds, Instance, InstanceConfig, Start};

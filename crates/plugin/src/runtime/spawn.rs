@@ -78,11 +78,10 @@ fn prepare(confinement: &Confinement, control: RawFd) -> io::Result<()> {
         restrict(ruleset.as_fd())?;
     }
     match (&confinement.filter, &confinement.asked) {
-        (Some(filter), Some(asked)) => {
-            send(asked.as_fd(), install(filter, SECCOMP_FILTER_FLAG_NEW_LISTENER)?)
-        }
+        (Some(filter), Some(asked)) => send(asked.as_fd(), install_asking(filter)?),
         (Some(filter), None) => install(filter, 0).map(drop),
-        (None, _) => Ok(()),
+        (None, Some(_)) => Err(io::ErrorKind::Unsupported.into()),
+        (None, None) => Ok(()),
     }
 }
 
@@ -136,10 +135,18 @@ fn restrict(ruleset: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 const SECCOMP_SET_MODE_FILTER: libc::c_uint = 1;
-const SECCOMP_FILTER_FLAG_NEW_LISTENER: libc::c_uint = 1 << 3;
+
+/// Before Linux 5.19 a signal to the caller takes its question back, and it asks again.
+fn install_asking(filter: &[libc::sock_filter]) -> io::Result<RawFd> {
+    let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    match install(filter, flags | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => install(filter, flags),
+        done => done,
+    }
+}
 
 /// The descriptor that the filter asks by, where the flags want one.
-fn install(filter: &[libc::sock_filter], flags: libc::c_uint) -> io::Result<RawFd> {
+fn install(filter: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<RawFd> {
     let program = libc::sock_fprog {
         len: filter.len().try_into().map_err(|_| io::ErrorKind::InvalidInput)?,
         filter: filter.as_ptr().cast_mut(),
@@ -161,6 +168,52 @@ fn send(to: BorrowedFd<'_>, fd: RawFd) -> io::Result<()> {
     rights.push(SendAncillaryMessage::ScmRights(&borrowed));
     sendmsg(to, &[IoSlice::new(b"!")], &mut rights, SendFlags::NOSIGNAL)?;
     Ok(())
+}
+
+/// A connect(2) that a filter asks about; all of it is the caller's word.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) id: u64,
+    /// As the gateway's own namespace names it.
+    pub(super) thread: u32,
+    pub(super) socket: RawFd,
+    /// In the caller's memory.
+    pub(super) address: u64,
+    pub(super) length: usize,
+}
+
+/// The next question of a filter. It waits where there is none.
+pub(super) fn receive(listener: BorrowedFd<'_>) -> io::Result<Asked> {
+    // SAFETY: the structure is plain numbers, and the kernel wants it zeroed.
+    let mut asked: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes a `seccomp_notif`, whose size is part of the request's number.
+    let done = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut asked) };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let [socket, address, length, ..] = asked.data.args;
+    #[expect(clippy::cast_possible_truncation, reason = "as the kernel cuts the arguments of connect(2)")]
+    let (socket, length) = (socket as RawFd, length as u32 as usize);
+    Ok(Asked { id: asked.id, thread: asked.pid, socket, address, length })
+}
+
+/// Whether the caller still waits, so that its process has not become another.
+pub(super) fn is_waiting(listener: BorrowedFd<'_>, id: u64) -> io::Result<()> {
+    // SAFETY: the kernel reads the number, which lives until the call is over.
+    let done =
+        unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Lets the caller go on, with the result of its connect(2).
+pub(super) fn answer(listener: BorrowedFd<'_>, id: u64, result: io::Result<()>) -> io::Result<()> {
+    // Anything without a number of its own is a refusal.
+    let error = result.err().map_or(0, |error| -error.raw_os_error().unwrap_or(libc::EACCES));
+    let mut response = libc::seccomp_notif_resp { id, val: 0, error, flags: 0 };
+    // SAFETY: the kernel reads a `seccomp_notif_resp`, whose size is part of the request's number.
+    let done =
+        unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut response) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The version of landlock that the kernel speaks; 0: none.

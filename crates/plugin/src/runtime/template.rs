@@ -1,13 +1,16 @@
 //! A template process: an interpreter that has imported the plugin and forks workers.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
@@ -15,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use super::confinement::Group;
+use super::confinement::{Group, serve};
 use super::frame::{Channel, FrameError, encode};
 use super::launch::{IMPORT_SECONDS, Launch, PROTOCOL_VERSION};
 use super::lines::{Lines, Log};
@@ -69,10 +72,16 @@ impl Template {
     pub(super) async fn start(launch: &Launch, services: &Arc<Services>) -> Result<Started, PluginError> {
         let system = |what| move |source| PluginError::System { what, source };
         let (ours, theirs) = UnixStream::pair().map_err(system("cannot make a socket pair"))?;
-        let (mut command, group) =
+        let (mut command, companions) =
             launch.command(theirs.as_raw_fd()).map_err(system("cannot confine a template"))?;
         let mut process = command.spawn().map_err(|source| interpreter_error(launch, source))?;
         drop((command, theirs));
+        let group = companions.group;
+        if let (Some(asking), Some(doors)) = (companions.asking, &launch.rules.doors) {
+            listener(&asking)
+                .and_then(|listener| serve(launch.name.to_string(), Arc::clone(doors), listener))
+                .map_err(system("cannot serve the connections of a template"))?;
+        }
         tokio::spawn(print(launch.name.to_string(), Stream::Stdout, process.stdout.take()));
         tokio::spawn(print(launch.name.to_string(), Stream::Stderr, process.stderr.take()));
         let pid = process.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
@@ -117,7 +126,11 @@ impl Template {
                 }
             };
             if frame.get("service").is_some() {
-                let answer = services.answer(&self.owner, &frame);
+                let answer = match &launch.rules.doors {
+                    Some(doors) => doors.answer(&frame).await,
+                    None => None,
+                };
+                let answer = answer.unwrap_or_else(|| services.answer(&self.owner, &frame));
                 self.control.send(&answer).await.map_err(|error| protocol(error.to_string()))?;
                 continue;
             }
@@ -224,6 +237,20 @@ impl Template {
         }
         let _ = self.process.kill().await;
     }
+}
+
+/// The descriptor that the template sent before it became the interpreter.
+fn listener(from: &UnixStream) -> io::Result<OwnedFd> {
+    let mut byte = [0];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut received = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    recvmsg(from, &mut [IoSliceMut::new(&mut byte)], &mut received, flags)?;
+    let sent = received.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+        _ => None,
+    });
+    sent.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 fn interpreter_error(launch: &Launch, source: io::Error) -> PluginError {

@@ -17,6 +17,7 @@ const FILES: &[(&str, &str)] = embedded!(
     "__main__.py",
     "channel.py",
     "kernel.py",
+    "network.py",
     "outlet.py",
     "pages.py",
     "plugin.py",

@@ -55,10 +55,12 @@ types = ["shell"]
 fn an_interpreter_without_a_path_is_found_as_a_shell_finds_it() {
     let elsewhere = tempfile::tempdir().unwrap();
 
-    let checked = run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python3"]), Input::Nothing);
+    let checked =
+        run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python3"]), Input::Nothing);
     assert!(checked.text().contains("Python 3."), "{}", checked.stderr);
 
-    let missing = run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python0"]), Input::Nothing);
+    let missing =
+        run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python0"]), Input::Nothing);
     assert_eq!(missing.status.code(), Some(2));
     assert!(missing.stderr.contains("no python0 is on the PATH"), "{}", missing.stderr);
 }

@@ -23,6 +23,7 @@ macro_rules! on_both_routes {
 mod bulk;
 mod command_line;
 mod command_plugin;
+mod confinement;
 mod files;
 mod hostile;
 mod kill;

@@ -28,7 +28,7 @@ pub enum Gap {
 pub(in crate::runtime) struct Kernel {
     landlock: u32,
     pub(super) filters: bool,
-    pub(super) asking: bool,
+    pub(in crate::runtime) asking: bool,
     pub(in crate::runtime) groups: Option<Groups>,
 }
 
