@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -135,6 +136,7 @@ impl PluginHost {
             orphans: HashSet::new(),
             old_groups: Vec::new(),
             disk,
+            looked: Instant::now(),
         };
         self.0.keepers.spawn(keeper.run(stop));
         Ok(instance)

@@ -27,6 +27,8 @@ pub(super) struct Keeper {
     /// The groups of such templates.
     pub(super) old_groups: Vec<Group>,
     pub(super) disk: Disk,
+    /// When the template was last asked whether it is stale.
+    pub(super) looked: Instant,
 }
 
 /// How long running calls may go on once the instance is given up.
@@ -35,6 +37,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 const DYING: Duration = Duration::from_millis(5);
 /// As long as most calls take.
 const QUIET: Duration = Duration::from_millis(4);
+/// Between looks at the files that the template may read.
+const LOOK: Duration = Duration::from_secs(5);
 /// After a fork that was refused.
 const FORK_PAUSE: Duration = Duration::from_millis(50);
 /// So many refused forks in a row, and the template is replaced.
@@ -62,6 +66,7 @@ impl Keeper {
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let _closing = CloseAtEnd(Arc::clone(&self.pool));
         while !stop.is_cancelled() {
+            self.renew().await;
             let idle = match self.next() {
                 Task::Fork => self.fork().await,
                 Task::ForkAhead => {
@@ -78,6 +83,19 @@ impl Keeper {
         self.pool.close();
         self.drain().await;
         self.end().await;
+    }
+
+    /// A template that may not read what has taken the place of its files is replaced.
+    async fn renew(&mut self) {
+        if self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = Instant::now();
+        if self.template.as_ref().is_some_and(|template| template.is_stale(&self.launch)) {
+            self.lose("files that it may read were replaced").await;
+            // The next call need not wait for the import.
+            self.start().await;
+        }
     }
 
     fn next(&self) -> Task {
@@ -106,6 +124,7 @@ impl Keeper {
                 () = pool.wake.notified() => false,
                 () = stop.cancelled() => false,
                 () = template.ended() => true,
+                () = sleep(LOOK) => false,
             },
             None => tokio::select! {
                 () = pool.wake.notified() => false,

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use super::confinement::{Group, serve};
+use super::confinement::{Group, Stamp, serve};
 use super::frame::{Channel, FrameError, encode};
 use super::launch::{IMPORT_SECONDS, Launch, PROTOCOL_VERSION};
 use super::lines::{Lines, Log};
@@ -38,6 +38,8 @@ pub(super) struct Template {
     owner: Owner,
     /// Everything that comes of the template. It is killed when this is dropped.
     pub(super) group: Option<Group>,
+    /// What the files were that it may read.
+    stamp: Stamp,
 }
 
 pub(super) enum Started {
@@ -72,6 +74,7 @@ impl Template {
     pub(super) async fn start(launch: &Launch, services: &Arc<Services>) -> Result<Started, PluginError> {
         let system = |what| move |source| PluginError::System { what, source };
         let (ours, theirs) = UnixStream::pair().map_err(system("cannot make a socket pair"))?;
+        let stamp = launch.rules.reach.stamp();
         let (mut command, companions) =
             launch.command(theirs.as_raw_fd()).map_err(system("cannot confine a template"))?;
         let mut process = command.spawn().map_err(|source| interpreter_error(launch, source))?;
@@ -88,7 +91,7 @@ impl Template {
         let pid = pid.ok_or_else(|| system("cannot start a template")(io::ErrorKind::NotFound.into()))?;
         let control = Channel::new(ours).map_err(system("cannot use a socket pair"))?;
         let owner = services.owner();
-        let mut template = Self { process, pid, control, hooks: Vec::new(), owner, group };
+        let mut template = Self { process, pid, control, hooks: Vec::new(), owner, group, stamp };
         let limit = Duration::from_secs(IMPORT_SECONDS);
         match timeout(limit, template.import(launch, services)).await {
             Ok(Ok(None)) => Ok(Started::Ready(Box::new(template))),
@@ -222,6 +225,11 @@ impl Template {
             .map_err(broken)?;
         let rest = frame.get(sent..).unwrap_or_default();
         self.control.stream_mut().write_all(rest).await.map_err(broken)
+    }
+
+    /// Whether files that it may read have been replaced since its start: it cannot read the new ones.
+    pub(super) fn is_stale(&self, launch: &Launch) -> bool {
+        self.stamp != launch.rules.reach.stamp()
     }
 
     /// Resolves when the process has ended. Cancel-safe.

@@ -15,10 +15,10 @@ use super::fixture::{Plugin, authorize, call, descendants, eventually, with_mark
 
 /// What the tries share: each gives `None` where it was held back by the kernel, and what came of it otherwise.
 const TRY: &str = "\
-import ctypes, errno, os, signal, subprocess, sys, time
+import ctypes, errno, os, signal, socket, subprocess, sys, time
 
 libc = ctypes.CDLL(None, use_errno=True)
-HELD_BACK = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EAFNOSUPPORT, errno.EXDEV)
+HELD_BACK = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EXDEV)
 
 def attempt(what):
     try:
@@ -119,6 +119,12 @@ fn secrets(data: &Path) -> Value {
         fs::write(&file, "secret").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     }
+    // A service that trusts whoever may connect to it.
+    let service = data.join("service");
+    if !service.exists() {
+        drop(std::os::unix::net::UnixListener::bind(&service).unwrap());
+        fs::set_permissions(&service, fs::Permissions::from_mode(0o666)).unwrap();
+    }
     fs::set_permissions(&state, fs::Permissions::from_mode(0o750)).unwrap();
     json!({"data": data, "gateway": std::process::id().to_string(), "home": "/root"})
 }
@@ -194,6 +200,8 @@ async fn the_gateway_is_neither_read_nor_attached_to_nor_signalled() {
 'take a file': lambda: system_call(438, system_call(434, int(given['gateway']), 0), 0, 0),
 'signal': lambda: os.kill(int(given['gateway']), 0),
 'signal a parent': lambda: os.kill(int(open('/proc/%d/stat' % os.getppid()).read().rpartition(')')[2].split()[1]), 0),
+'service': lambda: socket.socket(socket.AF_UNIX).connect(given['data'] + '/service'),
+'message': lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', given['data'] + '/service'),
 'priority': lambda: os.setpriority(os.PRIO_PROCESS, int(given['gateway']), -5),
 ";
     nothing_succeeds(91_000, hostile, secrets).await;
@@ -484,4 +492,24 @@ async fn a_plugin_whose_directories_are_full_is_not_called_until_there_is_room()
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(served, "there is room again");
+}
+
+#[tokio::test]
+async fn a_template_follows_files_that_are_replaced() {
+    let loaded = authorize("return {'x': open('main.py').read(6), 'template': os.getppid()}").load().await;
+    let first = loaded.result().await;
+    let (bundle, old) = (loaded.path("bundle"), loaded.path("old"));
+    fs::rename(&bundle, &old).unwrap();
+    fs::create_dir(&bundle).unwrap();
+    fs::copy(old.join("main.py"), bundle.join("main.py")).unwrap();
+    let mut other = false;
+    for _ in 0..1000 {
+        let now = loaded.authorize(json!({})).await.outcome;
+        other = now.is_ok_and(|now| now["template"] != first["template"] && now["x"] == "import");
+        if other {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(other, "the template is another one, and reads its new files");
 }

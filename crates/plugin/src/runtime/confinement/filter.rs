@@ -52,8 +52,9 @@ const NEW_NAMESPACES: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET) as u32;
 
-/// Families that open a way into rarely used parts of the kernel are left out.
-const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+/// Unix sockets are left out: they lead to services of the machine that trust the gateway's user (systemd, containers,
+/// databases), and landlock does not know their names. So are families that lead into rarely used parts of the kernel.
+const FAMILIES: [i32; 3] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
 /// Refused as not permitted.
 const DENIED: &[c_long] = &[
@@ -158,6 +159,8 @@ pub(super) fn program(sockets: Sockets) -> Option<Vec<sock_filter>> {
         rule.load(argument(0));
         rule.when(JUMP_ANY_BIT, NEW_NAMESPACES, refuse(libc::EPERM));
     });
+    // A pair of datagram sockets could send to any other of the machine.
+    program.look_into(libc::SYS_socketpair, stream_only);
     match sockets {
         Sockets::Open => program.look_into(libc::SYS_socket, known_families),
         Sockets::Asked => tcp_only(&mut program),
@@ -179,8 +182,6 @@ fn tcp_only(program: &mut Program) {
         rule.load(argument(2));
         rule.unless_any(&[0, libc::IPPROTO_TCP], refuse(libc::EPROTONOSUPPORT));
     });
-    // A pair of datagram sockets could send to any other of the machine.
-    program.look_into(libc::SYS_socketpair, stream_only);
     program.call(libc::SYS_connect, ASK);
     program.call(libc::SYS_listen, refuse(libc::EPERM));
     // It connects while it sends.
@@ -353,15 +354,19 @@ mod tests {
     }
 
     #[test]
-    fn rare_families_are_refused_to_everyone() {
+    fn unix_sockets_and_rare_families_are_refused_to_everyone() {
         let program = program(Sockets::Open).unwrap();
         for (family, answer) in [
             (libc::AF_INET, ALLOW),
-            (libc::AF_UNIX, ALLOW),
+            (libc::AF_INET6, ALLOW),
+            (libc::AF_UNIX, refuse(libc::EAFNOSUPPORT)),
             (libc::AF_ALG, refuse(libc::EAFNOSUPPORT)),
             (libc::AF_PACKET, refuse(libc::EAFNOSUPPORT)),
         ] {
             assert_eq!(run(&program, libc::SYS_socket, [family as u32, 0, 0, 0]), answer);
         }
+        let pair = |kind: i32| run(&program, libc::SYS_socketpair, [libc::AF_UNIX as u32, kind as u32, 0, 0]);
+        assert_eq!(pair(libc::SOCK_STREAM | libc::SOCK_CLOEXEC), ALLOW);
+        assert_eq!(pair(libc::SOCK_DGRAM), refuse(libc::EPROTONOSUPPORT));
     }
 }

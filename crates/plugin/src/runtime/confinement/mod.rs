@@ -21,7 +21,7 @@ pub use kernel::Gap;
 pub(super) use kernel::Kernel;
 pub(super) use network::Doors;
 pub use network::{Network, Reachable, ReachableHost};
-pub(super) use reach::{Reach, environment_folders};
+pub(super) use reach::{Reach, Stamp, environment_folders};
 pub(super) use watch::{Allowance, overrun};
 
 use super::spawn::{Confinement, Limits};

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -66,7 +67,21 @@ const SETTINGS: &[&str] = &[
     "/dev/urandom",
 ];
 
+/// Those of [`SETTINGS`] that are replaced while a machine runs.
+const REPLACED: &[&str] = &[
+    "/etc/group",
+    "/etc/hosts",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/resolv.conf",
+];
+
 const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full"];
+
+/// Device and number of each file.
+pub(in crate::runtime) type Stamp = Vec<Option<(u64, u64)>>;
 
 /// The files of one plugin instance.
 #[derive(Clone, Debug)]
@@ -98,6 +113,14 @@ impl Reach {
                 AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate,
             ))?
             .add_rules(path_beneath_rules(&self.write, AccessFs::from_all(WRITTEN_FOR)))
+    }
+
+    /// What stands for the files that the rules were made of. Another answer later: one of them was replaced (as
+    /// `/etc/resolv.conf` is when the network changes), and the rules do not open the new one.
+    pub(in crate::runtime) fn stamp(&self) -> Stamp {
+        let settings = REPLACED.iter().map(Path::new);
+        let identity = |path: &Path| fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+        settings.chain(self.read.iter().map(PathBuf::as_path)).map(identity).collect()
     }
 
     /// The folder of those that may be read in which `data` lies: everything in it could be read.
