@@ -87,6 +87,7 @@ impl Site {
             max_calls,
             services: ServiceData { ca_dir: dir.path().join("ca"), ..ServiceData::default() },
             own_user_base: None,
+            strict: false,
         })
         .unwrap();
         let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -120,6 +121,7 @@ impl Site {
             state_dir: folder.join("state"),
             ephemeral_dir: folder.join("ephemeral"),
             temp: folder.join("temp"),
+            bounds: Bounds::default(),
         };
         self.plugins.insert(instance(name), self.host.load(config).await.unwrap());
     }
