@@ -73,7 +73,7 @@ fn the_demo_checks_itself_from_nothing_and_leaves_nothing() {
     let run = run(demo.env("TMPDIR", scratch.path()), Input::Nothing);
 
     assert!(run.text().ends_with("All is well.\n"), "{}", run.stderr);
-    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -96,6 +96,7 @@ class Plugin:
 "#;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the servers that the plugin calls")]
 fn a_plugin_with_a_network_list_reaches_what_is_on_it() {
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let [open, shut] = listeners.each_ref().map(|listener| listener.local_addr().unwrap().port());
