@@ -12,7 +12,7 @@ mod service;
 
 pub use api_version::{ApiVersion, ApiVersionError};
 pub use bundle::{
-    Bundle, BundleError, EntryFault, PythonMajor, UnpackedBundle, Warning, pack_folder, read_archive,
+    Bundle, BundleError, Change, EntryFault, PythonMajor, UnpackedBundle, Warning, pack_folder, read_archive,
 };
 pub use environment::{Environment, EnvironmentError, PythonVersion, create_environment};
 pub use hook::{

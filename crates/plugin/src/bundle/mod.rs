@@ -9,6 +9,7 @@ mod error;
 mod name;
 mod pack;
 mod unpack;
+mod verify;
 mod warning;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-pub use error::{BundleError, EntryFault};
+pub use error::{BundleError, Change, EntryFault};
 pub use pack::{pack_folder, read_archive};
 pub use warning::Warning;
 
