@@ -7,6 +7,7 @@ mod bundle;
 mod environment;
 mod hook;
 mod manifest;
+mod mask;
 mod runtime;
 mod service;
 
@@ -23,7 +24,7 @@ pub use hook::{
 };
 pub use manifest::{Manifest, ManifestError, PluginKind};
 pub use runtime::{
-    Call, CallError, CallErrorKind, CallReport, HostConfig, Instance, InstanceConfig, LogLine, PluginError,
-    PluginHost, Start, Stream,
+    Call, CallError, CallErrorKind, CallReport, Exit, HostConfig, Instance, InstanceConfig, LogLine,
+    PluginError, PluginHost, Start, Stream, Watch,
 };
 pub use service::{CaList, HttpProxy, ServiceData, StoreRow, StoredCredential, UserList};

@@ -203,7 +203,8 @@ pub(crate) fn ran(error: &CallError) -> bool {
         | CallErrorKind::Signature
         | CallErrorKind::Configuration
         | CallErrorKind::TooLarge
-        | CallErrorKind::Protocol => true,
+        | CallErrorKind::Protocol
+        | CallErrorKind::Cancelled => true,
     }
 }
 

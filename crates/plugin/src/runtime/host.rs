@@ -1,6 +1,7 @@
 //! The plugin host: what all plugin instances share, and how one is loaded.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,12 +37,15 @@ pub struct HostConfig {
 
 /// Runs plugins. A clone is the same host.
 #[derive(Clone, Debug)]
-pub struct PluginHost(Arc<Inner>);
+pub struct PluginHost {
+    host: Arc<Inner>,
+    /// For the instances that are loaded by this handle.
+    services: Arc<Services>,
+}
 
 #[derive(Debug)]
 struct Inner {
     main: PathBuf,
-    services: Arc<Services>,
     calls: Arc<Semaphore>,
     users: Mutex<Users>,
     /// Where instances have users of their own.
@@ -57,20 +61,29 @@ impl PluginHost {
         let main = worker_files::write(&config.worker_dir)?;
         let own_user_base = config.own_user_base.filter(|_| rustix::process::geteuid().is_root());
         let way = own_user_base.map(|_| open_way(&config)).transpose()?;
-        let services = Services::new(config.services).map_err(|(path, source)| PluginError::File {
-            what: "cannot write trusted CAs to",
-            path,
-            source,
-        })?;
-        Ok(Self(Arc::new(Inner {
+        let services = Services::new(config.services).map_err(cannot_write)?;
+        let host = Inner {
             main,
-            services: Arc::new(services),
             calls: Arc::new(Semaphore::new(config.max_calls.min(Semaphore::MAX_PERMITS))),
             users: Mutex::new(Users::new(own_user_base)),
             way,
             keepers: TaskTracker::new(),
             stop: CancellationToken::new(),
-        })))
+        };
+        Ok(Self { host: Arc::new(host), services: Arc::new(services) })
+    }
+
+    /// The same host with other data for the services of the instances that this handle loads. The others keep theirs;
+    /// all share the memory cache and the locks.
+    ///
+    /// # Errors
+    /// When the directories of trusted CAs cannot be written, or users of plugins cannot reach them.
+    pub fn with_services(&self, data: ServiceData) -> Result<Self, PluginError> {
+        if let Some(way) = self.host.way.as_ref().filter(|_| !data.trusted_cas.is_empty()) {
+            way.lead_to(&data.ca_dir.join("list"))?;
+        }
+        let services = self.services.renewed(data).map_err(cannot_write)?;
+        Ok(Self { host: Arc::clone(&self.host), services: Arc::new(services) })
     }
 
     /// Imports a warm instance and forks its first workers. Loading a name again makes a second instance, for the
@@ -79,14 +92,14 @@ impl PluginHost {
     /// # Errors
     /// When a warm instance cannot be imported, or no interpreter can be started for it.
     pub async fn load(&self, config: InstanceConfig) -> Result<Instance, PluginError> {
-        if self.0.stop.is_cancelled() {
+        if self.host.stop.is_cancelled() {
             return Err(PluginError::ShutDown);
         }
         check(&config)?;
         let mut launch = self.launch(&config)?;
         let template = self.first_template(&mut launch).await?;
         let hooks = launch.warm.then(|| template.hooks.clone());
-        let (pool, stop) = (Arc::new(Pool::default()), self.0.stop.child_token());
+        let (pool, stop) = (Arc::new(Pool::default()), self.host.stop.child_token());
         let manifest = config.bundle.bundle.manifest;
         let instance = Instance(Arc::new(InstanceInner {
             name: config.name,
@@ -96,33 +109,33 @@ impl PluginHost {
             warm: launch.warm,
             hooks,
             pool: Arc::clone(&pool),
-            services: Arc::clone(&self.0.services),
-            calls: Arc::clone(&self.0.calls),
+            services: Arc::clone(&self.services),
+            calls: Arc::clone(&self.host.calls),
             _keeper: stop.clone().drop_guard(),
         }));
         let keeper = Keeper {
             launch,
             pool,
-            services: Arc::clone(&self.0.services),
+            services: Arc::clone(&self.services),
             idle_workers: config.idle_workers,
             template: Some(template),
             failures: 0,
             orphans: HashSet::new(),
         };
-        self.0.keepers.spawn(keeper.run(stop));
+        self.host.keepers.spawn(keeper.run(stop));
         Ok(instance)
     }
 
     /// A warm template, or a cold one where the import leaves something that a fork would break.
     async fn first_template(&self, launch: &mut Launch) -> Result<Template, PluginError> {
-        match Template::start(launch, &self.0.services).await? {
+        match Template::start(launch, &self.services).await? {
             Started::Ready(template) => return Ok(*template),
             Started::Unforkable(obstacle) => {
                 tracing::warn!(plugin = %launch.name, obstacle, "the plugin cannot be forked: it is started cold for each call");
                 launch.warm = false;
             }
         }
-        match Template::start(launch, &self.0.services).await? {
+        match Template::start(launch, &self.services).await? {
             Started::Ready(template) => Ok(*template),
             Started::Unforkable(what) => Err(PluginError::Protocol { instance: launch.name.clone(), what }),
         }
@@ -130,14 +143,14 @@ impl PluginHost {
 
     fn launch(&self, config: &InstanceConfig) -> Result<Launch, PluginError> {
         let (user, first) = self
-            .0
+            .host
             .users
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .assign(&config.name, &config.state_dir);
         let passing = if first { Contents::Emptied } else { Contents::Kept };
         let uid = user.as_ref().map(|user| user.uid);
-        if let Some(way) = &self.0.way {
+        if let Some(way) = &self.host.way {
             for place in [&config.bundle.root, &config.state_dir, &config.ephemeral_dir, &config.temp] {
                 way.lead_to(place)?;
             }
@@ -150,7 +163,7 @@ impl PluginHost {
             name: config.name.clone(),
             kind: bundle.manifest.kind,
             python: config.environment.python.clone(),
-            main: self.0.main.clone(),
+            main: self.host.main.clone(),
             root: config.bundle.root.clone(),
             entry: bundle.entry.clone(),
             configuration: config.configuration.clone().into(),
@@ -164,16 +177,20 @@ impl PluginHost {
             },
             user,
             warm: config.start == Start::Warm,
-            settings: self.0.services.settings(),
+            settings: self.services.settings(),
         })
     }
 
     /// Waits for running calls, 10 seconds at most, then kills what is left. No process remains.
     pub async fn shutdown(&self) {
-        self.0.stop.cancel();
-        self.0.keepers.close();
-        self.0.keepers.wait().await;
+        self.host.stop.cancel();
+        self.host.keepers.close();
+        self.host.keepers.wait().await;
     }
+}
+
+fn cannot_write((path, source): (PathBuf, io::Error)) -> PluginError {
+    PluginError::File { what: "cannot write trusted CAs to", path, source }
 }
 
 /// The way for users of plugins, as far as what they all share.

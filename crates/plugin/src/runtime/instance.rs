@@ -8,9 +8,8 @@ use keyward_model::{InstanceName, Secret};
 use tokio::sync::Semaphore;
 use tokio_util::sync::DropGuard;
 
-use super::lines::Masks;
 use super::pool::Pool;
-use super::{Call, CallReport, call};
+use super::{Call, CallReport, Watch, call};
 use crate::hook::Hook;
 use crate::service::Services;
 use crate::{Environment, Manifest, PluginKind, UnpackedBundle};
@@ -101,6 +100,22 @@ impl Instance {
         self.0.hooks.as_ref().map(|hooks| hooks.iter().any(|name| name == hook.name()))
     }
 
+    /// Whether `other` is a clone of this one, and not the same plugin loaded again.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Another version serves what comes from now on: this one keeps no idle workers, and after a while without a call
+    /// no template either. It can be called as before, and a call then takes longer.
+    pub fn retire(&self) {
+        self.0.pool.retire();
+    }
+
+    /// How many workers wait for a call.
+    pub fn idle_workers(&self) -> usize {
+        self.0.pool.idle()
+    }
+
     /// Calls a hook. Cancel-safe: dropping the future kills the call's processes at once.
     ///
     /// Nothing is refused by an `Err`: what went wrong is in the report, beside what the plugin printed.
@@ -112,11 +127,12 @@ impl Instance {
     /// password among the arguments, and credentials in the result, are masked in any case. Cancel-safe as
     /// [`Self::call`].
     pub async fn call_hiding(&self, call: Call, secrets: &[Secret]) -> CallReport {
-        let mut masks = Masks::default();
-        for secret in secrets {
-            masks.add(secret.expose());
-        }
-        call::perform(&self.0, call, masks).await
+        self.call_watched(call, secrets, &Watch::default()).await
+    }
+
+    /// The same, where `watch` has the report of a call whose future is dropped. Cancel-safe as [`Self::call`].
+    pub async fn call_watched(&self, call: Call, secrets: &[Secret], watch: &Watch) -> CallReport {
+        call::perform(&self.0, call, secrets, watch).await
     }
 }
 

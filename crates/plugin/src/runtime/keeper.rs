@@ -29,6 +29,8 @@ pub(super) struct Keeper {
 const DRAIN: Duration = Duration::from_secs(10);
 /// Between looks at processes that were killed and are not gone yet.
 const DYING: Duration = Duration::from_millis(5);
+/// How long the template of a version that was replaced is kept without a call.
+const RETIRED: Duration = Duration::from_secs(60);
 /// As long as most calls take.
 const QUIET: Duration = Duration::from_millis(4);
 /// After a fork that was refused.
@@ -51,6 +53,15 @@ enum Task {
     ForkAhead,
     Clean,
     Nothing,
+}
+
+/// What a keeper that has nothing to do waits for.
+enum Event {
+    /// The template has ended.
+    Died,
+    /// No call came for a while, and none is expected.
+    Unused,
+    Other,
 }
 
 impl Keeper {
@@ -81,11 +92,16 @@ impl Keeper {
             Task::Fork
         } else if self.pool.take_leftovers() {
             Task::Clean
-        } else if self.template.is_some() && self.pool.idle() < self.idle_workers {
+        } else if self.template.is_some() && self.pool.idle() < self.wanted() {
             Task::ForkAhead
         } else {
             Task::Nothing
         }
+    }
+
+    /// How many workers are to wait for a call.
+    fn wanted(&self) -> usize {
+        if self.pool.is_retired() { 0 } else { self.idle_workers }
     }
 
     /// While one worker is idle there is no hurry: a fork would take its time from the call that has just begun.
@@ -97,19 +113,29 @@ impl Keeper {
 
     async fn wait(&mut self, stop: &CancellationToken) {
         let pool = Arc::clone(&self.pool);
-        let died = match &mut self.template {
+        let event = match &mut self.template {
             Some(template) => tokio::select! {
-                () = pool.wake.notified() => false,
-                () = stop.cancelled() => false,
-                () = template.ended() => true,
+                () = pool.wake.notified() => Event::Other,
+                () = stop.cancelled() => Event::Other,
+                () = template.ended() => Event::Died,
+                () = sleep(RETIRED), if pool.is_retired() && !pool.has_running() => Event::Unused,
             },
             None => tokio::select! {
-                () = pool.wake.notified() => false,
-                () = stop.cancelled() => false,
+                () = pool.wake.notified() => Event::Other,
+                () = stop.cancelled() => Event::Other,
             },
         };
-        if died {
-            self.lose("it ended").await;
+        match event {
+            Event::Died => self.lose("it ended").await,
+            Event::Unused => self.rest().await,
+            Event::Other => {}
+        }
+    }
+
+    /// Ends the template of a version that nobody calls; the next call starts one.
+    async fn rest(&mut self) {
+        if let Some(template) = self.template.take() {
+            sweep(template).await;
         }
     }
 
@@ -254,15 +280,8 @@ impl Keeper {
     /// Kills everything below the template, then the template.
     async fn end(mut self) {
         self.pool.drop_idle();
-        if let Some(mut template) = self.template.take() {
-            for _ in 0..200 {
-                let dead = kill_strays(template.pid, &HashSet::new());
-                if dead.is_empty() || template.reap(&dead).await.is_err() {
-                    break;
-                }
-                sleep(DYING).await;
-            }
-            template.end().await;
+        if let Some(template) = self.template.take() {
+            sweep(template).await;
         }
         self.kill_others(&HashSet::new());
     }
@@ -273,6 +292,18 @@ impl Keeper {
             kill_user(user.uid, known);
         }
     }
+}
+
+/// Kills everything below the template, then the template.
+async fn sweep(mut template: Template) {
+    for _ in 0..200 {
+        let dead = kill_strays(template.pid, &HashSet::new());
+        if dead.is_empty() || template.reap(&dead).await.is_err() {
+            break;
+        }
+        sleep(DYING).await;
+    }
+    template.end().await;
 }
 
 fn not_started(error: PluginError) -> CallError {

@@ -17,10 +17,10 @@ use tokio::time::timeout;
 
 use super::frame::{Channel, FrameError, encode};
 use super::launch::{IMPORT_SECONDS, Launch, PROTOCOL_VERSION};
-use super::lines::{Lines, Log};
+use super::lines::{Line, Lines, Log};
 use super::process::verified;
 use super::worker::Worker;
-use super::{PluginError, Stream};
+use super::{LogLine, PluginError, Stream};
 use crate::service::{Owner, Services};
 
 #[derive(Debug)]
@@ -240,16 +240,21 @@ fn import_error(launch: &Launch, error: &Value) -> PluginError {
 /// Logs what the template prints, which is what the import prints.
 async fn print(plugin: String, stream: Stream, pipe: Option<impl AsyncRead + Unpin>) {
     let Some(mut pipe) = pipe else { return };
-    let (mut lines, mut log) = (Lines::new(stream), Log::default());
+    let (mut lines, mut log) = (Lines::default(), Log::default());
     let mut buffer = vec![0; 8192];
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
         lines.feed(buffer.get(..read).unwrap_or_default(), |line| {
-            if let Some(line) = log.push(line) {
+            if let Some(line) = log.push(imported(stream, line)) {
                 tracing::info!(target: "plugin", plugin, stream = stream.as_str(), line = line.line, "import");
             }
         });
     }
-    if let Some(line) = lines.finish() {
+    if let Some(line) = lines.finish().and_then(|line| log.push(imported(stream, line)).cloned()) {
         tracing::info!(target: "plugin", plugin, stream = stream.as_str(), line = line.line, "import");
     }
+}
+
+/// No session has told an import any secret.
+fn imported(stream: Stream, line: Line) -> LogLine {
+    LogLine { stream, line: line.whole() }
 }

@@ -24,14 +24,20 @@ use locks::Locks;
 
 pub use data::{CaList, HttpProxy, ServiceData, StoreRow, StoredCredential, UserList};
 
-/// The services of a host. One for all plugins, since the memory cache and the locks are shared by contract.
+/// The services of a host. Memory cache and locks are one for all plugins, by contract.
 #[derive(Debug)]
 pub(crate) struct Services {
     data: ServiceData,
     trusted_cas: Value,
+    shared: Arc<Shared>,
+}
+
+/// What outlasts a change of the data: plugins keep it for as long as the host lives.
+#[derive(Debug, Default)]
+struct Shared {
     cache: Cache,
     locks: Locks,
-    next_owner: AtomicU64,
+    last_owner: AtomicU64,
 }
 
 /// Whoever asks: a call, or a template during its import. Its locks are free once it is dropped.
@@ -51,21 +57,29 @@ impl Services {
     /// # Errors
     /// When the directories of trusted CAs cannot be written.
     pub(crate) fn new(data: ServiceData) -> Result<Self, (PathBuf, io::Error)> {
+        trusted_ca::clear(&data.ca_dir)?;
+        Self::with(data, Arc::default())
+    }
+
+    /// The services of instances that are loaded from now on: other data, the same cache and locks.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn renewed(&self, data: ServiceData) -> Result<Self, (PathBuf, io::Error)> {
+        Self::with(data, Arc::clone(&self.shared))
+    }
+
+    fn with(data: ServiceData, shared: Arc<Shared>) -> Result<Self, (PathBuf, io::Error)> {
         let trusted_cas = trusted_ca::write(&data.trusted_cas, &data.ca_dir)?;
-        Ok(Self {
-            data,
-            trusted_cas,
-            cache: Cache::default(),
-            locks: Locks::default(),
-            next_owner: AtomicU64::new(1),
-        })
+        Ok(Self { data, trusted_cas, shared })
     }
 
     pub(crate) fn owner(self: &Arc<Self>) -> Owner {
-        Owner { id: self.next_owner.fetch_add(1, Ordering::Relaxed), services: Arc::clone(self) }
+        let id = self.shared.last_owner.fetch_add(1, Ordering::Relaxed) + 1;
+        Owner { id, services: Arc::clone(self) }
     }
 
-    /// What never changes while the host lives, told to workers at their start.
+    /// What never changes for an instance, told to workers at their start.
     pub(crate) fn settings(&self) -> Value {
         let proxy = self.data.http_proxy.as_ref().map(|proxy| {
             let password = proxy.password.as_ref().map(Secret::expose);
@@ -127,7 +141,7 @@ impl Services {
     }
 
     fn cache_get(&self, arguments: &Arguments<'_>) -> Result<Value, Refusal> {
-        let found = self.cache.get(arguments.text("key")?, Instant::now());
+        let found = self.shared.cache.get(arguments.text("key")?, Instant::now());
         Ok(found.map_or(Value::Null, |bytes| STANDARD.encode(bytes).into()))
     }
 
@@ -137,22 +151,30 @@ impl Services {
             .map_err(|error| Refusal::Refused(format!("the value is no base64: {error}")))?;
         let seconds = arguments.0.get("ttl").and_then(Value::as_f64).unwrap_or(0.0);
         let ttl = (seconds > 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
-        let kept = self.cache.set(arguments.text("key")?, value, ttl, Instant::now());
+        let kept = self.shared.cache.set(arguments.text("key")?, value, ttl, Instant::now());
         kept.map(|()| Value::Null).map_err(Refusal::Refused)
     }
 
     fn try_acquire(&self, owner: &Owner, arguments: &Arguments<'_>) -> Result<Value, Refusal> {
-        self.locks.try_acquire(owner.id, arguments.text("path")?).map(Value::Bool).map_err(Refusal::Refused)
+        self.shared
+            .locks
+            .try_acquire(owner.id, arguments.text("path")?)
+            .map(Value::Bool)
+            .map_err(Refusal::Refused)
     }
 
     fn release(&self, owner: &Owner, arguments: &Arguments<'_>) -> Result<Value, Refusal> {
-        self.locks.release(owner.id, arguments.text("path")?).map(|()| Value::Null).map_err(Refusal::Refused)
+        self.shared
+            .locks
+            .release(owner.id, arguments.text("path")?)
+            .map(|()| Value::Null)
+            .map_err(Refusal::Refused)
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.services.locks.release_all(self.id);
+        self.services.shared.locks.release_all(self.id);
     }
 }
 
