@@ -73,6 +73,15 @@ pub(crate) enum Plugin {
         #[arg(long)]
         policy: PathBuf,
     },
+    /// Compare every bundle of the gateway's store, and what is unpacked of it, with what was uploaded
+    Verify {
+        /// The policy document of the gateway
+        #[arg(long)]
+        policy: PathBuf,
+        /// Print one JSON array
+        #[arg(long)]
+        json: bool,
+    },
     /// List the bundles in the gateway's store
     List {
         /// The policy document of the gateway

@@ -13,6 +13,7 @@ mod gateway;
 mod listen;
 mod plugins;
 mod shards;
+mod updates;
 
 use std::process::ExitCode;
 

@@ -23,6 +23,8 @@ pub struct PluginInstance {
     pub processes: u32,
     /// Whether a `session_ended` that the gateway's death interrupted is called again by itself.
     pub retry_interrupted: bool,
+    /// Whether sessions that run take newer versions as they come, in place of keeping the one they began with.
+    pub follow_updates: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,6 +54,7 @@ impl fmt::Debug for PluginInstance {
             memory_limit,
             processes,
             retry_interrupted,
+            follow_updates,
         } = self;
         f.debug_struct("PluginInstance")
             .field("name", name)
@@ -62,6 +65,7 @@ impl fmt::Debug for PluginInstance {
             .field("memory_limit", memory_limit)
             .field("processes", processes)
             .field("retry_interrupted", retry_interrupted)
+            .field("follow_updates", follow_updates)
             .finish_non_exhaustive()
     }
 }

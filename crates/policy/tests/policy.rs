@@ -72,7 +72,12 @@ fn what_is_left_out_has_the_default_of_the_documentation() {
     let plugin = &policy.plugins[&"a".try_into().unwrap()];
     assert_eq!(plugin.start, PluginStart::Warm);
     assert_eq!((plugin.idle_workers, plugin.memory_limit, plugin.processes), (2, 512 << 20, 64));
-    assert!(!plugin.retry_interrupted && plugin.environment.is_none() && plugin.configuration.is_empty());
+    assert!(
+        !plugin.retry_interrupted
+            && !plugin.follow_updates
+            && plugin.environment.is_none()
+            && plugin.configuration.is_empty()
+    );
 }
 
 #[test]

@@ -114,7 +114,6 @@ fn rows<'a>(stage: &'a Connected, store: &str) -> impl Iterator<Item = &'a Crede
     let target = &stage.target;
     stage
         .core
-        .shared
         .policy
         .credential_stores
         .get(store)

@@ -26,6 +26,7 @@ mod relay;
 mod resolve;
 mod service;
 mod settle;
+mod version;
 
 pub use activity::EndCause;
 pub use conversation::{ClientGone, Conversation, Echo, Question, Silent};
@@ -41,3 +42,4 @@ pub use named::{KnownKey, Named, Proof};
 pub use recorder::{RecorderGone, Tap};
 pub use relay::{ChannelRefused, ChannelRequest, Channels, LoggedIn};
 pub use service::service_data;
+pub use version::{Loading, NotLoadable, OldVersions, PluginVersion};

@@ -56,7 +56,7 @@ async fn destination<C: Conversation>(
         Target::Inband(inband) => inband_target(core, inband, login, conversation).await?,
     };
     let refused = |why: String| Reason::TargetRefused { target: target.clone(), why };
-    if is_own_listener(&core.shared.policy, target.addr) {
+    if is_own_listener(&core.shared.current().policy, target.addr) {
         return Err(refused("the gateway itself listens there".into()));
     }
     let remote_user = match &login.user {

@@ -11,4 +11,5 @@ mod settling {
     mod failing;
     mod fixture;
     mod masked;
+    mod updates;
 }

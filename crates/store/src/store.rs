@@ -35,6 +35,9 @@ struct Inner {
 }
 
 impl Store {
+    /// The file in the data directory.
+    pub const DATABASE: &str = "keyward.db";
+
     /// Opens the store for the gateway: makes directory and database where there are none, brings the schema up to
     /// date, and holds the directory's `gateway.lock` until the last clone is dropped.
     ///

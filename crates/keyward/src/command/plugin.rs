@@ -9,7 +9,7 @@ use keyward_plugin::{ApiVersion, Bundle, BundleError, read_archive};
 use keyward_store::{PutBundle, Store, StoredBundle};
 use serde_json::json;
 
-use super::{WRONG, call, load, shown};
+use super::{WRONG, call, load, open_to_look, shown, verify};
 use crate::args::Plugin;
 
 pub(crate) async fn plugin(command: Plugin) -> anyhow::Result<ExitCode> {
@@ -26,9 +26,10 @@ pub(crate) async fn plugin(command: Plugin) -> anyhow::Result<ExitCode> {
                 PutBundle::Same => "is in the store already, byte for byte",
             };
             println!("{} {} {what}.", bundle.manifest.name, bundle.manifest.version);
-            println!("A gateway that is running takes it at its next start.");
+            println!("A gateway that is running takes it within seconds, for the sessions to come.");
             Ok(ExitCode::SUCCESS)
         }
+        Plugin::Verify { policy, json } => verify::verify(&policy, json).await,
         Plugin::List { policy, json } => list(&policy, json).await,
     }
 }
@@ -124,8 +125,10 @@ fn show(path: &Path, checked: &Result<Bundle, BundleError>, refusal: Option<&str
 
 async fn list(policy: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let policy = load(policy)?;
-    let store = Store::open_beside(&policy.gateway.data_dir).await?;
-    let bundles = store.bundles().await?;
+    let bundles = match policy.gateway.data_dir.join(Store::DATABASE).exists() {
+        true => open_to_look(&policy).await?.bundles().await?,
+        false => Vec::new(),
+    };
     if json {
         let rows: Vec<_> = bundles
             .iter()

@@ -50,6 +50,7 @@ pub(super) fn instance(
     let memory_limit = section.optional("memory-limit", size(32 * MIB..=1024 * 1024 * MIB));
     let processes = section.optional("processes", integer(1..=4096));
     let retry_interrupted = section.optional("retry-interrupted", flag);
+    let follow_updates = section.optional("follow-updates", flag);
     section.not_yet(&["network", "cookies-on-kill"]);
     Some(PluginInstance {
         name: name?,
@@ -61,6 +62,7 @@ pub(super) fn instance(
         memory_limit: memory_limit.map_or(DEFAULT_MEMORY, |item| item.value),
         processes: processes.map_or(DEFAULT_PROCESSES, |item| item.value),
         retry_interrupted: retry_interrupted.is_some_and(|item| item.value),
+        follow_updates: follow_updates.is_some_and(|item| item.value),
     })
 }
 
