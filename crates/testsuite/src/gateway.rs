@@ -152,12 +152,57 @@ impl Gateway {
         self.program.as_ref().expect("the gateway runs")
     }
 
+    /// Changes the policy document in its file.
+    #[track_caller]
+    pub fn edit_policy(&self, edit: impl FnOnce(String) -> String) {
+        let path = self.policy();
+        let text = fs::read_to_string(&path).unwrap();
+        let edited = edit(text.clone());
+        assert_ne!(edited, text, "the edit changes nothing");
+        fs::write(path, edited).unwrap();
+    }
+
+    /// Has it read the policy document again, and waits until it says `word` of it.
+    #[track_caller]
+    pub fn reread(&self, word: &str) {
+        let said = || self.log().iter().filter(|line| line.contains(word)).count();
+        let before = said();
+        self.program().signal(Signal::HUP);
+        until("the document is read again", PATIENCE, || (said() > before).then_some(()));
+    }
+
+    /// Waits for a line of the log that has all of `words`.
+    #[track_caller]
+    pub fn says(&self, words: &[&str]) -> String {
+        until("the gateway says so", PATIENCE, || {
+            self.log().into_iter().find(|line| words.iter().all(|word| line.contains(word)))
+        })
+    }
+
+    /// Starts it after [`Self::stop`], which must fail, and gives what it says then.
+    #[track_caller]
+    pub fn refuses_to_start(&self) -> String {
+        assert!(self.program.is_none(), "the gateway runs already");
+        match self.plan.launch() {
+            Ok(_) => panic!("the gateway has started"),
+            Err(log) => log,
+        }
+    }
+
     /// Ends the process as a crash would: SIGKILL, to it alone.
     #[track_caller]
     pub fn kill(&mut self) {
         self.program().signal(Signal::KILL);
         self.program().ended(PATIENCE);
         self.program = None;
+    }
+
+    /// Waits until it has ended by itself, and gives its exit status.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        let status = self.program().ended(PATIENCE);
+        self.program = None;
+        status
     }
 
     /// Asks it to end, and gives its exit status.
@@ -253,6 +298,11 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// An address that nobody listens on now.
+pub fn free_addr() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, free_port()).into()
 }
 
 pub(crate) fn free_port() -> u16 {

@@ -35,7 +35,7 @@ pub use bundle::BundleFolder;
 pub use command_line::{keyward, keyward_in, keyward_reading};
 pub use disk::fill;
 pub use fake_target::FakeTarget;
-pub use gateway::{Gateway, GatewayPlan};
+pub use gateway::{Gateway, GatewayPlan, free_addr};
 pub use keys::KeyPair;
 pub use link::{Link, Route};
 pub use password::password_line;

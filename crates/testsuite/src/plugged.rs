@@ -6,7 +6,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    Account, Askpass, BundleFolder, Gateway, GatewayPlan, PATIENCE, SshClient, Sshd, plugin_python, until,
+    Account, Askpass, BundleFolder, Gateway, GatewayPlan, PATIENCE, SshClient, Sshd, keyward, plugin_python,
+    until,
 };
 
 /// A plugin under test: its text, and what the policy says of it.
@@ -17,6 +18,7 @@ pub struct Plug {
     main: String,
     configuration: String,
     settings: String,
+    version: &'static str,
 }
 
 impl Plug {
@@ -35,7 +37,7 @@ impl Plug {
 
     fn new(instance: &'static str, kind: &'static str, main: &str) -> Self {
         let (configuration, settings) = Default::default();
-        Self { instance, kind, main: main.to_owned(), configuration, settings }
+        Self { instance, kind, main: main.to_owned(), configuration, settings, version: "1.0.0" }
     }
 
     /// Its configuration text. `@user@` and `@password@` stand for the account on the server.
@@ -48,8 +50,14 @@ impl Plug {
         Self { settings: lines.to_owned(), ..self }
     }
 
+    /// The version that its MANIFEST has.
+    pub fn version(self, version: &'static str) -> Self {
+        Self { version, ..self }
+    }
+
     fn bundle(&self) -> BundleFolder {
-        let bundle = BundleFolder::new(&format!("{}_bundle", self.instance), self.kind, &self.main);
+        let name = format!("{}_bundle", self.instance);
+        let bundle = BundleFolder::of_version(&name, self.kind, self.version, &self.main);
         bundle.add("notes.py", NOTES);
         bundle
     }
@@ -208,6 +216,14 @@ fn folder_for_all() -> TempDir {
 }
 
 impl Plugged {
+    /// Uploads another version of a plugin to the gateway, which may be running.
+    #[track_caller]
+    pub fn upload(&self, plug: &Plug) {
+        let (bundle, policy) = (plug.bundle(), self.gateway.policy());
+        let words = [Path::new("plugin"), Path::new("upload"), bundle.path(), Path::new("--policy"), &policy];
+        keyward(words).must_succeed();
+    }
+
     /// The user on the server.
     pub fn user(&self) -> String {
         self.account.as_ref().map_or_else(|| self.sshd.user(), |account| account.name.clone())

@@ -55,10 +55,12 @@ types = ["shell"]
 fn an_interpreter_without_a_path_is_found_as_a_shell_finds_it() {
     let elsewhere = tempfile::tempdir().unwrap();
 
-    let checked = run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python3"]), Input::Nothing);
+    let checked =
+        run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python3"]), Input::Nothing);
     assert!(checked.text().contains("Python 3."), "{}", checked.stderr);
 
-    let missing = run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python0"]), Input::Nothing);
+    let missing =
+        run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python0"]), Input::Nothing);
     assert_eq!(missing.status.code(), Some(2));
     assert!(missing.stderr.contains("no python0 is on the PATH"), "{}", missing.stderr);
 }
@@ -71,7 +73,7 @@ fn the_demo_checks_itself_from_nothing_and_leaves_nothing() {
     let run = run(demo.env("TMPDIR", scratch.path()), Input::Nothing);
 
     assert!(run.text().ends_with("All is well.\n"), "{}", run.stderr);
-    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
 
 #[test]
@@ -97,6 +99,24 @@ fn a_document_that_is_no_toml_is_refused_with_its_line() {
     is_refused(&check("[gateway]\ndata-dir = \n"), &["policy.toml:2:"]);
     is_refused(&keyward(["check", "/nonexistent.toml"]), &["/nonexistent.toml", "No such file"]);
     is_refused(&check(""), &["no connection is active"]);
+}
+
+#[test]
+fn a_command_that_looks_says_that_there_is_no_store_and_makes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, data) = (folder.path().join("policy.toml"), folder.path().join("data"));
+    fs::write(&path, format!("[gateway]\ndata-dir = {data:?}\n{SOUND}")).unwrap();
+    let looks = || {
+        for words in [["session", "list"], ["plugin", "verify"]] {
+            let run = keyward([words.as_slice(), &["--policy", path.to_str().unwrap()]].concat());
+            is_refused(&run, &[data.to_str().unwrap(), "has no store yet"]);
+        }
+    };
+    looks();
+    assert!(!data.exists());
+    fs::create_dir(&data).unwrap();
+    looks();
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
 }
 
 #[test]

@@ -21,6 +21,7 @@ macro_rules! on_both_routes {
 }
 
 mod bulk;
+mod call_record;
 mod command_line;
 mod command_plugin;
 mod files;
@@ -45,4 +46,5 @@ mod ssh_limits;
 mod ssh_target;
 mod ssh_target_login;
 mod target_password;
+mod updates;
 mod vault;
