@@ -50,6 +50,10 @@ impl Directory {
         Ok(directory)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.0.join(Store::DATABASE)
     }

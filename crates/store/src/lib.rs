@@ -14,6 +14,7 @@ mod record;
 mod revision;
 mod row;
 mod schema;
+mod sealing;
 mod secret;
 mod session;
 mod session_ended;

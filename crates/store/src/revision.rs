@@ -8,6 +8,7 @@ use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
+use crate::sealing::Sealing;
 use crate::{Store, StoreError, row};
 
 /// Above what a policy document may hold, so that this is not the limit people meet.
@@ -41,19 +42,22 @@ impl Store {
         if bytes > MAX_CONFIGURATION {
             return Err(StoreError::TooLarge { what: "the configuration", bytes, limit: MAX_CONFIGURATION });
         }
+        let hash = self.sealing().hash(&revision.configuration);
         let mut change = self.write().await?;
-        if let Some(known) = find(&mut change, revision).await? {
+        if let Some(known) = find(&mut change, revision, &hash).await? {
             return Ok(known);
         }
         let id: i64 = sqlx::query_scalar(
-            "INSERT INTO plugin_revisions (instance, bundle, checksum, environment, configuration, made)
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+            "INSERT INTO plugin_revisions (instance, bundle, checksum, environment, configuration,
+                configuration_hash, made)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
         )
         .bind(revision.instance.as_str())
         .bind(revision.bundle.as_str())
         .bind(&revision.checksum)
         .bind(&revision.environment)
-        .bind(revision.configuration.expose())
+        .bind(self.sealing().seal(&revision.configuration, revision.instance.as_str())?)
+        .bind(hash)
         .bind(now.0)
         .fetch_one(&mut *change)
         .await?;
@@ -66,7 +70,7 @@ impl Store {
             .bind(id.0)
             .fetch_optional(self.readers())
             .await?;
-        found.as_ref().map(revision).transpose()
+        found.as_ref().map(|found| revision(found, self.sealing())).transpose()
     }
 
     /// At a start, once [`Store::put_revision`] has named those of today: forgets every other one that nothing is
@@ -94,28 +98,32 @@ impl Store {
 async fn find(
     change: &mut Transaction<'static, Sqlite>,
     revision: &PluginRevision,
+    hash: &str,
 ) -> Result<Option<RevisionId>, StoreError> {
     let found: Option<i64> = sqlx::query_scalar(
         "SELECT id FROM plugin_revisions
-         WHERE instance = $1 AND bundle = $2 AND checksum = $3 AND environment = $4 AND configuration = $5",
+         WHERE instance = $1 AND bundle = $2 AND checksum = $3 AND environment = $4
+            AND configuration_hash = $5",
     )
     .bind(revision.instance.as_str())
     .bind(revision.bundle.as_str())
     .bind(&revision.checksum)
     .bind(&revision.environment)
-    .bind(revision.configuration.expose())
+    .bind(hash)
     .fetch_optional(&mut **change)
     .await?;
     Ok(found.map(RevisionId))
 }
 
-fn revision(found: &SqliteRow) -> Result<PluginRevision, StoreError> {
+fn revision(found: &SqliteRow, sealing: &Sealing) -> Result<PluginRevision, StoreError> {
+    let instance: InstanceName = row::name(found, "instance")?;
+    let sealed: Vec<u8> = found.try_get("configuration")?;
     Ok(PluginRevision {
-        instance: row::name(found, "instance")?,
         bundle: row::name(found, "bundle")?,
         checksum: row::text(found, "checksum")?,
         environment: row::text(found, "environment")?,
-        configuration: Secret::new(found.try_get("configuration")?),
+        configuration: sealing.unseal(&sealed, instance.as_str())?,
+        instance,
     })
 }
 

@@ -29,6 +29,20 @@ async fn another_bundle_or_configuration_is_another_revision_and_the_same_again_
 }
 
 #[tokio::test]
+async fn a_configuration_is_in_no_file_of_the_store_in_the_clear() {
+    let fixture = Fixture::new().await;
+    let id = put(&fixture, "c1", "password=open-sesame").await;
+    for file in fixture.dir.path().read_dir().unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(11).any(|bytes| bytes == b"open-sesame"));
+    }
+    let fixture = fixture.restart().await;
+    let kept = fixture.store.revision(id).await.unwrap().unwrap();
+    assert_eq!(kept.configuration.expose(), "password=open-sesame");
+    assert_eq!(put(&fixture, "c1", "password=open-sesame").await, id);
+}
+
+#[tokio::test]
 async fn a_revision_is_kept_until_no_session_is_owed_its_end_by_it() {
     let fixture = Fixture::new().await;
     let (old, unused, today) =
