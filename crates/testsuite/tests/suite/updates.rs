@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use keyward_testsuite::{Askpass, PATIENCE, Plug, Plugged, PluggedPlan, Program, SshClient, keyward, until};
+use keyward_testsuite::{
+    Askpass, PATIENCE, Plug, Plugged, PluggedPlan, Program, SshClient, keyward, shell, until,
+};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -296,8 +298,7 @@ fn a_plugin_whose_stored_archive_was_changed_is_refused() {
     assert!(plugged.gateway.stop().success());
     let script = "import sqlite3, sys\nwith sqlite3.connect(sys.argv[1]) as db: db.execute(\"UPDATE bundles SET archive = CAST('x' AS BLOB) || archive\")";
     let database = plugged.data().join("keyward.db");
-    let mut python = std::process::Command::new("python3");
-    assert!(python.args(["-c", script]).arg(database).status().unwrap().success());
+    shell("python3 -c \"$1\" \"$2\"", &[script, database.to_str().unwrap()]).must_succeed();
     let said = plugged.gateway.refuses_to_start();
     assert!(said.contains("ALERT") && said.contains("upload the bundle again"), "{said}");
     let (status, found) = verify(&plugged);
