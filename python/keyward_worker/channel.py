@@ -4,15 +4,21 @@ The socket is the C type itself: plugins replace `socket.socket` (PySocks does),
 same reason functions are imported, not modules.
 """
 
+from __future__ import absolute_import
+
 import _socket
-import array
 import struct
 from json import dumps, loads
+
+from . import python
 
 # What the gateway takes in one frame.
 MAX_FRAME = 8 * 1024 * 1024
 
 _LENGTH = struct.Struct(">I")
+_MSG_NOSIGNAL = getattr(_socket, "MSG_NOSIGNAL", 0)
+# Python 2 has a socket's errors beside the system's.
+_ERRORS = (OSError, _socket.error)
 
 
 class Closed(Exception):
@@ -21,8 +27,11 @@ class Closed(Exception):
 
 class Channel(object):
     def __init__(self, fd):
-        self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
+        self._socket = python.own_socket(fd)
         self._socket.settimeout(None)
+
+    def fileno(self):
+        return self._socket.fileno()
 
     def send(self, message):
         self.send_text(dumps(message))
@@ -30,8 +39,8 @@ class Channel(object):
     def send_text(self, text):
         body = text.encode("utf-8")
         try:
-            self._socket.sendall(_LENGTH.pack(len(body)) + body, _socket.MSG_NOSIGNAL)
-        except OSError as error:
+            self._socket.sendall(_LENGTH.pack(len(body)) + body, _MSG_NOSIGNAL)
+        except _ERRORS as error:
             raise Closed(str(error))
 
     def receive(self):
@@ -39,18 +48,14 @@ class Channel(object):
         return loads(self._exactly(length).decode("utf-8"))
 
     def receive_with_files(self):
-        """A frame, and the file descriptors that came with its first byte."""
-        files = array.array("i")
-        room = _socket.CMSG_SPACE(8 * files.itemsize)
-        head, ancillary, _, _ = self._socket.recvmsg(4, room, getattr(_socket, "MSG_CMSG_CLOEXEC", 0))
-        for level, kind, data in ancillary:
-            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-                files.frombytes(data[: len(data) - len(data) % files.itemsize])
+        """A frame, and the file descriptors that came with its first byte or, on Python 2, after it."""
+        head, files = python.receive_start(self._socket)
         if not head:
             raise Closed("end of file")
         head += self._exactly(4 - len(head))
         (length,) = _LENGTH.unpack(head)
-        return loads(self._exactly(length).decode("utf-8")), list(files)
+        message = loads(self._exactly(length).decode("utf-8"))
+        return message, files + python.receive_files(self._socket, message.get("files_after", 0))
 
     def close(self):
         self._socket.close()
@@ -60,7 +65,7 @@ class Channel(object):
         while length:
             try:
                 part = self._socket.recv(min(length, 1 << 20))
-            except OSError as error:
+            except _ERRORS as error:
                 raise Closed(str(error))
             if not part:
                 raise Closed("end of file")

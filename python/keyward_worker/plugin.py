@@ -1,12 +1,13 @@
 """A plugin: its import, its constructor, its hooks (contract section 3)."""
 
-import importlib.util
-import inspect
+from __future__ import absolute_import
+
 import os
 import sys
 import traceback
 from json import dumps
 
+from . import python
 from .channel import MAX_FRAME
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -34,15 +35,12 @@ def load(root, entry):
     sys.argv[:] = [path]
     name = entry[:-3] if entry.endswith(".py") else entry
     try:
-        loader = importlib.machinery.SourceFileLoader(name, path)
-        module = importlib.util.module_from_spec(importlib.util.spec_from_file_location(name, path, loader=loader))
-        sys.modules[name] = module
-        loader.exec_module(module)
-    except BaseException as error:
-        raise Failure("import", _one_line(error), _trace(error))
+        module = python.import_file(name, path)
+    except:  # noqa: E722 - on Python 2, what is raised may be no exception
+        raise Failure("import", _one_line(), _trace())
     plugin = getattr(module, "Plugin", None)
     if not callable(plugin):
-        raise Failure("import", "{} defines no class Plugin".format(entry))
+        raise Failure("import", "%s defines no class Plugin" % entry)
     return plugin
 
 
@@ -52,14 +50,14 @@ def call(plugin, configuration, hook, arguments, known):
         instance = _construct(plugin, configuration)
         method = getattr(instance, hook, None)
         if not callable(method):
-            raise Failure("missing-hook", "the plugin has no method {}".format(hook))
+            raise Failure("missing-hook", "the plugin has no method %s" % hook)
         result = method(**_bind(method, hook, arguments, known))
     except Failure:
         raise
     except SystemExit as error:
         raise _exited(error)
-    except BaseException as error:
-        raise Failure("exception", _one_line(error), _trace(error))
+    except:  # noqa: E722 - as above
+        raise Failure("exception", _one_line(), _trace())
     return _encode(result)
 
 
@@ -80,40 +78,39 @@ def _construct(plugin, configuration):
 
 def _constructor_argument(plugin):
     """How the constructor takes the configuration: "none", "keyword" or "position"."""
-    own = getattr(plugin, "__init__", None) is not object.__init__ or plugin.__new__ is not object.__new__
-    if not own and type(plugin) is type:
+    if not python.has_constructor(plugin):
         return "none"
     try:
-        parameters = inspect.signature(plugin).parameters.values()
+        parameters = python.parameters(plugin)
     except (TypeError, ValueError):
         return "position"
     kinds = [parameter.kind for parameter in parameters]
     if any(kind in _BY_POSITION for kind in kinds):
         return "position"
     keyword = any(p.kind == p.KEYWORD_ONLY and p.name == "configuration" for p in parameters)
-    return "keyword" if keyword or inspect.Parameter.VAR_KEYWORD in kinds else "none"
+    return "keyword" if keyword or python.Parameter.VAR_KEYWORD in kinds else "none"
 
 
 _BY_POSITION = (
-    inspect.Parameter.POSITIONAL_ONLY,
-    inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    inspect.Parameter.VAR_POSITIONAL,
+    python.Parameter.POSITIONAL_ONLY,
+    python.Parameter.POSITIONAL_OR_KEYWORD,
+    python.Parameter.VAR_POSITIONAL,
 )
 
 
 def _bind(method, hook, arguments, known):
     """The named subset of the arguments that the hook declares; everything when it has **kwargs."""
     bound = {}
-    for parameter in inspect.signature(method).parameters.values():
+    for parameter in python.parameters(method):
         if parameter.kind == parameter.VAR_POSITIONAL:
             continue
         if parameter.kind == parameter.VAR_KEYWORD:
             for name, value in arguments.items():
-                bound.setdefault(name, value)
+                bound.setdefault(str(name), value)
         elif parameter.kind == parameter.POSITIONAL_ONLY:
             raise Failure(
                 "signature",
-                "{}() declares {} as positional-only: arguments are passed by name".format(hook, parameter.name),
+                "%s() declares %s as positional-only: arguments are passed by name" % (hook, parameter.name),
             )
         elif parameter.name in arguments:
             bound[parameter.name] = arguments[parameter.name]
@@ -122,7 +119,7 @@ def _bind(method, hook, arguments, known):
         elif parameter.default is parameter.empty:
             raise Failure(
                 "signature",
-                "{}() declares {}, which is no hook argument and has no default".format(hook, parameter.name),
+                "%s() declares %s, which is no hook argument and has no default" % (hook, parameter.name),
             )
     return bound
 
@@ -130,13 +127,13 @@ def _bind(method, hook, arguments, known):
 def _encode(result):
     try:
         text = dumps(result, allow_nan=False)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise Failure("wrong-result", "the result cannot be written as JSON: {}".format(_text(error)))
+    except python.UNWRITABLE as error:
+        raise Failure("wrong-result", "the result cannot be written as JSON: %s" % _text(error))
     except MemoryError:
         raise Failure("too-large", "the result does not fit into the worker's memory as JSON")
     if len(text) > MAX_FRAME - 64:
         limit = MAX_FRAME // (1024 * 1024)
-        raise Failure("too-large", "the result is {} bytes of JSON: {} MiB are allowed".format(len(text), limit))
+        raise Failure("too-large", "the result is %d bytes of JSON: %d MiB are allowed" % (len(text), limit))
     return text
 
 
@@ -145,31 +142,33 @@ def _exited(error):
         status = error.code or 0
     else:
         # Python itself writes such a code to stderr and ends with 1.
-        sys.stderr.write("{}\n".format(error.code))
+        sys.stderr.write(python.show(error.code) + "\n")
         status = 1
-    return Failure("exited", "the plugin ended its process with status {}".format(status), _trace(error))
+    return Failure("exited", "the plugin ended its process with status %d" % status, _trace())
 
 
-def _one_line(error):
-    name = type(error).__name__
+def _one_line():
+    """What is being handled, by its class and its text."""
+    kind, error = sys.exc_info()[:2]
+    name = getattr(kind, "__name__", "exception")
     text = _text(error)
-    return ("{}: {}".format(name, text) if text else name)[:_MAX_MESSAGE]
+    return ("%s: %s" % (name, text) if text else name)[:_MAX_MESSAGE]
 
 
 def _text(error):
     try:
-        return " ".join(str(error).split())[:_MAX_MESSAGE]
+        return " ".join(python.show(error).split())[:_MAX_MESSAGE]
     except Exception:
         return "(it cannot be shown)"
 
 
-def _trace(error):
-    """The traceback without our own frames at its top."""
-    trace = error.__traceback__
+def _trace():
+    """The traceback of what is being handled, without our own frames at its top."""
+    kind, error, trace = sys.exc_info()
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
         trace = trace.tb_next
     try:
-        text = "".join(traceback.format_exception(type(error), error, trace))
+        text = python.show("".join(traceback.format_exception(kind, error, trace)))
     except Exception:
         return None
     return text if len(text) <= _MAX_TRACEBACK else "[...]" + text[-_MAX_TRACEBACK:]

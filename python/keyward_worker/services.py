@@ -25,7 +25,7 @@ class ServiceError(RuntimeError):
     """The gateway refused a request."""
 
 
-class _NotFound(Exception):
+class NotFound(Exception):
     pass
 
 
@@ -36,7 +36,7 @@ def bind(channel, box=None):
         _link["box"] = box
 
 
-def _ask(service, **arguments):
+def ask(service, **arguments):
     with _lock:
         if _link["pid"] != os.getpid():
             raise ServiceError("{} can be used in the process of the call only, not in a child of it".format(service))
@@ -45,7 +45,7 @@ def _ask(service, **arguments):
     if "value" in answer:
         return answer["value"]
     if answer.get("kind") == "not-found":
-        raise _NotFound(answer.get("message"))
+        raise NotFound(answer.get("message"))
     raise ServiceError(answer.get("message"))
 
 
@@ -57,11 +57,11 @@ def _credential_store():
             self._name = name
 
         def query_one(self, host, user):
-            rows = _ask("credential_store.query_one", name=self._name, host=host, user=user)
+            rows = ask("credential_store.query_one", name=self._name, host=host, user=user)
             return [(credential,) for credential in rows]
 
         def query_all(self):
-            rows = _ask("credential_store.query_all", name=self._name)
+            rows = ask("credential_store.query_all", name=self._name)
             return [(user, host, credential) for user, host, credential in rows]
 
     class Decryptor(object):
@@ -70,8 +70,8 @@ def _credential_store():
 
     def credential_store_parameters_factory(credential_store_name):
         try:
-            _ask("credential_store.open", name=credential_store_name)
-        except _NotFound:
+            ask("credential_store.open", name=credential_store_name)
+        except NotFound:
             raise LocalCredentialStoreNotFound(credential_store_name)
         return Database(credential_store_name), Decryptor()
 
@@ -86,8 +86,8 @@ def _user_list():
 
     def user_list_parameters_factory(user_list_name):
         try:
-            names, default = _ask("user_list", name=user_list_name)
-        except _NotFound:
+            names, default = ask("user_list", name=user_list_name)
+        except NotFound:
             raise LocalUserListNotFound(user_list_name)
         return names, default
 
@@ -105,16 +105,22 @@ def _ldap_server():
             self._policy = ldap_policy
 
         def get_user_string_attribute(self, username, attribute):
-            self._refuse()
+            return self.get_user_string_attributes(username, [attribute])[attribute]
 
         def get_user_string_attributes(self, username, attributes):
-            self._refuse()
+            return self._ask("ldap_server.attributes", username, attributes=list(attributes))
 
         def filter_user_groups(self, username, groups):
-            self._refuse()
+            return self._ask("ldap_server.groups", username, groups=list(groups))
 
-        def _refuse(self):
-            raise LDAPOperationError("LDAP server policies are not supported yet", {"policy": self._policy})
+        def _ask(self, service, username, **arguments):
+            details = {"policy": self._policy, "username": username}
+            try:
+                return ask(service, policy=self._policy, user=username, **arguments)
+            except NotFound:
+                raise LDAPUserNotFound(details)
+            except ServiceError as error:
+                raise LDAPOperationError(str(error), details)
 
     return {
         "LDAPOperationError": LDAPOperationError,
@@ -129,10 +135,10 @@ def _memory_cache():
             if isinstance(value, str):
                 value = value.encode("utf-8")
             text = base64.b64encode(bytes(value)).decode("ascii")
-            _ask("memory_cache.set", key=key, value=text, ttl=ttl)
+            ask("memory_cache.set", key=key, value=text, ttl=ttl)
 
         def get_binary(self, key):
-            text = _ask("memory_cache.get", key=key)
+            text = ask("memory_cache.get", key=key)
             return None if text is None else base64.b64decode(text)
 
     return {"MemoryCache": MemoryCache}
@@ -164,11 +170,11 @@ def _box_config():
 
         @staticmethod
         def get_starling_join_credential_string():
-            return _ask("box_config.starling_join")
+            return ask("box_config.starling_join")
 
         @staticmethod
         def get_trusted_ca_lists():
-            return _ask("box_config.trusted_ca_lists")
+            return ask("box_config.trusted_ca_lists")
 
         @staticmethod
         def close():
@@ -180,10 +186,10 @@ def _box_config():
 def _lockfile():
     def try_acquire(lockfile_path):
         path = os.path.realpath(lockfile_path)
-        return path if _ask("lockfile.try_acquire", path=path) else None
+        return path if ask("lockfile.try_acquire", path=path) else None
 
     def release(lockfile_state):
-        _ask("lockfile.release", path=lockfile_state)
+        ask("lockfile.release", path=lockfile_state)
 
     return {"try_acquire": try_acquire, "release": release}
 

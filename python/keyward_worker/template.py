@@ -1,33 +1,37 @@
 """A template: imports the plugin once, then forks a worker for each order (contract section 3, rule 1)."""
 
+from __future__ import absolute_import
+
 import gc
 import os
 import signal
 import sys
 
-from . import outlet, plugin, services, worker
+from . import plugin, python, worker
 from .channel import Channel, Closed
-from .pages import Pages
 
 VERSION = 1
 
+outlet, services = python.outlet, python.services
+
 
 def serve(control_fd):
-    os.set_inheritable(control_fd, False)
     control = Channel(control_fd)
     workers = set()
-    pages = Pages()
+    pages = python.Pages()
     try:
         start = control.receive()
         if start.get("version") != VERSION:
             control.send({"version": VERSION})
             return
         outlet.install()
+        if start["network"] == "asked":
+            python.network.install()
         services.install()
         services.bind(control, start["box"])
         plugin_class = None
         if start["warm"]:
-            plugin_class = _import(control, control_fd, start)
+            plugin_class = _import(control, start)
         else:
             control.send({"ready": [], "version": VERSION})
         while True:
@@ -38,7 +42,7 @@ def serve(control_fd):
         os._exit(0)
 
 
-def _import(control, control_fd, start):
+def _import(control, start):
     # A dead man's switch: the gateway kills a template that is stuck, unless it is dead itself.
     signal.setitimer(signal.ITIMER_REAL, start["import_limit"] + 5)
     try:
@@ -49,15 +53,16 @@ def _import(control, control_fd, start):
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    obstacle = _obstacle(control_fd)
+    obstacle = _obstacle(control.fileno())
     if obstacle:
         control.send({"unforkable": obstacle, "version": VERSION})
         raise Closed("not fit to fork")
     outlet.flush()
     gc.collect()
     gc.disable()
-    if hasattr(gc, "freeze"):
-        gc.freeze()
+    freeze = getattr(gc, "freeze", None)
+    if freeze is not None:
+        freeze()
     control.send({"ready": plugin.hooks(plugin_class, start["hooks"]), "version": VERSION})
     return plugin_class
 
@@ -65,14 +70,14 @@ def _import(control, control_fd, start):
 def _obstacle(control_fd):
     """What makes a fork unsafe: threads do not survive it, and a connection would be shared by all children."""
     if len(os.listdir("/proc/self/task")) > 1:
-        return "{} started a thread during the import".format(_thread_owner())
+        return "%s started a thread during the import" % _thread_owner()
     for name in os.listdir("/proc/self/fd"):
         try:
             target = os.readlink("/proc/self/fd/" + name)
         except OSError:
             continue
         if target.startswith("socket:") and int(name) != control_fd:
-            return "a connection (file descriptor {}) was opened during the import".format(name)
+            return "a connection (file descriptor %s) was opened during the import" % name
     return None
 
 
@@ -80,9 +85,9 @@ def _thread_owner():
     threading = sys.modules.get("threading")
     if threading is not None:
         for thread in threading.enumerate():
-            if thread is not threading.main_thread():
+            if thread is not threading.current_thread():
                 target = getattr(thread, "_target", None)
-                return "module {}".format(getattr(target, "__module__", None) or type(thread).__module__)
+                return "module %s" % (getattr(target, "__module__", None) or type(thread).__module__)
     return "native code"
 
 
@@ -115,8 +120,8 @@ def _obey(control, start, plugin_class, workers, pages):
 
 def _kill_orphans(workers):
     try:
-        with open("/proc/self/task/{}/children".format(os.getpid())) as children:
-            orphans = {int(pid) for pid in children.read().split()} - workers
+        with open("/proc/self/task/%d/children" % os.getpid()) as children:
+            orphans = set(map(int, children.read().split())) - workers
         for pid in orphans:
             os.kill(pid, signal.SIGKILL)
     except (OSError, ValueError):

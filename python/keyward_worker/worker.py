@@ -1,16 +1,20 @@
 """A worker: a child of the template that waits for one call, serves it, and ends."""
 
+from __future__ import absolute_import
+
 import atexit
 import gc
 import os
 import signal
 import sys
 
-from . import kernel, outlet, plugin, services
+from . import kernel, plugin, python
 from .channel import Channel, Closed
 
 # Seconds that the gateway has to end a call by itself before the alarm does.
 _LATE = 5
+
+outlet, services = python.outlet, python.services
 
 
 def run(start, plugin_class, pages, ahead, files):
@@ -35,8 +39,9 @@ def run(start, plugin_class, pages, ahead, files):
         _serve(start, plugin_class, pages, channel, order)
     except Closed:
         os._exit(0)
-    except BaseException as error:
-        sys.stderr.write("keyward worker: {}: {}\n".format(type(error).__name__, error))
+    except:  # noqa: E722 - on Python 2, what is raised may be no exception
+        kind, error = sys.exc_info()[:2]
+        sys.stderr.write("keyward worker: %s: %s\n" % (getattr(kind, "__name__", "exception"), error))
         os._exit(70)
     os._exit(0)
 
@@ -81,7 +86,7 @@ def _end(pages):
     """What an interpreter does at its end, without taking itself apart."""
     try:
         atexit._run_exitfuncs()
-    except BaseException:
+    except:  # noqa: E722 - as above
         pass
     outlet.flush()
     pages.learn()

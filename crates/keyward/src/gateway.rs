@@ -10,29 +10,50 @@ use keyward_model::{Protocol, Secret};
 use keyward_plugin::PluginHost;
 use keyward_policy::Policy;
 use keyward_proxy_ssh::{HostKeys, SshProxy};
-use keyward_session::{Gateway, GatewayParts};
-use keyward_store::Store;
-use tokio::signal::unix::{SignalKind, signal};
+use keyward_session::{Gateway, GatewayParts, OldVersions};
+use keyward_store::{RevisionId, Store};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::command;
-use crate::listen::{self, Listener};
-use crate::plugins::{self, DataDir};
+use crate::listen::Listeners;
+use crate::plugins::{self, DataDir, Earlier, Loader};
 use crate::shards::Shards;
+use crate::updates::{Site, Updates};
 
-/// `keyward run`: serves until SIGTERM or SIGINT, then drains.
+/// `keyward run`: serves until SIGTERM or SIGINT, then drains. SIGHUP has it read the policy document again. A second
+/// SIGTERM or SIGINT ends the draining.
 pub(crate) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let policy = command::load(path)?;
     let running = Running::start(policy).await?;
     // Before anyone is told that it is ready: a signal that comes at once must drain, not kill.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut ends =
+        Ends { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+    let mut hangup = signal(SignalKind::hangup())?;
     tracing::info!("ready");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            () = ends.next() => break,
+            _ = hangup.recv() => running.updates.reread(path),
+        }
     }
-    running.stop().await;
+    running.stop(ends.next()).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The signals that ask the gateway to end.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    /// Cancel-safe.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// A gateway that accepts connections.
@@ -40,48 +61,62 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
 pub(crate) struct Running {
     gateway: Gateway,
     host: PluginHost,
-    drain: Duration,
+    updates: Updates,
 }
 
 impl Running {
     pub(crate) async fn start(policy: Policy) -> anyhow::Result<Self> {
-        policy.check_runnable()?;
-        if let Some(other) = policy.connections.iter().find(|c| c.active && c.protocol != Protocol::Ssh) {
-            bail!("connection {}: protocol {} is not supported yet, only ssh is", other.name, other.protocol);
-        }
+        check_supported(&policy)?;
         let data = DataDir(policy.gateway.data_dir.clone());
         let store = Store::open(&data.0).await?;
         let ssh = Arc::new(SshProxy::new(host_keys(&store).await?));
-        let listeners = listen::bind_all(&policy).await?;
+        let mut listeners = Listeners::default();
+        let bound = listeners.bind(&policy).await?;
         let host = plugins::start_host(&policy, &data)?;
-        let plugins = plugins::load_all(&policy, &store, &host, &data).await?;
-        let drain = policy.gateway.drain;
-        let gateway = Gateway::start(GatewayParts { policy, store, plugins, trails: data.trails() }).await?;
-        accept(listeners, &gateway, &Arc::new(Shards::start(&ssh)?));
-        Ok(Self { gateway, host, drain })
+        let trails = data.trails();
+        let loader = Loader::new(Arc::new(policy.clone()), store.clone(), host.clone(), data);
+        let plugins = loader.load_all().await?;
+        let today: Vec<RevisionId> = plugins.values().filter_map(|version| version.revision).collect();
+        store.forget_revisions(&today).await?;
+        let earlier = Arc::new(Earlier::new(loader.clone()));
+        let old_versions = Arc::clone(&earlier) as Arc<dyn OldVersions>;
+        let gateway = Gateway::start(GatewayParts { policy, store, plugins, old_versions, trails }).await?;
+        let to = (gateway.clone(), Arc::new(Shards::start(&ssh)?));
+        listeners.serve(loader.policy(), bound, &to);
+        let updates = Updates::follow(Site { to, loader, earlier, listeners });
+        Ok(Self { gateway, host, updates })
     }
 
     pub(crate) fn gateway(&self) -> &Gateway {
         &self.gateway
     }
 
-    /// Stops accepting, tells the sessions, waits for them until the deadline, and ends the workers.
-    pub(crate) async fn stop(self) {
+    /// Stops accepting, tells the sessions, waits for them until the deadline or until `enough`, and ends the workers.
+    pub(crate) async fn stop(self, enough: impl Future<Output = ()>) {
         tracing::info!("stopping");
-        self.gateway.stop(self.drain).await;
-        self.host.shutdown().await;
-        tracing::info!("stopped");
+        let drain = self.gateway.policy().gateway.drain;
+        let drained = async {
+            self.gateway.stop(drain).await;
+            self.host.shutdown().await;
+        };
+        tokio::select! {
+            () = drained => tracing::info!("stopped"),
+            () = enough => {
+                self.gateway.stop(Duration::ZERO).await;
+                tracing::warn!("told again to stop: nothing is waited for; what is owed is paid at the next start");
+            }
+        }
     }
 }
 
-fn accept(listeners: Vec<Listener>, gateway: &Gateway, shards: &Arc<Shards>) {
-    for connection in gateway.policy().connections.iter().filter(|connection| connection.active) {
-        for address in &connection.listen {
-            tracing::info!(connection = %connection.name, %address, "listening");
+/// Whether this program can do what the policy asks for.
+pub(crate) fn check_supported(policy: &Policy) -> anyhow::Result<()> {
+    policy.check_runnable()?;
+    match policy.connections.iter().find(|c| c.active && c.protocol != Protocol::Ssh) {
+        Some(other) => {
+            bail!("connection {}: protocol {} is not supported yet, only ssh is", other.name, other.protocol)
         }
-    }
-    for listener in listeners {
-        tokio::spawn(listener.accept(gateway.clone(), Arc::clone(shards)));
+        None => Ok(()),
     }
 }
 

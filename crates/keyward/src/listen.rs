@@ -1,15 +1,16 @@
 //! The listeners: the one place that binds, and the loop that accepts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use keyward_model::Protocol;
 use keyward_policy::Policy;
 use keyward_session::{Accepted, Gateway, Refused};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 use crate::shards::Shards;
 
@@ -21,18 +22,61 @@ pub(crate) struct Listener {
     protocol: Protocol,
 }
 
-/// Binds every address of the active connections, each once.
-pub(crate) async fn bind_all(policy: &Policy) -> anyhow::Result<Vec<Listener>> {
-    let mut bound = BTreeSet::new();
-    let mut listeners = Vec::new();
-    for connection in policy.connections.iter().filter(|connection| connection.active) {
-        for &address in &connection.listen {
-            if bound.insert(address) {
-                listeners.push(Listener::bind(address, connection.protocol).await?);
+/// The addresses that are listened on.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners(BTreeMap<SocketAddr, Open>);
+
+#[derive(Debug)]
+struct Open {
+    protocol: Protocol,
+    /// Ends the listening.
+    close: CancellationToken,
+}
+
+impl Listeners {
+    /// Binds every address of the active connections that is not bound yet, each once. Nothing is accepted before
+    /// [`Self::serve`].
+    ///
+    /// # Errors
+    /// An address that cannot be had, or that another protocol has.
+    pub(crate) async fn bind(&self, policy: &Policy) -> anyhow::Result<Vec<Listener>> {
+        let mut new: Vec<Listener> = Vec::new();
+        for (address, protocol) in wanted(policy) {
+            match self.0.get(&address).map(|open| open.protocol) {
+                None if new.iter().any(|listener| listener.address == address) => {}
+                None => new.push(Listener::bind(address, protocol).await?),
+                Some(there) if there == protocol => {}
+                Some(there) => bail!("{address} serves {there}: stop the gateway to have {protocol} there"),
             }
         }
+        Ok(new)
     }
-    Ok(listeners)
+
+    /// Accepts on `new`, and closes what `policy` does not listen on.
+    pub(crate) fn serve(&mut self, policy: &Policy, new: Vec<Listener>, to: &(Gateway, Arc<Shards>)) {
+        let wanted: BTreeSet<SocketAddr> = wanted(policy).map(|(address, _)| address).collect();
+        self.0.retain(|address, open| {
+            let stays = wanted.contains(address);
+            if !stays {
+                tracing::info!(%address, "not listening any more");
+                open.close.cancel();
+            }
+            stays
+        });
+        let (gateway, shards) = to;
+        for listener in new {
+            let close = gateway.stopping().child_token();
+            tracing::info!(address = %listener.address, "listening");
+            let open = Open { protocol: listener.protocol, close: close.clone() };
+            self.0.insert(listener.address, open);
+            tokio::spawn(listener.accept(gateway.clone(), Arc::clone(shards), close));
+        }
+    }
+}
+
+fn wanted(policy: &Policy) -> impl Iterator<Item = (SocketAddr, Protocol)> {
+    let active = policy.connections.iter().filter(|connection| connection.active);
+    active.flat_map(|connection| connection.listen.iter().map(|address| (*address, connection.protocol)))
 }
 
 impl Listener {
@@ -43,13 +87,13 @@ impl Listener {
         Ok(Self { listener, address, protocol })
     }
 
-    /// Accepts until the gateway stops.
-    pub(crate) async fn accept(self, gateway: Gateway, shards: Arc<Shards>) {
+    /// Accepts until `close`.
+    async fn accept(self, gateway: Gateway, shards: Arc<Shards>, close: CancellationToken) {
         let mut refusals = Refusals::default();
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
-                () = gateway.stopping().cancelled() => return,
+                () = close.cancelled() => return,
             };
             match accepted {
                 Ok((stream, client)) => match gateway.accept(self.address, client) {

@@ -10,9 +10,11 @@ mod args;
 mod command;
 mod demo;
 mod gateway;
+mod kit;
 mod listen;
 mod plugins;
 mod shards;
+mod updates;
 
 use std::process::ExitCode;
 

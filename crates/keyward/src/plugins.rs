@@ -1,19 +1,22 @@
 //! From the policy's plugin instances to loaded ones.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use keyward_model::InstanceName;
+use keyward_model::{InstanceName, Secret};
 use keyward_plugin::{
-    Environment, HostConfig, Instance, InstanceConfig, PluginHost, PythonMajor, Start, UnpackedBundle,
+    Bounds, Bundle, BundleError, Environment, HostConfig, Instance, InstanceConfig, Network, PluginHost,
+    PythonMajor, Reachable, ReachableHost, Start, UnpackedBundle,
 };
-use keyward_policy::{PluginInstance, PluginStart, Policy};
-use keyward_session::service_data;
-use keyward_store::{Store, StoredBundle};
+use keyward_policy::{HostPattern, PatternHost, PatternPort, PluginInstance, PluginStart, Policy};
+use keyward_session::{Loading, NotLoadable, OldVersions, PluginVersion, service_data};
+use keyward_store::{PluginRevision, RevisionId, Store, StoredBundle};
 
 /// The folders of a gateway's data.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct DataDir(pub(crate) PathBuf);
 
 impl DataDir {
@@ -21,8 +24,12 @@ impl DataDir {
         self.0.join("trails")
     }
 
-    fn bundles(&self) -> PathBuf {
+    pub(crate) fn bundles(&self) -> PathBuf {
         self.0.join("bundles")
+    }
+
+    fn trusted_ca(&self) -> PathBuf {
+        self.0.join("trusted-ca")
     }
 
     fn instance(&self, name: &InstanceName) -> PathBuf {
@@ -33,6 +40,18 @@ impl DataDir {
     fn environment(&self, name: &str) -> PathBuf {
         self.0.join("environments").join(name).join("bin/python")
     }
+
+    /// The environments that are found in that place, by name, each with its interpreter.
+    pub(crate) fn environments(&self) -> std::io::Result<BTreeMap<String, PathBuf>> {
+        let entries = match std::fs::read_dir(self.0.join("environments")) {
+            Ok(entries) => entries.collect::<Result<Vec<_>, _>>()?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let names = entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok());
+        let all = names.map(|name| (name.clone(), self.environment(&name)));
+        Ok(all.filter(|(_, python)| python.exists()).collect())
+    }
 }
 
 pub(crate) fn start_host(policy: &Policy, data: &DataDir) -> anyhow::Result<PluginHost> {
@@ -40,83 +59,204 @@ pub(crate) fn start_host(policy: &Policy, data: &DataDir) -> anyhow::Result<Plug
     Ok(PluginHost::start(HostConfig {
         worker_dir: runtime,
         max_calls: policy.gateway.max_plugin_calls.get(),
-        services: service_data(policy, data.0.join("trusted-ca")),
+        services: service_data(policy, data.trusted_ca()),
         own_user_base: policy.gateway.plugin_user_base,
+        strict: policy.gateway.strict,
     })?)
 }
 
-/// Loads every instance that the policy names; one that fails says which, and nothing starts.
-pub(crate) async fn load_all(
-    policy: &Policy,
-    store: &Store,
-    host: &PluginHost,
-    data: &DataDir,
-) -> anyhow::Result<HashMap<InstanceName, Instance>> {
-    let mut loaded = HashMap::new();
-    for instance in policy.plugins.values() {
+/// Loads the plugin instances of one policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Loader {
+    policy: Arc<Policy>,
+    store: Store,
+    /// With the services of the policy.
+    host: PluginHost,
+    data: Arc<DataDir>,
+}
+
+impl Loader {
+    pub(crate) fn new(policy: Arc<Policy>, store: Store, host: PluginHost, data: DataDir) -> Self {
+        Self { policy, store, host, data: Arc::new(data) }
+    }
+
+    /// The same for another policy.
+    pub(crate) fn for_policy(&self, policy: Arc<Policy>) -> anyhow::Result<Self> {
+        let host = self.host.with_services(service_data(&policy, self.data.trusted_ca()))?;
+        Ok(Self { policy, host, store: self.store.clone(), data: Arc::clone(&self.data) })
+    }
+
+    pub(crate) fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// Loads every instance that the policy names; one that fails says which, and none is there.
+    pub(crate) async fn load_all(&self) -> anyhow::Result<HashMap<InstanceName, PluginVersion>> {
+        let mut loaded = HashMap::new();
+        for instance in self.policy.plugins.values() {
+            loaded.insert(instance.name.clone(), self.load(instance).await?);
+        }
+        Ok(loaded)
+    }
+
+    /// Loads the bundle that is current in the store, and has the ledger know the version. Cancel-safe.
+    pub(crate) async fn load(&self, instance: &PluginInstance) -> anyhow::Result<PluginVersion> {
         let name = &instance.name;
-        let ready = load(policy, store, host, data, instance)
-            .await
-            .with_context(|| format!("plugin instance {name}"))?;
-        tracing::info!(plugin = %name, bundle = %ready.manifest().name, version = ready.manifest().version, warm = ready.is_warm(), "plugin loaded");
-        loaded.insert(name.clone(), ready);
+        self.load_current(instance).await.with_context(|| format!("plugin instance {name}"))
     }
-    Ok(loaded)
+
+    async fn load_current(&self, instance: &PluginInstance) -> anyhow::Result<PluginVersion> {
+        let Some(stored) = self.store.bundle(&instance.bundle).await? else {
+            bail!(
+                "no bundle {0} is in the store: `keyward plugin upload {0}.zip --policy ...` puts it there",
+                instance.bundle
+            );
+        };
+        let (bundle, checksum) = (stored.name.clone(), stored.checksum.clone());
+        let (ready, environment) =
+            self.import(instance, stored, instance.configuration.clone(), instance.idle_workers).await?;
+        let revision = PluginRevision {
+            instance: instance.name.clone(),
+            bundle,
+            checksum,
+            environment,
+            configuration: Secret::new(instance.configuration.clone()),
+        };
+        let revision = self.store.put_revision(&revision, SystemTime::now().into()).await?;
+        let manifest = ready.manifest();
+        tracing::info!(plugin = %instance.name, bundle = %manifest.name, version = manifest.version, warm = ready.is_warm(), "plugin loaded");
+        Ok(PluginVersion { instance: ready, revision: Some(revision) })
+    }
+
+    /// Loads the version that a session of an earlier run began with, for its end. Limits are those of today.
+    async fn load_earlier(&self, name: &InstanceName, id: RevisionId) -> anyhow::Result<Instance> {
+        let instance =
+            self.policy.plugins.get(name).with_context(|| {
+                format!("the policy document has no [[plugin]] {name} any more: put it back")
+            })?;
+        let gone = || format!("revision {id} of {name} is not in the store any more");
+        let revision = self.store.revision(id).await?.with_context(gone)?;
+        let stored = self.store.bundle_by_checksum(&revision.checksum).await?;
+        let stored = stored.with_context(|| {
+            format!(
+                "bundle {} with the checksum {} is not in the store any more",
+                revision.bundle, revision.checksum
+            )
+        })?;
+        let instance = PluginInstance { environment: Some(revision.environment), ..instance.clone() };
+        // For a call or two, none of which anybody waits for.
+        let configuration = revision.configuration.expose().to_owned();
+        self.import(&instance, stored, configuration, 0).await.map(|(ready, _)| ready)
+    }
+
+    /// The instance, and the name of the environment that it runs in.
+    async fn import(
+        &self,
+        instance: &PluginInstance,
+        stored: StoredBundle,
+        configuration: String,
+        idle_workers: usize,
+    ) -> anyhow::Result<(Instance, String)> {
+        let Self { policy, data, .. } = self;
+        let bundle = unpack(stored, data.bundles()).await?;
+        let environment = environment_for(policy, data, instance, bundle.bundle.python).await?;
+        if !environment.api.accepts(bundle.bundle.manifest.api) {
+            bail!(
+                "{} wants API {}, and environment {} offers {}",
+                instance.bundle,
+                bundle.bundle.manifest.api,
+                environment.name,
+                environment.api
+            );
+        }
+        let place = data.instance(&instance.name);
+        let name = environment.name.clone();
+        let config = InstanceConfig {
+            name: instance.name.clone(),
+            bundle,
+            configuration,
+            environment,
+            start: match instance.start {
+                PluginStart::Warm => Start::Warm,
+                PluginStart::Cold => Start::Cold,
+            },
+            idle_workers,
+            memory_limit: instance.memory_limit,
+            processes: instance.processes,
+            state_dir: place.join("state"),
+            ephemeral_dir: place.join("ephemeral"),
+            temp: place.join("tmp"),
+            bounds: bounds(instance),
+        };
+        Ok((self.host.load(config).await?, name))
+    }
 }
 
-async fn load(
-    policy: &Policy,
-    store: &Store,
-    host: &PluginHost,
-    data: &DataDir,
-    instance: &PluginInstance,
-) -> anyhow::Result<Instance> {
-    let Some(stored) = store.bundle(&instance.bundle).await? else {
-        bail!(
-            "no bundle {0} is in the store: `keyward plugin upload {0}.zip --policy ...` puts it there",
-            instance.bundle
-        );
-    };
-    let bundle = unpack(&stored, &data.bundles())?;
-    let environment = environment_for(policy, data, instance, bundle.bundle.python).await?;
-    if !environment.api.accepts(bundle.bundle.manifest.api) {
-        bail!(
-            "{} wants API {}, and environment {} offers {}",
-            instance.bundle,
-            bundle.bundle.manifest.api,
-            environment.name,
-            environment.api
-        );
+/// Loads what sessions of earlier runs are owed their ends by, with the policy of the moment.
+#[derive(Debug)]
+pub(crate) struct Earlier(RwLock<Loader>);
+
+impl Earlier {
+    pub(crate) fn new(loader: Loader) -> Self {
+        Self(RwLock::new(loader))
     }
-    let place = data.instance(&instance.name);
-    let config = InstanceConfig {
-        name: instance.name.clone(),
-        bundle,
-        configuration: instance.configuration.clone(),
-        environment,
-        start: match instance.start {
-            PluginStart::Warm => Start::Warm,
-            PluginStart::Cold => Start::Cold,
-        },
-        idle_workers: instance.idle_workers,
-        memory_limit: instance.memory_limit,
-        processes: instance.processes,
-        state_dir: place.join("state"),
-        ephemeral_dir: place.join("ephemeral"),
-        temp: place.join("tmp"),
-    };
-    Ok(host.load(config).await?)
+
+    pub(crate) fn replace(&self, loader: Loader) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = loader;
+    }
 }
 
-/// The bundle below its checksum, unpacked at its first use.
-fn unpack(stored: &StoredBundle, bundles: &Path) -> anyhow::Result<UnpackedBundle> {
-    std::fs::create_dir_all(bundles).with_context(|| format!("{} cannot be made", bundles.display()))?;
+impl OldVersions for Earlier {
+    fn load(&self, instance: &InstanceName, revision: RevisionId) -> Loading {
+        let loader = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let instance = instance.clone();
+        Box::pin(async move {
+            let loaded = loader.load_earlier(&instance, revision).await;
+            loaded.map_err(|error| NotLoadable { error: format!("{error:#}") })
+        })
+    }
+}
+
+fn bounds(instance: &PluginInstance) -> Bounds {
+    let network = match &instance.network {
+        None => Network::Open,
+        Some(patterns) => Network::Only(patterns.iter().map(reachable).collect()),
+    };
+    Bounds { cpu_seconds: instance.cpu_seconds, disk: instance.disk_limit, network, ..Bounds::default() }
+}
+
+fn reachable(pattern: &HostPattern) -> Reachable {
+    let host = match &pattern.host {
+        PatternHost::Name(name) => ReachableHost::Name(name.clone()),
+        PatternHost::Below(domain) => ReachableHost::Below(domain.clone()),
+        PatternHost::Address(address) => ReachableHost::Addresses((*address).into()),
+        PatternHost::Network(network) => ReachableHost::Addresses(*network),
+    };
+    let port = match pattern.port {
+        PatternPort::Any => None,
+        PatternPort::Only(port) => Some(port),
+    };
+    Reachable { host, port }
+}
+
+/// The bundle below its checksum, unpacked at its first use, and compared with what is stored at each.
+async fn unpack(stored: StoredBundle, bundles: PathBuf) -> anyhow::Result<UnpackedBundle> {
+    std::fs::create_dir_all(&bundles).with_context(|| format!("{} cannot be made", bundles.display()))?;
+    let (name, checksum) = (stored.name.clone(), stored.checksum.clone());
+    let unpacked = tokio::task::spawn_blocking(move || unpack_now(&stored, &bundles)).await?;
+    if let Err(error @ (BundleError::Changed { .. } | BundleError::WrongArchive { .. })) = &unpacked {
+        tracing::error!(bundle = %name, checksum, %error, "ALERT: a plugin is not what was uploaded: it is refused");
+    }
+    Ok(unpacked?)
+}
+
+fn unpack_now(stored: &StoredBundle, bundles: &Path) -> Result<UnpackedBundle, BundleError> {
     let root = bundles.join(&stored.checksum);
     if root.exists() {
-        Ok(UnpackedBundle::open(&root)?)
-    } else {
-        Ok(keyward_plugin::Bundle::unpack(&stored.archive, &root)?)
+        return UnpackedBundle::open_verified(&root, &stored.archive, &stored.checksum);
     }
+    Bundle::check_archive(&stored.archive, &stored.checksum)?;
+    Bundle::unpack(&stored.archive, &root)
 }
 
 async fn environment_for(
@@ -136,11 +276,11 @@ async fn environment_for(
     };
     if !python.exists() {
         bail!(
-            "no environment {name} is configured: `keyward environment create {name} {}` makes one{}",
+            "no environment {name} is configured: `keyward environment create {name} {}{}` makes one",
             data.0.join("environments").join(name).display(),
             match major {
                 PythonMajor::Three => "",
-                PythonMajor::Two => " (Python 2 plugins are not supported yet)",
+                PythonMajor::Two => " --python /path/to/python2.7",
             }
         );
     }

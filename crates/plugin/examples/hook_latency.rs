@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use keyward_model::{InstanceName, PluginName};
 use keyward_plugin::{
-    ApiVersion, Bundle, Call, Environment, Hook, HostConfig, Instance, InstanceConfig, Manifest, PluginHost,
-    PluginKind, PythonMajor, PythonVersion, ServiceData, Start, UnpackedBundle,
+    ApiVersion, Bounds, Bundle, Call, Environment, Hook, HostConfig, Instance, InstanceConfig, Manifest,
+    PluginHost, PluginKind, PythonMajor, PythonVersion, ServiceData, Start, UnpackedBundle,
 };
 use serde_json::json;
 
@@ -196,6 +196,7 @@ fn host(dir: &Path) -> Result<PluginHost, Failure> {
         max_calls: 500,
         services: ServiceData { ca_dir: dir.join("ca"), ..ServiceData::default() },
         own_user_base: None,
+        strict: false,
     })?)
 }
 
@@ -237,5 +238,6 @@ fn config(python: &Path, dir: &Path, root: PathBuf) -> Result<InstanceConfig, Fa
         state_dir: dir.join("state"),
         ephemeral_dir: dir.join("ephemeral"),
         temp: dir.join("temp"),
+        bounds: Bounds::default(),
     })
 }

@@ -7,23 +7,31 @@ mod bundle;
 mod environment;
 mod hook;
 mod manifest;
+mod mask;
 mod runtime;
 mod service;
 
 pub use api_version::{ApiVersion, ApiVersionError};
 pub use bundle::{
-    Bundle, BundleError, EntryFault, PythonMajor, UnpackedBundle, Warning, pack_folder, read_archive,
+    Bundle, BundleError, Change, EntryFault, PythonMajor, UnpackedBundle, Warning, pack_folder, pack_folders,
+    read_archive,
 };
-pub use environment::{Environment, EnvironmentError, PythonVersion, create_environment};
+pub use environment::{
+    AtHand, Environment, EnvironmentError, Module, ModuleReport, PythonVersion, SourceWarning,
+    create_environment,
+};
 pub use hook::{
-    AaDecision, AaFacts, AaReply, Cookies, CredentialFacts, Hook, OfferedKey, Question, TotpCode,
-    UnknownHook, authenticate_arguments, authentication_completed_arguments, authorize_arguments,
+    AaDecision, AaFacts, AaReply, Cookies, CredentialFacts, Hook, OfferedKey, Question, RemoteAppCredentials,
+    TotpCode, UnknownHook, authenticate_arguments, authentication_completed_arguments, authorize_arguments,
     check_result, credential_arguments, passwords, private_keys, remote_app_arguments,
-    session_ended_arguments, totp_codes,
+    remote_app_credentials, session_ended_arguments, totp_codes,
 };
 pub use manifest::{Manifest, ManifestError, PluginKind};
 pub use runtime::{
-    Call, CallError, CallErrorKind, CallReport, HostConfig, Instance, InstanceConfig, LogLine, PluginError,
-    PluginHost, Start, Stream,
+    Bounds, Call, CallError, CallErrorKind, CallReport, Exit, Gap, HostConfig, Instance, InstanceConfig,
+    LogLine, Network, PluginError, PluginHost, Reachable, ReachableHost, Start, Stream, Watch,
 };
-pub use service::{CaList, HttpProxy, ServiceData, StoreRow, StoredCredential, UserList};
+pub use service::{
+    CaList, HttpProxy, LdapAddress, LdapBind, LdapGroups, LdapServer, LdapTls, ServiceData, StoreRow,
+    StoredCredential, UserList,
+};

@@ -24,6 +24,8 @@ pub struct TrustedCaList {
     pub certificates: Vec<String>,
     /// PEM, one revocation list each.
     pub crls: Vec<String>,
+    /// Whether plugins are told to check that a certificate has the name of the host.
+    pub strict_host_check: bool,
 }
 
 impl UserListDefault {

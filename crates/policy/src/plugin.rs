@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::HostPattern;
 use keyward_model::{InstanceName, PluginName};
 
 /// A bundle with a configuration of its own: `[[plugin]]`.
@@ -21,8 +22,16 @@ pub struct PluginInstance {
     pub memory_limit: u64,
     /// Processes and threads that a worker may have.
     pub processes: u32,
+    /// Processor time that each process of the plugin may use, in seconds.
+    pub cpu_seconds: u64,
+    /// Bytes that its state and temporary directories may hold together.
+    pub disk_limit: u64,
+    /// What it may connect to. `None`: anything.
+    pub network: Option<Vec<HostPattern>>,
     /// Whether a `session_ended` that the gateway's death interrupted is called again by itself.
     pub retry_interrupted: bool,
+    /// Whether sessions that run take newer versions as they come, in place of keeping the one they began with.
+    pub follow_updates: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,7 +60,11 @@ impl fmt::Debug for PluginInstance {
             idle_workers,
             memory_limit,
             processes,
+            cpu_seconds,
+            disk_limit,
+            network,
             retry_interrupted,
+            follow_updates,
         } = self;
         f.debug_struct("PluginInstance")
             .field("name", name)
@@ -61,7 +74,11 @@ impl fmt::Debug for PluginInstance {
             .field("idle_workers", idle_workers)
             .field("memory_limit", memory_limit)
             .field("processes", processes)
+            .field("cpu_seconds", cpu_seconds)
+            .field("disk_limit", disk_limit)
+            .field("network", network)
             .field("retry_interrupted", retry_interrupted)
+            .field("follow_updates", follow_updates)
             .finish_non_exhaustive()
     }
 }

@@ -13,7 +13,7 @@ use keyward_model::{InstanceName, Secret};
 
 use crate::connection::canonical;
 use crate::{
-    Connection, LocalCredentialStore, LocalUser, PluginInstance, PolicyError, PythonEnvironment,
+    Connection, LdapServer, LocalCredentialStore, LocalUser, PluginInstance, PolicyError, PythonEnvironment,
     TrustedCaList, UserList, document,
 };
 
@@ -28,6 +28,7 @@ pub struct Policy {
     pub users: BTreeMap<String, LocalUser>,
     pub credential_stores: BTreeMap<String, LocalCredentialStore>,
     pub user_lists: BTreeMap<String, UserList>,
+    pub ldap_servers: BTreeMap<String, LdapServer>,
     pub trusted_cas: BTreeMap<String, TrustedCaList>,
 }
 
@@ -50,6 +51,8 @@ pub struct GatewaySettings {
     pub drain: Duration,
     /// The first of the user ids that plugin workers run as; `None`: as the gateway's own user.
     pub plugin_user_base: Option<u32>,
+    /// Whether the gateway refuses to run where a part of the confinement of plugins is missing.
+    pub strict: bool,
 }
 
 /// An HTTP proxy as plugins get it.
@@ -74,6 +77,7 @@ impl Default for GatewaySettings {
             max_plugin_calls: CALLS,
             drain: Duration::from_secs(30),
             plugin_user_base: None,
+            strict: false,
         }
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use keyward_model::{ClientAddr, Host, Secret, TargetAddr};
 use keyward_policy::{
     ChannelDecision, ChannelKind, ChannelQuery, Connection, CredentialSource, HostKeyCheck, HostPattern,
-    Inband, Method, PatternPort, PluginStart, Policy, PolicyError, RefusedBy, Target, UserListDefault,
-    hash_password,
+    Inband, LdapTls, Method, PatternPort, PluginStart, Policy, PolicyError, RefusedBy, Target,
+    UserListDefault, hash_password,
 };
 
 fn example() -> Policy {
@@ -72,7 +72,28 @@ fn what_is_left_out_has_the_default_of_the_documentation() {
     let plugin = &policy.plugins[&"a".try_into().unwrap()];
     assert_eq!(plugin.start, PluginStart::Warm);
     assert_eq!((plugin.idle_workers, plugin.memory_limit, plugin.processes), (2, 512 << 20, 64));
-    assert!(!plugin.retry_interrupted && plugin.environment.is_none() && plugin.configuration.is_empty());
+    assert_eq!((plugin.cpu_seconds, plugin.disk_limit, &plugin.network), (600, 1 << 30, &None));
+    assert!(!gateway.strict);
+    assert!(
+        !plugin.retry_interrupted
+            && !plugin.follow_updates
+            && plugin.environment.is_none()
+            && plugin.configuration.is_empty()
+    );
+}
+
+#[test]
+fn a_plugin_is_bounded_as_its_table_says() {
+    let policy = parse(
+        "[gateway]\nstrict = true\n[[plugin]]\nname = 'a'\nbundle = 'Ab'\ncpu-seconds = 30\ndisk-limit = '64 MiB'\n\
+         network = ['api.example.com:443', '10.0.0.0/8:*']\n[[plugin]]\nname = 'b'\nbundle = 'Ab'\nnetwork = []",
+    );
+    assert!(policy.gateway.strict);
+    let plugin = &policy.plugins[&"a".try_into().unwrap()];
+    assert_eq!((plugin.cpu_seconds, plugin.disk_limit), (30, 64 << 20));
+    let network: Vec<String> = plugin.network.iter().flatten().map(ToString::to_string).collect();
+    assert_eq!(network, ["api.example.com:443", "10.0.0.0/8:*"]);
+    assert_eq!(policy.plugins[&"b".try_into().unwrap()].network, Some(Vec::new()), "no network at all");
 }
 
 #[test]
@@ -310,4 +331,25 @@ fn the_pem_texts_of_a_trusted_ca_list_are_taken_apart() {
     let policy = parse(&format!("[[trusted-ca-list]]\nname = 'c'\ncertificates = ['''\n{block}{block}''']"));
     assert_eq!(policy.trusted_cas["c"].certificates, [block, block]);
     assert!(policy.trusted_cas["c"].crls.is_empty());
+}
+
+#[test]
+fn an_ldap_server_is_protected_and_finds_users_and_groups_as_most_directories_have_them() {
+    let ca = "[[trusted-ca-list]]\nname = 'c'\nstrict-host-check = true\ncertificates = ['''-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----''']\n";
+    let server = "[[ldap-server]]\nname = 'd'\naddresses = ['ldap1', '10.0.0.7:3269']\nbase = 'dc=x'\n";
+    let policy =
+        parse(&format!("{ca}{server}trusted-ca-list = 'c'\nbind-dn = 'cn=k'\nbind-password = 'hunter2'"));
+    let directory = &policy.ldap_servers["d"];
+    assert_eq!(directory.tls, LdapTls::Ldaps(policy.trusted_cas["c"].clone()));
+    assert!(policy.trusted_cas["c"].strict_host_check);
+    let ports: Vec<u16> = directory.addresses.iter().map(|address| address.port).collect();
+    assert_eq!(ports, [636, 3269]);
+    assert_eq!(directory.bind.as_ref().unwrap().password.expose(), "hunter2");
+    assert!(!format!("{policy:?}").contains("hunter2"));
+    assert_eq!(directory.user_filter, "(uid={user})");
+    assert_eq!(directory.groups.members, ["member", "uniqueMember"]);
+    let plain = parse(&format!("{server}tls = 'none'\ngroup-members = []"));
+    let directory = &plain.ldap_servers["d"];
+    assert_eq!((&directory.tls, directory.addresses[0].port), (&LdapTls::None, 389));
+    assert!(directory.bind.is_none() && directory.groups.members.is_empty());
 }

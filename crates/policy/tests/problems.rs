@@ -118,7 +118,7 @@ aa"#,
         "18:3 the document has no key \"userlist\" (did you mean `user-list`?)",
     ),
     ("[[user-list]]", "[user-list]", "18:2 `user-list` has the wrong form (write [[user-list]])"),
-    ("[[user-list]]", "[[ldap-server]]", "18:3 `ldap-server` is not supported yet (leave it out)"),
+    ("[[user-list]]", "[[audit-policy]]", "18:3 `audit-policy` is not supported yet (leave it out)"),
     (
         r#"aa-plugin = "otp""#,
         "aa-plugin = \"otp\"\nfour-eyes = true",
@@ -143,6 +143,16 @@ aa"#,
         r#"bundle = "Otp""#,
         "bundle = \"Otp\"\nmemory-limit = \"512 MB\"",
         "13:16 \"512 MB\" is no size (write a number and KiB, MiB or GiB: \"512 MiB\")",
+    ),
+    (
+        r#"bundle = "Otp""#,
+        "bundle = \"Otp\"\nnetwork = [\"api.example.com\"]",
+        "13:12 \"api.example.com\" has no port (write the port, or * for any: \"api.example.com:443\", \"10.0.0.0/8:*\")",
+    ),
+    (
+        r#"bundle = "Otp""#,
+        "bundle = \"Otp\"\nnetwork = \"none\"",
+        "13:11 `network` must be a list (put it into brackets: [ ])",
     ),
     (r#"bundle = "Otp""#, "bundle = \"Otp\"\nmemory-limit = 512", "13:16 this must be 32 MiB to 1048576 MiB"),
     (
@@ -353,6 +363,9 @@ fn a_secret_is_never_shown_whatever_else_is_wrong() {
         "local-credential-store.row.password = \"hunter2\"",
         "[local-credential-store]\npassword = \"hunter2\"",
         "ldap-server = { password = \"hunter2\" }",
+        "[[ldap-server]]\nname = \"a\"\nbind-password = \"hunter2\"",
+        "[[ldap-server]]\nname = \"a\"\nbind-password = [\"hunter2\"]\nbind-dn = 5",
+        "[[ldap-server]]\nname = \"a\"\naddresses = [\"ldap://u:hunter2@h\"]",
         "[[user]]\nname = \"a\"\npassword = \"hunter2\"",
         "[[user]]\nname = \"a\"\npublic-keys = [\"hunter2\"]",
         "[[user]]\npassword = \"\"\"\nhunter2\"\"\"\n",
@@ -379,6 +392,90 @@ fn a_secret_is_never_shown_whatever_else_is_wrong() {
         for text in [format!("{error}"), format!("{error:?}")] {
             assert!(!text.contains(SECRET), "{document}\n--\n{text}");
         }
+    }
+}
+
+const LDAP: &str = r#"
+[[trusted-ca-list]]
+name = "company"
+certificates = ["""
+-----BEGIN CERTIFICATE-----
+AAAA
+-----END CERTIFICATE-----
+"""]
+
+[[ldap-server]]
+name = "directory"
+addresses = ["ldap1.example.com"]
+trusted-ca-list = "company"
+bind-dn = "cn=keyward,dc=example,dc=com"
+bind-password = "pw"
+base = "dc=example,dc=com"
+"#;
+
+#[test]
+fn each_fault_of_an_ldap_server_is_told() {
+    assert!(problems(LDAP).is_empty());
+    let list = r#"trusted-ca-list = "company""#;
+    let (dn, password) = (r#"bind-dn = "cn=keyward,dc=example,dc=com""#, r#"bind-password = "pw""#);
+    let half_a_bind = "this [[ldap-server]] needs `bind-dn` and one password, or none of them (write `bind-dn` with `bind-password` or `bind-password-file`)";
+    for (from, to, expected) in [
+        (
+            list,
+            r#"trusted-ca-list = "compani""#,
+            r#"no [[trusted-ca-list]] is named "compani" (did you mean "company"?)"#,
+        ),
+        (
+            list,
+            "",
+            r#"this [[ldap-server]] has no `trusted-ca-list` (name a [[trusted-ca-list]], or write tls = "none" to send passwords in the clear)"#,
+        ),
+        (
+            list,
+            "trusted-ca-list = 'company'\ntls = 'none'",
+            "without TLS nobody's certificate is checked (leave `trusted-ca-list` out, or `tls`)",
+        ),
+        (
+            list,
+            "trusted-ca-list = 'company'\ntls = 'starttsl'",
+            r#""starttsl" is not known here (did you mean "starttls"?)"#,
+        ),
+        (r#"["ldap1.example.com"]"#, "[]", "`addresses` must not be empty"),
+        (
+            r#"["ldap1.example.com"]"#,
+            "['ldap://ldap1']",
+            r#"this is no server (write a name or an address, with a port if it is another than LDAP's, and no URL: "ldap1:3269")"#,
+        ),
+        (password, "", half_a_bind),
+        (dn, "", half_a_bind),
+        (password, "bind-password = ''", "this is empty"),
+        (r#"base = "dc=example,dc=com""#, "", "this [[ldap-server]] has no `base`"),
+        (
+            "\nbase =",
+            "\nuser-filter = '(uid=ann)'\nbase =",
+            r#"this filter finds the same entries for every user (write {user} where the name stands: "(uid={user})")"#,
+        ),
+        (
+            "\nbase =",
+            "\ngroup-filter = 'cn=x'\nbase =",
+            r#"this is no LDAP filter (put it into parentheses: "(objectClass=groupOfNames)")"#,
+        ),
+        ("\nbase =", "\ngroup-members = ['a)(b']\nbase =", r#""a)(b" is no name of an attribute"#),
+        (
+            "\nbase =",
+            "\ntimeout = 0\nbase =",
+            "this must be 1 to 31622400 (write whole seconds; leave the key out for its default)",
+        ),
+    ] {
+        assert_eq!(LDAP.matches(from).count(), 1, "{from}");
+        let told: Vec<String> = problems(&LDAP.replace(from, to))
+            .into_iter()
+            .map(|problem| match problem.hint {
+                Some(hint) => format!("{} ({hint})", problem.message),
+                None => problem.message,
+            })
+            .collect();
+        assert_eq!(told, [expected], "{to}");
     }
 }
 

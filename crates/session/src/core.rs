@@ -2,12 +2,14 @@
 //!
 //! INVARIANT: a `Core` is owned by exactly one stage, and its drop is the one way a session ends.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use keyward_model::{ClientAddr, InstanceName, SessionId, UnixMillis, Verdict};
-use keyward_policy::{Connection, CredentialSource};
-use keyward_store::Role;
+use keyward_plugin::Watch;
+use keyward_policy::{Connection, CredentialSource, Policy};
+use keyward_store::{CallId, Role};
 use serde_json::Value;
 
 use crate::end::chain;
@@ -17,13 +19,17 @@ use crate::hook::Unwritten;
 use crate::limits::Places;
 use crate::recorder::Recorder;
 use crate::settle::Settlement;
-use crate::{Ended, Reason};
+use crate::{Ended, PluginVersion, Reason};
 
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: SessionId,
     pub(crate) connection: Arc<Connection>,
+    /// What the session is judged by from its door to its end.
+    pub(crate) policy: Arc<Policy>,
+    /// The versions that it calls, unless an instance follows updates.
+    pub(crate) plugins: HashMap<InstanceName, PluginVersion>,
     pub(crate) client: ClientAddr,
     pub(crate) client_hostname: Option<String>,
     pub(crate) started_at: UnixMillis,
@@ -32,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) engaged: Vec<Engaged>,
     /// A call that is over, until the ledger has its outcome: a stage that is dropped between leaves it to settling.
     pub(crate) unwritten: Option<Unwritten>,
+    /// The call that runs, which ends with the stage that makes it.
+    pub(crate) under_way: Option<(CallId, Watch)>,
     pub(crate) hidden: Hidden,
     pub(crate) recorder: Option<Recorder>,
     /// Whether the ledger has a row for this session.
@@ -47,6 +55,9 @@ pub(crate) struct Engaged {
     pub(crate) instance: InstanceName,
     pub(crate) role: Role,
     pub(crate) cookie: Value,
+    /// The version of the first call.
+    pub(crate) version: PluginVersion,
+    pub(crate) follow_updates: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -75,6 +86,14 @@ impl Core {
         by_plugin || self.connection.aa_plugin.is_some()
     }
 
+    /// The version of a plugin to call now, and whether the session takes newer ones as they come.
+    pub(crate) fn version(&self, name: &InstanceName) -> Option<(PluginVersion, bool)> {
+        let own = self.plugins.get(name)?;
+        let follows = self.policy.plugins.get(name).is_some_and(|settings| settings.follow_updates);
+        let version = if follows { self.shared.newest(name, own) } else { own.clone() };
+        Some((version, follows))
+    }
+
     /// The ending of a session whose stage nobody ended.
     fn dropped(&self) -> Ending {
         if self.shared.stopping.is_cancelled() {
@@ -85,6 +104,12 @@ impl Core {
             verdict: Reason::Client(crate::ClientGone).verdict(),
             reason: "the client went away before the session was open".into(),
         }
+    }
+
+    /// What is known of a call that ended with its stage.
+    fn cancelled(&mut self) -> Option<Unwritten> {
+        let (call, watch) = self.under_way.take()?;
+        Unwritten::cancelled(call, &watch)
     }
 
     pub(crate) fn now(&self) -> UnixMillis {
@@ -102,8 +127,8 @@ impl Drop for Core {
             id: self.id.clone(),
             ending,
             ended: self.now(),
-            engaged: std::mem::take(&mut self.engaged).into_iter().map(|engaged| engaged.instance).collect(),
-            unwritten: self.unwritten.take(),
+            engaged: std::mem::take(&mut self.engaged),
+            unwritten: self.unwritten.take().or_else(|| self.cancelled()),
             hidden: self.hidden.all(),
             recorder: self.recorder.take(),
             limit: self.connection.settings.timeout / 2,

@@ -2,13 +2,14 @@
 
 use keyward_model::{ClientAddr, InstanceName, Protocol, Secret, SessionId, TargetAddr};
 use keyward_plugin::{
-    CallError, Cookies, CredentialFacts, Hook, credential_arguments, passwords as read_passwords,
-    private_keys as read_private_keys, session_ended_arguments,
+    CallError, CallErrorKind, Cookies, CredentialFacts, Hook, credential_arguments,
+    passwords as read_passwords, private_keys as read_private_keys, session_ended_arguments,
+    totp_codes as read_totp_codes,
 };
 use keyward_policy::{CredentialRow, CredentialSource};
 use serde_json::Value;
 
-pub use keyward_plugin::OfferedKey;
+pub use keyward_plugin::{OfferedKey, TotpCode};
 
 use crate::hook::Asked;
 use crate::identify::Person;
@@ -87,6 +88,26 @@ pub(crate) async fn passwords(stage: &mut Connected) -> Result<Vec<Secret>, Reas
     }
 }
 
+/// The one-time codes of a plugin that has the hook for them; no other source has any.
+pub(crate) async fn totp_codes(stage: &mut Connected) -> Result<Vec<TotpCode>, Reason> {
+    let CredentialSource::Plugin(instance) = stage.core.connection.credential_store.clone() else {
+        return Ok(Vec::new());
+    };
+    let version = stage.core.version(&instance);
+    if version.is_some_and(|(version, _)| version.instance.has_hook(Hook::GetTotpCodes) == Some(false)) {
+        return Ok(Vec::new());
+    }
+    match ask_plugin(stage, &instance, Hook::GetTotpCodes, read_totp_codes).await {
+        Ok(codes) => {
+            codes.iter().for_each(|code| stage.core.hidden.add(&code.code));
+            Ok(codes)
+        }
+        // Of a plugin that starts cold it is not known before the call whether it has the hook.
+        Err(Reason::Plugin { error, .. }) if error.kind == CallErrorKind::MissingHook => Ok(Vec::new()),
+        Err(reason) => Err(reason),
+    }
+}
+
 pub(crate) async fn authentication_completed(
     stage: &mut Connected,
     instance: &InstanceName,
@@ -114,7 +135,6 @@ fn rows<'a>(stage: &'a Connected, store: &str) -> impl Iterator<Item = &'a Crede
     let target = &stage.target;
     stage
         .core
-        .shared
         .policy
         .credential_stores
         .get(store)

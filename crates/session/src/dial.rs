@@ -10,7 +10,7 @@ use keyward_store::Role;
 use tokio::net::TcpStream;
 
 use crate::core::Core;
-use crate::credentials::{self, OfferedKey, Wanted};
+use crate::credentials::{self, OfferedKey, TotpCode, Wanted};
 use crate::host_key;
 use crate::identify::Person;
 use crate::{Conversation, Echo, Ended, HostKeyProblem, Located, LoggedIn, Question, Reason};
@@ -40,9 +40,17 @@ impl Permit {
         &self.stage.target
     }
 
+    pub(crate) fn into_stage(self) -> Located {
+        *self.stage
+    }
+
     /// Connects to the target. Cancel-safe: a dropped call ends the session.
     pub async fn dial(self) -> Result<(Connected, TcpStream), Ended> {
         let Located { core, person, remote_user, remote_domain, target, .. } = *self.stage;
+        if core.shared.script.is_some() {
+            let source = io::Error::other("a rehearsal opens no socket");
+            return Err(core.end(&Reason::Connect { target, source }));
+        }
         match connect(&target).await {
             Ok(stream) => {
                 let host_key_accepted = AtomicBool::new(false);
@@ -75,7 +83,7 @@ pub struct Connected {
     pub(crate) remote_domain: Option<String>,
     pub(crate) target: TargetAddr,
     /// INVARIANT: no credential leaves this stage, and no session opens, before the target has proven itself.
-    host_key_accepted: AtomicBool,
+    pub(crate) host_key_accepted: AtomicBool,
 }
 
 impl Connected {
@@ -113,6 +121,16 @@ impl Connected {
         self = self.proven()?;
         match credentials::passwords(&mut self).await {
             Ok(passwords) => Ok((self, passwords)),
+            Err(reason) => Err(self.core.end(&reason)),
+        }
+    }
+
+    /// The one-time codes for the log-in, once the target has asked for one. Asks the credential store again at each
+    /// call.
+    pub async fn totp_codes(mut self) -> Result<(Self, Vec<TotpCode>), Ended> {
+        self = self.proven()?;
+        match credentials::totp_codes(&mut self).await {
+            Ok(codes) => Ok((self, codes)),
             Err(reason) => Err(self.core.end(&reason)),
         }
     }

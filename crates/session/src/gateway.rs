@@ -5,12 +5,11 @@ use std::fs::DirBuilder;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use keyward_model::{ClientAddr, InstanceName, LoginString, SessionId};
-use keyward_plugin::Instance;
 use keyward_policy::{Connection, Policy};
 use keyward_store::{NewSession, Store, StoreError};
 use serde_json::Value;
@@ -21,9 +20,11 @@ use crate::core::Core;
 use crate::hidden::Hidden;
 use crate::limits::Limits;
 use crate::named::Named;
+use crate::rehearsal::{Mapping, Script};
 use crate::resolve::Resolver;
 use crate::settle::Settling;
-use crate::{Ended, Reason, Refused};
+use crate::version::Current;
+use crate::{Ended, OldVersions, PluginVersion, Reason, Refused};
 
 /// What a gateway is made of.
 #[derive(Debug)]
@@ -31,7 +32,8 @@ pub struct GatewayParts {
     pub policy: Policy,
     pub store: Store,
     /// Every plugin instance that the policy names, loaded.
-    pub plugins: HashMap<InstanceName, Instance>,
+    pub plugins: HashMap<InstanceName, PluginVersion>,
+    pub old_versions: Arc<dyn OldVersions>,
     /// Where recordings are written.
     pub trails: PathBuf,
 }
@@ -44,15 +46,18 @@ pub struct Gateway {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) policy: Policy,
+    /// For sessions that begin; those that are there keep theirs.
+    current: RwLock<Arc<Current>>,
     pub(crate) store: Store,
-    pub(crate) plugins: HashMap<InstanceName, Instance>,
+    pub(crate) old_versions: Arc<dyn OldVersions>,
     pub(crate) trails: PathBuf,
     /// Told to every session when the gateway stops.
     pub(crate) stopping: CancellationToken,
     pub(crate) settling: Settling,
     limits: Limits,
     pub(crate) resolver: Resolver,
+    /// Where the gateway rehearses.
+    pub(crate) script: Option<Script>,
     /// Checks of passwords at one time: each takes a core and much memory.
     pub(crate) password_checks: Arc<Semaphore>,
     numbers: AtomicU64,
@@ -72,15 +77,29 @@ impl Gateway {
     ///
     /// Must be called within a tokio runtime, which the gateway's own tasks then run on.
     pub async fn start(parts: GatewayParts) -> Result<Self, StartError> {
+        Self::build(parts, None).await
+    }
+
+    /// A gateway for trying plugins: its sessions take the same stages, and [`Permit::rehearse`](crate::Permit::rehearse)
+    /// in the place of a connection. Their ids count from one that is always the same.
+    pub async fn rehearse(parts: GatewayParts, script: Script) -> Result<Self, StartError> {
+        Self::build(parts, Some(script)).await
+    }
+
+    async fn build(parts: GatewayParts, script: Option<Script>) -> Result<Self, StartError> {
         let mut private = DirBuilder::new();
         private.recursive(true).mode(0o700).create(&parts.trails).map_err(StartError::Trails)?;
         let shared = Arc::new(Shared {
-            limits: Limits::new(&parts.policy),
-            resolver: Resolver::default(),
+            limits: Limits::default(),
+            resolver: Resolver::new(script.clone()),
+            script,
             password_checks: Arc::new(Semaphore::new(processors())),
-            policy: parts.policy,
+            current: RwLock::new(Arc::new(Current {
+                policy: Arc::new(parts.policy),
+                plugins: parts.plugins,
+            })),
             store: parts.store,
-            plugins: parts.plugins,
+            old_versions: parts.old_versions,
             trails: parts.trails,
             stopping: CancellationToken::new(),
             numbers: AtomicU64::new(0),
@@ -91,8 +110,30 @@ impl Gateway {
         Ok(Self { shared })
     }
 
-    pub fn policy(&self) -> &Policy {
-        &self.shared.policy
+    /// What connections are judged by that come now.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.shared.current().policy)
+    }
+
+    /// The versions that sessions get which begin now.
+    pub fn plugins(&self) -> HashMap<InstanceName, PluginVersion> {
+        self.shared.current().plugins.clone()
+    }
+
+    /// Judges the connections to come by `policy`, with `plugins`, which are every instance that it names. Sessions
+    /// that are there keep what they began with, and the versions that only they use keep no idle workers.
+    pub fn replace(&self, policy: Arc<Policy>, plugins: HashMap<InstanceName, PluginVersion>) {
+        let new = Arc::new(Current { policy, plugins });
+        let old = {
+            let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, Arc::clone(&new))
+        };
+        for (name, version) in &old.plugins {
+            let stays = new.plugins.get(name).is_some_and(|now| now.instance.is(&version.instance));
+            if !stays {
+                version.instance.retire();
+            }
+        }
     }
 
     pub fn store(&self) -> &Store {
@@ -105,18 +146,22 @@ impl Gateway {
             return Err(Refused::Stopping);
         }
         let client = SocketAddr::new(client.ip().to_canonical(), client.port());
-        let connection = self.shared.policy.connection_for(listener, client.ip()).ok_or(Refused::NoPolicy)?;
-        let places = self.shared.limits.admit(connection, client.ip())?;
+        let current = self.shared.current();
+        let connection = current.policy.connection_for(listener, client.ip()).ok_or(Refused::NoPolicy)?;
+        let places = self.shared.limits.admit(&current.policy, connection, client.ip())?;
         let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let core = Core {
-            id: SessionId::new(random(), &connection.name, number),
+            id: SessionId::new(self.shared.random(), &connection.name, number),
             connection: Arc::clone(connection),
+            policy: Arc::clone(&current.policy),
+            plugins: current.plugins_of(connection),
             client: ClientAddr(client),
             client_hostname: None,
             started_at: SystemTime::now().into(),
             session_cookie: Value::Object(serde_json::Map::new()),
             engaged: Vec::new(),
             unwritten: None,
+            under_way: None,
             hidden: Hidden::default(),
             recorder: None,
             entered: false,
@@ -164,7 +209,39 @@ fn random() -> [u8; 16] {
     bytes
 }
 
-impl Shared {}
+impl Shared {
+    /// The random part of a session's id. What a rehearsal prints can be compared with the last time's.
+    fn random(&self) -> [u8; 16] {
+        if self.script.is_some() { [0; 16] } else { random() }
+    }
+
+    /// Step 8: whether this gateway user may be `remote_user` on the target.
+    pub(crate) fn mapping_allows(
+        &self,
+        connection: &Connection,
+        gateway_user: Option<&str>,
+        groups: &[String],
+        remote_user: &str,
+    ) -> bool {
+        match self.script.as_ref().map(|script| script.mapping) {
+            Some(Mapping::Anybody) => true,
+            Some(Mapping::Policy) | None => connection.mapping_allows(gateway_user, groups, remote_user),
+        }
+    }
+
+    /// What holds now. It may be replaced while the caller looks at it.
+    pub(crate) fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The version of today, or `own` where the policy of today has no such instance, or one of another type.
+    pub(crate) fn newest(&self, name: &InstanceName, own: &PluginVersion) -> PluginVersion {
+        let kind = own.instance.manifest().kind;
+        let current = self.current();
+        let newest = current.plugins.get(name).filter(|version| version.instance.manifest().kind == kind);
+        newest.unwrap_or(own).clone()
+    }
+}
 
 /// Step 1 and 2 are done: a connection policy has taken the client.
 #[derive(Debug)]

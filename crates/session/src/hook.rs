@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use keyward_model::{InstanceName, KeyValuePairs, Secret};
-use keyward_plugin::{
-    AaDecision, AaReply, Call, CallError, CallErrorKind, CallReport, Cookies, Hook, Instance,
-};
+use keyward_plugin::{AaDecision, AaReply, Call, CallError, CallErrorKind, CallReport, Cookies, Hook, Watch};
 use keyward_store::{
     CallId, CallRecord, Cookies as StoredCookies, EngagedPlugin, LogLine, NewCall, Role, Store, StoreError,
 };
 use serde_json::{Map, Value};
 
 use crate::core::{Core, Engaged};
-use crate::{Conversation, Echo, Question, Reason};
+use crate::{Conversation, Echo, PluginVersion, Question, Reason};
 
 /// How often one hook may ask (contract section 4).
 const MAX_ROUNDS: u32 = 32;
@@ -44,6 +42,13 @@ enum CameTo {
 }
 
 impl Unwritten {
+    /// A call whose future was dropped; `None` where it was not.
+    pub(crate) fn cancelled(call: CallId, watch: &Watch) -> Option<Self> {
+        let report = watch.take()?;
+        let came = if report.exit.is_some() { CameTo::Worker(None) } else { CameTo::Nobody };
+        Some(Self { call, record: record(&report, report.outcome.as_ref().err()), came })
+    }
+
     /// Cancel-safe, and the same again: what was written before stays.
     pub(crate) async fn write(&self, store: &Store) -> Result<(), StoreError> {
         match &self.came {
@@ -66,10 +71,10 @@ impl Core {
         read: impl FnOnce(&Value) -> Result<T, CallError>,
     ) -> Result<T, Reason> {
         let shared = Arc::clone(&self.shared);
-        let Some(plugin) = shared.plugins.get(asked.instance) else {
+        let Some((version, follows)) = self.version(asked.instance) else {
             return Err(Reason::NotLoaded(asked.instance.clone()));
         };
-        let place = self.engage(plugin, asked.role).await?;
+        let place = self.engage(&version, asked.role, follows).await?;
         let mut cookies = self.cookies(place);
         let row = shared.store.begin_call(&self.new_call(asked)).await?;
         let call = Call {
@@ -78,11 +83,19 @@ impl Core {
             arguments: arguments(&cookies),
             time_limit: self.connection.settings.timeout / 2,
         };
-        let report = plugin.call_hiding(call, &self.hidden.all()).await;
+        let watch = Watch::default();
+        self.under_way = Some((row, watch.clone()));
+        let report = version.instance.call_watched(call, &self.hidden.all(), &watch).await;
+        self.under_way = None;
         let kept = report.outcome.as_ref().map_err(Clone::clone).and_then(|value| cookies.absorb(value));
         let result = kept.clone().and_then(|()| read(report.outcome.as_ref().map_err(Clone::clone)?));
         let came = came_to(&result, kept.is_ok().then(|| stored(&cookies)));
-        let record = record(&report, result.as_ref().err());
+        let began_with = self.engaged.get(place).map(|engaged| engaged.version.instance.checksum());
+        let other = began_with.is_some_and(|checksum| checksum != version.instance.checksum());
+        let record = CallRecord {
+            checksum: other.then(|| version.instance.checksum().to_owned()),
+            ..record(&report, result.as_ref().err())
+        };
         // From here on nothing is lost with a dropped future: settling writes what was not written.
         let unwritten = self.unwritten.insert(Unwritten { call: row, record, came });
         if let Some(engaged) = self.engaged.get_mut(place) {
@@ -97,17 +110,25 @@ impl Core {
     }
 
     /// The ledger learns of a plugin before its first call, so that `session_ended` is owed from then on.
-    async fn engage(&mut self, plugin: &Instance, role: Role) -> Result<usize, Reason> {
+    async fn engage(
+        &mut self,
+        version: &PluginVersion,
+        role: Role,
+        follow_updates: bool,
+    ) -> Result<usize, Reason> {
+        let plugin = &version.instance;
         let known = |engaged: &Engaged| engaged.instance == *plugin.name() && engaged.role == role;
         if let Some(place) = self.engaged.iter().position(known) {
             return Ok(place);
         }
-        let settings = self.shared.policy.plugins.get(plugin.name());
+        let settings = self.policy.plugins.get(plugin.name());
         let row = EngagedPlugin {
             instance: plugin.name().clone(),
             role,
             bundle: plugin.manifest().name.clone(),
             checksum: plugin.checksum().to_owned(),
+            revision: version.revision,
+            follow_updates,
             retry_interrupted: settings.is_some_and(|settings| settings.retry_interrupted),
         };
         // Before the row: a dropped write may have been made, and settling asks the ledger about each of these.
@@ -115,6 +136,8 @@ impl Core {
             instance: row.instance.clone(),
             role,
             cookie: Value::Object(Map::new()),
+            version: version.clone(),
+            follow_updates,
         });
         self.shared.store.engage(&self.id, &row).await?;
         Ok(self.engaged.len() - 1)
@@ -151,6 +174,7 @@ impl Core {
             let with = |cookies: &Cookies| arguments(pairs, cookies);
             let asked = Asked { instance, role: Role::Aa, hook, round };
             let reply = self.call(asked, with, |result| AaReply::read(hook, result)).await?;
+            let reply = reply.hiding(&self.hidden.all());
             let AaDecision::NeedInfo(question) = reply.decision else { return Ok(reply) };
             if !conversation.can_ask() {
                 return Err(Reason::CannotAsk { instance: instance.clone(), hook: hook.name() });
@@ -203,7 +227,9 @@ pub(crate) fn ran(error: &CallError) -> bool {
         | CallErrorKind::Signature
         | CallErrorKind::Configuration
         | CallErrorKind::TooLarge
-        | CallErrorKind::Protocol => true,
+        | CallErrorKind::Limit
+        | CallErrorKind::Protocol
+        | CallErrorKind::Cancelled => true,
     }
 }
 
@@ -226,5 +252,7 @@ pub(crate) fn record(report: &CallReport, error: Option<&CallError>) -> CallReco
             .map(|line| LogLine { stream: line.stream.as_str().to_owned(), line: line.line.clone() })
             .collect(),
         log_left_out: report.lines_left_out,
+        exit: report.exit.as_ref().map(ToString::to_string),
+        checksum: None,
     }
 }

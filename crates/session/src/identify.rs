@@ -43,6 +43,7 @@ impl Identified {
     ) -> Result<Self, Ended> {
         let Named { mut core, mut login } = named;
         let mut person = Person::from(proof);
+        person.password.iter().for_each(|password| core.hidden.add(password));
         match authenticate(&mut core, &mut person, &mut login, conversation).await {
             Ok(()) => Ok(Self { core, person, login }),
             Err(reason) => Err(core.end(&reason)),

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use keyward_model::ConnectionName;
 use keyward_policy::{Connection, Policy};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
 /// A client that was turned away at the door. It costs one log line and no plugin call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -26,11 +27,10 @@ pub enum Refused {
     Stopping,
 }
 
-#[derive(Debug)]
+/// Counts what is there; how much may be there is told by the policy of the moment.
+#[derive(Debug, Default)]
 pub(crate) struct Limits {
-    all: Arc<Semaphore>,
-    total: usize,
-    connections: HashMap<ConnectionName, Arc<Semaphore>>,
+    sessions: Arc<Sessions>,
     arrivals: Mutex<Arrivals>,
     waiting: Arc<Waiting>,
 }
@@ -46,48 +46,47 @@ struct Arrivals {
 const MAX_ADDRESSES: usize = 100_000;
 const MINUTE: Duration = Duration::from_secs(60);
 
-impl Limits {
-    pub(crate) fn new(policy: &Policy) -> Self {
-        let connections = policy
-            .connections
-            .iter()
-            .filter_map(|c| Some((c.name.clone(), Arc::new(Semaphore::new(c.max_sessions?.get())))))
-            .collect();
-        Self {
-            all: Arc::new(Semaphore::new(policy.gateway.max_sessions.get())),
-            total: policy.gateway.max_sessions.get(),
-            connections,
-            waiting: Arc::default(),
-            arrivals: Mutex::new(Arrivals { since: Instant::now(), counts: HashMap::new() }),
-        }
+impl Default for Arrivals {
+    fn default() -> Self {
+        Self { since: Instant::now(), counts: HashMap::new() }
     }
+}
 
+impl Limits {
     /// Takes the places that a new session needs.
-    pub(crate) fn admit(&self, connection: &Connection, client: IpAddr) -> Result<Places, Refused> {
-        let place = |semaphore: &Arc<Semaphore>| Arc::clone(semaphore).try_acquire_owned().ok();
-        if let Some(limit) = &connection.rate_limit {
-            self.arrived(connection, network(client), limit.per_minute.get())?;
-        }
+    pub(crate) fn admit(
+        &self,
+        policy: &Policy,
+        connection: &Connection,
+        client: IpAddr,
+    ) -> Result<Places, Refused> {
         let client = network(client);
-        let waiting = self.waiting.enter(client)?;
-        let mut places = vec![place(&self.all).ok_or(Refused::Full)?];
-        if let Some(semaphore) = self.connections.get(&connection.name) {
-            places.push(place(semaphore).ok_or(Refused::ConnectionFull)?);
+        if let Some(limit) = &connection.rate_limit {
+            self.arrived(connection, client, limit.per_minute.get())?;
         }
-        Ok(Places { _session: places, waiting: Some(waiting) })
+        let waiting = self.waiting.enter(client)?;
+        let session = self.sessions.enter(policy.gateway.max_sessions, connection)?;
+        Ok(Places { _session: session, waiting: Some(waiting) })
     }
 
     /// Waits until no session holds a place any more. Cancel-safe.
     pub(crate) async fn everyone_gone(&self) {
-        let all = u32::try_from(self.total).unwrap_or(u32::MAX);
-        // The semaphore is never closed, so there is nothing but success.
-        let _ = self.all.acquire_many(all).await;
+        loop {
+            let left = self.sessions.left.notified();
+            let mut left = std::pin::pin!(left);
+            // Before the look, so that whoever leaves after it is heard.
+            left.as_mut().enable();
+            if self.sessions.lock().all == 0 {
+                return;
+            }
+            left.await;
+        }
     }
 
     fn arrived(&self, connection: &Connection, client: IpAddr, per_minute: u32) -> Result<(), Refused> {
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         if arrivals.since.elapsed() >= MINUTE {
-            *arrivals = Arrivals { since: Instant::now(), counts: HashMap::new() };
+            *arrivals = Arrivals::default();
         }
         let key = (connection.name.clone(), client);
         if arrivals.counts.len() >= MAX_ADDRESSES && !arrivals.counts.contains_key(&key) {
@@ -110,7 +109,7 @@ fn network(client: IpAddr) -> IpAddr {
 /// What a session holds for as long as it counts against the limits.
 #[derive(Debug)]
 pub(crate) struct Places {
-    _session: Vec<OwnedSemaphorePermit>,
+    _session: SessionPlace,
     waiting: Option<WaitingPlace>,
 }
 
@@ -118,6 +117,64 @@ impl Places {
     /// The session is logged in: it no longer counts among those that wait.
     pub(crate) fn logged_in(&mut self) {
         self.waiting = None;
+    }
+}
+
+/// Sessions that are there: all, and by connection policy.
+#[derive(Debug, Default)]
+struct Sessions {
+    counts: Mutex<Counts>,
+    left: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    by_connection: HashMap<ConnectionName, usize>,
+}
+
+impl Sessions {
+    fn enter(self: &Arc<Self>, max: NonZeroUsize, connection: &Connection) -> Result<SessionPlace, Refused> {
+        let mut counts = self.lock();
+        if counts.all >= max.get() {
+            return Err(Refused::Full);
+        }
+        let here = counts.by_connection.get(&connection.name).copied().unwrap_or_default();
+        if connection.max_sessions.is_some_and(|max| here >= max.get()) {
+            return Err(Refused::ConnectionFull);
+        }
+        counts.all += 1;
+        counts.by_connection.insert(connection.name.clone(), here + 1);
+        Ok(SessionPlace { sessions: Arc::clone(self), connection: connection.name.clone() })
+    }
+
+    fn leave(&self, connection: &ConnectionName) {
+        let mut counts = self.lock();
+        counts.all -= 1;
+        if let Some(count) = counts.by_connection.get_mut(connection) {
+            *count -= 1;
+            if *count == 0 {
+                counts.by_connection.remove(connection);
+            }
+        }
+        drop(counts);
+        self.left.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+struct SessionPlace {
+    sessions: Arc<Sessions>,
+    connection: ConnectionName,
+}
+
+impl Drop for SessionPlace {
+    fn drop(&mut self) {
+        self.sessions.leave(&self.connection);
     }
 }
 

@@ -56,7 +56,7 @@ async fn destination<C: Conversation>(
         Target::Inband(inband) => inband_target(core, inband, login, conversation).await?,
     };
     let refused = |why: String| Reason::TargetRefused { target: target.clone(), why };
-    if is_own_listener(&core.shared.policy, target.addr) {
+    if is_own_listener(&core.shared.current().policy, target.addr) {
         return Err(refused("the gateway itself listens there".into()));
     }
     let remote_user = match &login.user {
@@ -117,7 +117,8 @@ async fn authorize<C: Conversation>(located: &mut Located, conversation: &mut C)
     ask_plugin(located, conversation).await?;
     let Person { user, groups, .. } = &located.person;
     let groups = groups.as_deref().unwrap_or_default();
-    if located.core.connection.mapping_allows(user.as_deref(), groups, &located.remote_user) {
+    let core = &located.core;
+    if core.shared.mapping_allows(&core.connection, user.as_deref(), groups, &located.remote_user) {
         return Ok(());
     }
     Err(Reason::Mapping {

@@ -123,7 +123,7 @@ impl Named {
     }
 
     fn policy(&self) -> &Policy {
-        &self.core.shared.policy
+        &self.core.policy
     }
 }
 

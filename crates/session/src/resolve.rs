@@ -8,7 +8,7 @@ use std::time::Duration;
 use keyward_model::{Host, TargetAddr};
 use tokio::sync::Semaphore;
 
-use crate::Reason;
+use crate::{Reason, Script};
 
 /// For a name of the client's address, which nobody waits for long.
 const REVERSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -21,18 +21,22 @@ const AT_ONCE: usize = 32;
 pub(crate) struct Resolver {
     reverse: Arc<Semaphore>,
     forward: Arc<Semaphore>,
-}
-
-impl Default for Resolver {
-    fn default() -> Self {
-        Self { reverse: Arc::new(Semaphore::new(AT_ONCE)), forward: Arc::new(Semaphore::new(AT_ONCE)) }
-    }
+    /// What answers in a rehearsal, in the place of the system.
+    script: Option<Script>,
 }
 
 impl Resolver {
+    pub(crate) fn new(script: Option<Script>) -> Self {
+        let places = || Arc::new(Semaphore::new(AT_ONCE));
+        Self { reverse: places(), forward: places(), script }
+    }
+
     /// A name for the address; `None` when there is none, it takes too long, or too many are asked for
     /// (contract section 4: `client_hostname` is `None` when reverse DNS fails).
     pub(crate) async fn name_of(&self, ip: IpAddr) -> Option<String> {
+        if let Some(script) = &self.script {
+            return script.client_hostname.clone();
+        }
         let place = Arc::clone(&self.reverse).try_acquire_owned().ok()?;
         let lookup = tokio::task::spawn_blocking(move || {
             // The place is given back by the thread, not by whoever stops waiting for it.
@@ -70,6 +74,9 @@ impl Resolver {
     }
 
     async fn address_of(&self, name: &str) -> Option<IpAddr> {
+        if let Some(script) = &self.script {
+            return script.address_of(name);
+        }
         let place = Arc::clone(&self.forward).acquire_owned().await.ok()?;
         let name = name.to_owned();
         let lookup = tokio::task::spawn_blocking(move || {
@@ -103,7 +110,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_needs_no_lookup_and_an_unknown_name_is_said() {
-        let resolver = Resolver::default();
+        let resolver = Resolver::new(None);
         let target = resolver.target(&Host::parse("::ffff:10.0.0.1"), 22, &[]).await.unwrap();
         assert_eq!(target.addr.to_string(), "10.0.0.1:22");
         let error = resolver.target(&Host::parse("no-such-host.invalid"), 22, &[]).await.unwrap_err();

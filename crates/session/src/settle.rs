@@ -8,12 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use keyward_model::{InstanceName, Secret, SessionId, UnixMillis};
 use keyward_plugin::{Call, Cookies, Hook, Instance, session_ended_arguments};
-use keyward_store::{EndCall, Store, StoreError};
+use keyward_store::{CallRecord, EndCall, Store, StoreError};
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::core::Ending;
+use crate::core::{Ending, Engaged};
 use crate::end::chain;
 use crate::gateway::Shared;
 use crate::hook::{Unwritten, ran, record};
@@ -33,7 +34,7 @@ pub(crate) struct Settlement {
     pub(crate) ending: Ending,
     pub(crate) ended: UnixMillis,
     /// The plugins that may be owed a `session_ended`.
-    pub(crate) engaged: Vec<InstanceName>,
+    pub(crate) engaged: Vec<Engaged>,
     pub(crate) unwritten: Option<Unwritten>,
     pub(crate) hidden: Vec<Secret>,
     pub(crate) recorder: Option<Recorder>,
@@ -135,13 +136,14 @@ impl Settling {
     /// Keeps the secrets of a session whose plugins are told later.
     fn leave(&self, session: &SessionId, hidden: Vec<Secret>) {
         let mut state = self.state();
-        if !hidden.is_empty() && state.left.len() < MAX_LEFT {
+        if state.left.len() < MAX_LEFT {
             state.left.insert(session.clone(), hidden);
         }
     }
 
-    pub(crate) fn left(&self, session: &SessionId) -> Vec<Secret> {
-        self.state().left.get(session).cloned().unwrap_or_default()
+    /// `None` where nobody knows them any more.
+    pub(crate) fn left(&self, session: &SessionId) -> Option<Vec<Secret>> {
+        self.state().left.get(session).cloned()
     }
 
     /// The sessions whose secrets are kept.
@@ -190,8 +192,16 @@ async fn settle(shared: &Arc<Shared>, mut over: Settlement) {
     }
     tracing::info!(session = %over.id, verdict = %over.ending.verdict, reason = over.ending.reason, "session ended");
     let mut owed = false;
-    for instance in &over.engaged {
-        let end = End { session: &over.id, instance, limit: over.limit, hidden: &over.hidden };
+    for Engaged { instance, version, follow_updates, .. } in &over.engaged {
+        let version = if *follow_updates { shared.newest(instance, version) } else { version.clone() };
+        let plugin = &version.instance;
+        let end = End {
+            session: &over.id,
+            instance,
+            plugin,
+            limit: over.limit,
+            hidden: Hiding::These(&over.hidden),
+        };
         owed |= end.tell(shared).await == Told::StillOwed;
     }
     if owed {
@@ -250,9 +260,20 @@ where
 pub(crate) struct End<'a> {
     pub(crate) session: &'a SessionId,
     pub(crate) instance: &'a InstanceName,
+    /// The version to call.
+    pub(crate) plugin: &'a Instance,
     pub(crate) limit: Duration,
     /// Masked in what the plugin prints.
-    pub(crate) hidden: &'a [Secret],
+    pub(crate) hidden: Hiding<'a>,
+}
+
+/// What must not be seen in what a plugin prints.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hiding<'a> {
+    These(&'a [Secret]),
+    /// The secrets of the session went with an earlier run of the gateway. The plugin can have them from its cookies
+    /// only, so every text in these is masked.
+    AllOfTheCookies,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -273,10 +294,9 @@ impl End<'_> {
         if shared.settling.closed.is_cancelled() {
             return Told::StillOwed;
         }
-        let Some(plugin) = shared.plugins.get(instance) else { return Told::StillOwed };
         let now: UnixMillis = SystemTime::now().into();
         match shared.store.begin_session_ended(session, instance, now).await {
-            Ok(Some(begun)) => self.call(shared, plugin, begun).await,
+            Ok(Some(begun)) => self.call(shared, begun).await,
             Ok(None) => Told::Settled,
             Err(error) => {
                 tracing::error!(%session, plugin = %instance, error = %chain(&error), "session_ended could not be begun: tried again");
@@ -285,8 +305,8 @@ impl End<'_> {
         }
     }
 
-    async fn call(self, shared: &Shared, plugin: &Instance, begun: EndCall) -> Told {
-        let Self { session, instance, limit, hidden } = self;
+    async fn call(self, shared: &Shared, begun: EndCall) -> Told {
+        let Self { session, instance, plugin, limit, hidden } = self;
         let (settling, store) = (&shared.settling, &shared.store);
         let EndCall { call, cookies } = begun;
         let mut cookies = Cookies { cookie: cookies.cookie, session_cookie: cookies.session_cookie };
@@ -296,11 +316,15 @@ impl End<'_> {
             arguments: session_ended_arguments(session, &cookies),
             time_limit: limit,
         };
-        let report = plugin.call_hiding(order, hidden).await;
+        let secrets = match hidden {
+            Hiding::These(secrets) => secrets.to_vec(),
+            Hiding::AllOfTheCookies => texts_of(&cookies),
+        };
+        let report = plugin.call_hiding(order, &secrets).await;
         let result = report.outcome.as_ref().map_err(Clone::clone).and_then(|value| cookies.absorb(value));
         let Err(error) = &result else {
             settling.wake(instance);
-            let record = record(&report, None);
+            let record = CallRecord { checksum: Some(plugin.checksum().to_owned()), ..record(&report, None) };
             insist(settling, session, || store.finish_session_ended(call, &record)).await;
             return Told::Settled;
         };
@@ -314,10 +338,31 @@ impl End<'_> {
             // The gateway itself has killed it, most likely: as interrupted as by the gateway's own death.
             return Told::Settled;
         }
-        let record = record(&report, Some(error));
+        let record =
+            CallRecord { checksum: Some(plugin.checksum().to_owned()), ..record(&report, Some(error)) };
         insist(settling, session, || store.finish_session_ended(call, &record)).await;
         Told::Settled
     }
+}
+
+/// So many texts of cookies at most are masked where they may be secrets. A plugin that keeps more has its own to blame.
+const MAX_TEXTS: usize = 256;
+
+fn texts_of(cookies: &Cookies) -> Vec<Secret> {
+    let mut texts = Vec::new();
+    let mut pending = vec![&cookies.cookie, &cookies.session_cookie];
+    while let Some(value) = pending.pop() {
+        match value {
+            Value::String(text) => texts.push(Secret::new(text.clone())),
+            Value::Array(items) => pending.extend(items),
+            Value::Object(map) => pending.extend(map.values()),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+        if texts.len() == MAX_TEXTS {
+            break;
+        }
+    }
+    texts
 }
 
 #[cfg(test)]

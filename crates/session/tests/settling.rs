@@ -11,4 +11,6 @@ mod settling {
     mod failing;
     mod fixture;
     mod masked;
+    mod rehearsing;
+    mod updates;
 }

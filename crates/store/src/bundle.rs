@@ -95,6 +95,16 @@ impl Store {
         .await?;
         rows.iter().map(summary).collect()
     }
+
+    /// Every bundle that was ever uploaded, by name, the current one of a name first.
+    pub async fn all_bundles(&self) -> Result<Vec<BundleSummary>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT name, version, api, kind, checksum, size, uploaded FROM bundles ORDER BY name, generation DESC",
+        )
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(summary).collect()
+    }
 }
 
 fn check(bundle: &StoredBundle) -> Result<(), StoreError> {

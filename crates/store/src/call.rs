@@ -39,6 +39,10 @@ pub struct CallRecord {
     pub verdict: Option<String>,
     /// "ok" or the kind of error.
     pub outcome: String,
+    /// How the plugin's process ended; `None` where no process got the call.
+    pub exit: Option<String>,
+    /// SHA-256 of the bundle that the call ran on, where it is not the one that the session began with.
+    pub checksum: Option<String>,
     pub error: Option<String>,
     pub traceback: Option<String>,
     /// What the plugin printed. The first 1,000 lines and 256 KiB are kept; the record says how many were left out.
@@ -153,7 +157,7 @@ pub(crate) async fn write_record(
     let log = kept(&record.log);
     let done = sqlx::query(
         "UPDATE hook_calls SET duration_us = $2, verdict = $3, outcome = $4, error = $5, traceback = $6, log = $7,
-            log_left_out = $8
+            log_left_out = $8, exit = $9, checksum = $10
          WHERE id = $1 AND outcome IS NULL",
     )
     .bind(call.0)
@@ -164,6 +168,8 @@ pub(crate) async fn write_record(
     .bind(clip_some(record.traceback.as_deref(), PAGE))
     .bind(serde_json::json!(log).to_string())
     .bind(count(record.log.len() - log.len()).saturating_add_unsigned(record.log_left_out))
+    .bind(clip_some(record.exit.as_deref(), WORD))
+    .bind(clip_some(record.checksum.as_deref(), WORD))
     .execute(&mut **change)
     .await?;
     Ok(done.rows_affected() > 0)

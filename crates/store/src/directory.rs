@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::StoreError;
+use crate::{Store, StoreError};
 
 /// How long one process waits while another one opens the same directory.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,8 +50,12 @@ impl Directory {
         Ok(directory)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
-        self.0.join("keyward.db")
+        self.0.join(Store::DATABASE)
     }
 
     /// A group that the administrator has let in keeps its rights.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Sqlite, Transaction};
 
 use crate::bounds::{WORD, clip};
-use crate::{Store, StoreError};
+use crate::{RevisionId, Store, StoreError};
 
 /// What a plugin is to a session.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -37,8 +37,12 @@ pub struct EngagedPlugin {
     pub instance: InstanceName,
     pub role: Role,
     pub bundle: PluginName,
-    /// Of the bundle: the session keeps the version that it began with.
+    /// Of the bundle.
     pub checksum: String,
+    /// The version that the session keeps; `None` where nobody can tell it from others of the instance.
+    pub revision: Option<RevisionId>,
+    /// Whether the session takes newer versions as they come, in place of keeping this one.
+    pub follow_updates: bool,
     /// Whether a `session_ended` that the gateway's death cut off is called again.
     pub retry_interrupted: bool,
 }
@@ -82,8 +86,10 @@ async fn insert_engaged(
 ) -> Result<bool, StoreError> {
     let done = sqlx::query(
         "INSERT INTO session_plugins
-            (session, instance, position, role, bundle, checksum, retry_interrupted, state, cookie)
-         SELECT $1, $2, (SELECT COUNT(*) FROM session_plugins WHERE session = $1), $3, $4, $5, $6, 'called', '{}'
+            (session, instance, position, role, bundle, checksum, retry_interrupted, revision, follow_updates, state,
+             cookie)
+         SELECT $1, $2, (SELECT COUNT(*) FROM session_plugins WHERE session = $1), $3, $4, $5, $6, $7, $8,
+            'called', '{}'
          FROM sessions WHERE id = $1 AND ended IS NULL
          ON CONFLICT (session, instance) DO NOTHING",
     )
@@ -93,6 +99,8 @@ async fn insert_engaged(
     .bind(plugin.bundle.as_str())
     .bind(clip(&plugin.checksum, WORD))
     .bind(plugin.retry_interrupted)
+    .bind(plugin.revision.map(|revision| revision.0))
+    .bind(plugin.follow_updates)
     .execute(&mut **change)
     .await?;
     Ok(done.rows_affected() > 0)

@@ -44,6 +44,10 @@ pub enum StoreError {
     OlderSchema { path: PathBuf, found: i64, known: i64, holder: Holder },
     #[error("database {} could not be brought to schema {known}", path.display())]
     Migration { path: PathBuf, known: i64, source: sqlx::migrate::MigrateError },
+    #[error(
+        "a sealed text cannot be opened: the sealing.key of the data directory is not the one that it was sealed with"
+    )]
+    Sealing,
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
     #[error("the database holds a {what} that cannot be read")]

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use crate::session::MAX_NOTES;
-use crate::{LogLine, PluginState, Role, Store, StoreError, row};
+use crate::{LogLine, PluginState, RevisionId, Role, Store, StoreError, row};
 
 /// The most that [`Store::sessions`] returns at once.
 const MAX_PAGE: u32 = 1000;
@@ -57,7 +57,12 @@ pub struct PluginRecord {
     pub instance: InstanceName,
     pub role: Role,
     pub bundle: PluginName,
+    /// Of the bundle that the session began with; `None` where the store does not have it.
+    pub version: Option<String>,
     pub checksum: String,
+    /// Which configuration of the instance the session began with.
+    pub revision: Option<RevisionId>,
+    pub follow_updates: bool,
     pub retry_interrupted: bool,
     pub state: PluginState,
     /// How `session_ended` went, or "not-called" where no call reached the plugin; `None` before.
@@ -67,6 +72,8 @@ pub struct PluginRecord {
 #[derive(Clone, Debug, Serialize)]
 pub struct CallEntry {
     pub instance: InstanceName,
+    /// Of the bundle that the call ran on; `None` where the store does not have it.
+    pub version: Option<String>,
     pub hook: String,
     pub round: u32,
     pub started: UnixMillis,
@@ -76,6 +83,8 @@ pub struct CallEntry {
     /// "ok" or the kind of error, "cancelled" where the session ended before the call, "interrupted" where the
     /// gateway died during `session_ended`; `None` while the call runs.
     pub outcome: Option<String>,
+    /// How the plugin's process ended; `None` where none got the call, or it runs.
+    pub exit: Option<String>,
     pub error: Option<String>,
     pub traceback: Option<String>,
     pub log: Vec<LogLine>,
@@ -148,10 +157,13 @@ async fn plugins(
     view: &mut Transaction<'static, Sqlite>,
     id: &SessionId,
 ) -> Result<Vec<PluginRecord>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM session_plugins WHERE session = $1 ORDER BY position")
-        .bind(id.as_str())
-        .fetch_all(&mut **view)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT p.*, b.version FROM session_plugins p LEFT JOIN bundles b ON b.checksum = p.checksum
+         WHERE p.session = $1 ORDER BY p.position",
+    )
+    .bind(id.as_str())
+    .fetch_all(&mut **view)
+    .await?;
     rows.iter().map(plugin).collect()
 }
 
@@ -160,7 +172,10 @@ fn plugin(found: &SqliteRow) -> Result<PluginRecord, StoreError> {
         instance: row::name(found, "instance")?,
         role: row::word(found, "role")?,
         bundle: row::name(found, "bundle")?,
+        version: row::optional(found, "version")?,
         checksum: row::text(found, "checksum")?,
+        revision: found.try_get::<Option<i64>, _>("revision")?.map(RevisionId),
+        follow_updates: found.try_get("follow_updates")?,
         retry_interrupted: found.try_get("retry_interrupted")?,
         state: row::word(found, "state")?,
         outcome: row::optional(found, "outcome")?,
@@ -171,22 +186,29 @@ async fn calls(
     view: &mut Transaction<'static, Sqlite>,
     id: &SessionId,
 ) -> Result<Vec<CallEntry>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM hook_calls WHERE session = $1 ORDER BY id")
-        .bind(id.as_str())
-        .fetch_all(&mut **view)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT c.*, b.version FROM hook_calls c
+         JOIN session_plugins p ON p.session = c.session AND p.instance = c.instance
+         LEFT JOIN bundles b ON b.checksum = COALESCE(c.checksum, p.checksum)
+         WHERE c.session = $1 ORDER BY c.id",
+    )
+    .bind(id.as_str())
+    .fetch_all(&mut **view)
+    .await?;
     rows.iter().map(call).collect()
 }
 
 fn call(found: &SqliteRow) -> Result<CallEntry, StoreError> {
     Ok(CallEntry {
         instance: row::name(found, "instance")?,
+        version: row::optional(found, "version")?,
         hook: row::text(found, "hook")?,
         round: row::number(found, "round")?,
         started: row::time(found, "started")?,
         duration: row::optional_micros(found, "duration_us")?,
         verdict: row::optional(found, "verdict")?,
         outcome: row::optional(found, "outcome")?,
+        exit: row::optional(found, "exit")?,
         error: row::optional(found, "error")?,
         traceback: row::optional(found, "traceback")?,
         log: row::optional_json(found, "log")?.unwrap_or_default(),

@@ -7,9 +7,10 @@ use sqlx::{SqlSafeStr, SqlitePool};
 
 use crate::StoreError;
 
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
     (2, "reached", include_str!("../migrations/0002_reached.sql")),
+    (3, "revisions", include_str!("../migrations/0003_revisions.sql")),
 ];
 
 /// The schema that this program writes.

@@ -22,7 +22,7 @@ use sqlx::{Row, Sqlite, Transaction};
 use crate::bounds::{WORD, clip};
 use crate::call::{known, write_record};
 use crate::store::NODE;
-use crate::{CallId, CallRecord, Cookies, Role, Store, StoreError, row};
+use crate::{CallId, CallRecord, Cookies, RevisionId, Role, Store, StoreError, row};
 
 /// The most that [`Store::debts`] returns at once.
 const MAX_DEBTS: i64 = 10_000;
@@ -57,6 +57,10 @@ pub struct Debt {
     pub role: Role,
     pub bundle: PluginName,
     pub checksum: String,
+    /// Which version is to be called; `None`: entered by a program that knew no revisions.
+    pub revision: Option<RevisionId>,
+    /// The version of today is to be called.
+    pub follow_updates: bool,
 }
 
 impl Store {
@@ -184,7 +188,8 @@ impl Store {
     /// What this node owes: the oldest 10,000, by session, in the order of the first calls.
     pub async fn debts(&self) -> Result<Vec<Debt>, StoreError> {
         let rows = sqlx::query(
-            "SELECT p.session, s.protocol, s.connection, p.instance, p.role, p.bundle, p.checksum
+            "SELECT p.session, s.protocol, s.connection, p.instance, p.role, p.bundle, p.checksum,
+                p.revision, p.follow_updates
              FROM session_plugins p JOIN sessions s ON s.id = p.session
              WHERE p.state = 'called' AND s.ended IS NOT NULL AND s.node = $1
                 AND EXISTS (SELECT 1 FROM hook_calls c
@@ -329,5 +334,7 @@ fn debt(found: &SqliteRow) -> Result<Debt, StoreError> {
         role: row::word(found, "role")?,
         bundle: row::name(found, "bundle")?,
         checksum: row::text(found, "checksum")?,
+        revision: found.try_get::<Option<i64>, _>("revision")?.map(RevisionId),
+        follow_updates: found.try_get("follow_updates")?,
     })
 }

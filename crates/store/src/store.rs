@@ -9,6 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
 
 use crate::directory::{Claim, Directory};
+use crate::sealing::Sealing;
 use crate::{StoreError, schema};
 
 /// What this node calls itself in the `node` column. A cluster will give each its own name.
@@ -30,11 +31,15 @@ struct Inner {
     // One writer: tasks of this process queue here in order and never see SQLITE_BUSY from each other.
     writer: SqlitePool,
     readers: SqlitePool,
+    sealing: Sealing,
     // INVARIANT: the last field: nothing of ours is asked of the database once another gateway may come.
     _gateway: Option<File>,
 }
 
 impl Store {
+    /// The file in the data directory.
+    pub const DATABASE: &str = "keyward.db";
+
     /// Opens the store for the gateway: makes directory and database where there are none, brings the schema up to
     /// date, and holds the directory's `gateway.lock` until the last clone is dropped.
     ///
@@ -83,7 +88,12 @@ impl Store {
         gateway: Option<File>,
     ) -> Result<Self, StoreError> {
         let readers = connect(directory, options(directory).read_only(true), READERS).await?;
-        Ok(Self(Arc::new(Inner { writer, readers, _gateway: gateway })))
+        let sealing = Sealing::open(directory.path())?;
+        Ok(Self(Arc::new(Inner { writer, readers, sealing, _gateway: gateway })))
+    }
+
+    pub(crate) fn sealing(&self) -> &Sealing {
+        &self.0.sealing
     }
 
     pub(crate) fn writer(&self) -> &SqlitePool {

@@ -1,7 +1,8 @@
 """An SSH server that takes nothing but keyboard-interactive.
 
 It answers a command when its input ends; with PEER_HASTY set it says something before it accepts the command, as
-servers on Paramiko often do.
+servers on Paramiko often do. With PEER_CODE set it asks for that as well, after the right password; with PEER_HALFWAY
+the password is a method of its own, and the code what is left.
 """
 
 import os
@@ -12,6 +13,9 @@ import threading
 import paramiko
 
 PASSWORD = os.environ["PEER_PASSWORD"]
+CODE = os.environ.get("PEER_CODE")
+HALFWAY = "PEER_HALFWAY" in os.environ
+ASK_CODE = paramiko.InteractiveQuery("", "", ("Verification code: ", False))
 
 
 def say(text):
@@ -19,15 +23,32 @@ def say(text):
 
 
 class Server(paramiko.ServerInterface):
+    password_is_known = False
+
     def get_allowed_auths(self, username):
-        return "keyboard-interactive"
+        return "password" if HALFWAY and not self.password_is_known else "keyboard-interactive"
+
+    def check_auth_password(self, username, password):
+        self.password_is_known = HALFWAY and password == PASSWORD
+        return paramiko.AUTH_PARTIALLY_SUCCESSFUL if self.password_is_known else paramiko.AUTH_FAILED
 
     def check_auth_interactive(self, username, submethods):
+        if self.password_is_known:
+            return ASK_CODE
         return paramiko.InteractiveQuery("", "Hello.", ("Password: ", False))
 
     def check_auth_interactive_response(self, responses):
+        if self.password_is_known:
+            return self.told("code", responses == [CODE])
         right = responses == [PASSWORD]
-        say("answer %s" % ("right" if right else "wrong"))
+        if right and CODE is not None:
+            say("answer right")
+            self.password_is_known = True
+            return ASK_CODE
+        return self.told("answer", right)
+
+    def told(self, what, right):
+        say("%s %s" % (what, "right" if right else "wrong"))
         return paramiko.AUTH_SUCCESSFUL if right else paramiko.AUTH_FAILED
 
     def check_channel_request(self, kind, chanid):

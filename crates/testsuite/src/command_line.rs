@@ -25,6 +25,16 @@ pub fn keyward_in(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// The same for a [`Program`](crate::Program), whose log is then what the command prints as well as what it complains
+/// about.
+#[track_caller]
+pub fn keyward_to_log(folder: &Path, arguments: &[&str]) -> Command {
+    let mut shell = Command::new("bash");
+    shell.args(["-c", "exec \"$@\" >&2", "bash"]).arg(bin()).args(arguments).current_dir(folder);
+    shell.env("NO_COLOR", "1").env_remove("RUST_LOG");
+    shell
+}
+
 #[track_caller]
 fn command() -> Command {
     let mut command = Command::new(bin());

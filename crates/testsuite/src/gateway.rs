@@ -26,7 +26,61 @@ pub struct GatewayPlan {
     folder: TempDir,
     document: String,
     ports: BTreeMap<String, u16>,
+    lacking: Vec<Lacking>,
 }
+
+/// A part of the kernel that a gateway is made to go without.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lacking {
+    Landlock,
+    Seccomp,
+    Cgroup,
+}
+
+impl Lacking {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Landlock => "landlock",
+            Self::Seccomp => "seccomp",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}
+
+/// Becomes the program of its arguments, without the parts of the kernel that the first one names: system calls are
+/// answered as a kernel answers that does not have them, and the control groups are unmounted for it alone.
+const OLDER_KERNEL: &str = r#"
+import ctypes, os, platform, struct, sys
+
+libc = ctypes.CDLL(None, use_errno=True)
+lacking = sys.argv[1].split(",")
+calls = []
+if "landlock" in lacking:
+    calls += [444, 445, 446]
+if "seccomp" in lacking:
+    calls.append({"x86_64": 317, "aarch64": 277}[platform.machine()])
+if "cgroup" in lacking:
+    assert libc.unshare(0x00020000) == 0
+    assert libc.mount(None, b"/", None, 0x4000 | 0x40000, None) == 0
+    for line in open("/proc/self/mounts").read().splitlines():
+        place, kind = line.split()[1:3]
+        if kind == "cgroup2":
+            assert libc.umount2(place.encode(), 2) == 0
+if calls:
+    step = struct.Struct("=HBBI")
+    program = step.pack(0x20, 0, 0, 0)
+    for call in calls:
+        program += step.pack(0x15, 0, 1, call) + step.pack(0x06, 0, 0, 0x00050000 | 38)
+    program += step.pack(0x06, 0, 0, 0x7FFF0000)
+    code = ctypes.create_string_buffer(program, len(program))
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+
+    given = Program(len(program) // step.size, ctypes.addressof(code))
+    assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(given), 0, 0) == 0
+os.execv(sys.argv[2], sys.argv[2:])
+"#;
 
 impl GatewayPlan {
     /// `document` is the policy. In it, `@data@` stands for the data folder, and `@port:NAME@` for a free port of
@@ -36,7 +90,8 @@ impl GatewayPlan {
         let folder = tempfile::Builder::new().prefix("kwt-gateway-").tempdir().unwrap();
         let data = folder.path().join("data");
         let document = document.replace("@data@", &data.to_string_lossy());
-        let mut plan = Self { disks: Vec::new(), folder, document, ports: BTreeMap::new() };
+        let mut plan =
+            Self { disks: Vec::new(), folder, document, ports: BTreeMap::new(), lacking: Vec::new() };
         plan.choose_ports();
         plan
     }
@@ -68,6 +123,11 @@ impl GatewayPlan {
     pub fn on_small_disk(mut self, folder: &str, kib: u32) -> Self {
         self.disks.push(SmallDisk::mount(&self.data(), folder, kib));
         self
+    }
+
+    /// As on a kernel without these.
+    pub fn lacking(self, lacking: &[Lacking]) -> Self {
+        Self { lacking: lacking.to_vec(), ..self }
     }
 
     /// Starts it, which must fail, and gives what it says then.
@@ -105,10 +165,20 @@ impl GatewayPlan {
         panic!("the gateway found no free port in five tries");
     }
 
+    fn program(&self) -> Command {
+        if self.lacking.is_empty() {
+            return Command::new(bin());
+        }
+        let words: Vec<&str> = self.lacking.iter().map(|part| part.word()).collect();
+        let mut command = Command::new("/usr/bin/python3");
+        command.args(["-c", OLDER_KERNEL, &words.join(",")]).arg(bin());
+        command
+    }
+
     /// The running program, or what it said when it gave up.
     #[track_caller]
     fn launch(&self) -> Result<Program, String> {
-        let mut command = Command::new(bin());
+        let mut command = self.program();
         command.arg("run").arg(self.policy()).env("NO_COLOR", "1").env_remove("RUST_LOG");
         let program = Program::start(&mut command);
         let is_ready = |line: &str| line.trim_end().ends_with(" ready").then_some(());
@@ -152,12 +222,57 @@ impl Gateway {
         self.program.as_ref().expect("the gateway runs")
     }
 
+    /// Changes the policy document in its file.
+    #[track_caller]
+    pub fn edit_policy(&self, edit: impl FnOnce(String) -> String) {
+        let path = self.policy();
+        let text = fs::read_to_string(&path).unwrap();
+        let edited = edit(text.clone());
+        assert_ne!(edited, text, "the edit changes nothing");
+        fs::write(path, edited).unwrap();
+    }
+
+    /// Has it read the policy document again, and waits until it says `word` of it.
+    #[track_caller]
+    pub fn reread(&self, word: &str) {
+        let said = || self.log().iter().filter(|line| line.contains(word)).count();
+        let before = said();
+        self.program().signal(Signal::HUP);
+        until("the document is read again", PATIENCE, || (said() > before).then_some(()));
+    }
+
+    /// Waits for a line of the log that has all of `words`.
+    #[track_caller]
+    pub fn says(&self, words: &[&str]) -> String {
+        until("the gateway says so", PATIENCE, || {
+            self.log().into_iter().find(|line| words.iter().all(|word| line.contains(word)))
+        })
+    }
+
+    /// Starts it after [`Self::stop`], which must fail, and gives what it says then.
+    #[track_caller]
+    pub fn refuses_to_start(&self) -> String {
+        assert!(self.program.is_none(), "the gateway runs already");
+        match self.plan.launch() {
+            Ok(_) => panic!("the gateway has started"),
+            Err(log) => log,
+        }
+    }
+
     /// Ends the process as a crash would: SIGKILL, to it alone.
     #[track_caller]
     pub fn kill(&mut self) {
         self.program().signal(Signal::KILL);
         self.program().ended(PATIENCE);
         self.program = None;
+    }
+
+    /// Waits until it has ended by itself, and gives its exit status.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        let status = self.program().ended(PATIENCE);
+        self.program = None;
+        status
     }
 
     /// Asks it to end, and gives its exit status.
@@ -253,6 +368,11 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// An address that nobody listens on now.
+pub fn free_addr() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, free_port()).into()
 }
 
 pub(crate) fn free_port() -> u16 {

@@ -6,7 +6,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    Account, Askpass, BundleFolder, Gateway, GatewayPlan, PATIENCE, SshClient, Sshd, plugin_python, until,
+    Account, Askpass, BundleFolder, Gateway, GatewayPlan, Lacking, PATIENCE, SshClient, Sshd, keyward,
+    plugin_python, until,
 };
 
 /// A plugin under test: its text, and what the policy says of it.
@@ -17,6 +18,8 @@ pub struct Plug {
     main: String,
     configuration: String,
     settings: String,
+    legacy: bool,
+    version: &'static str,
 }
 
 impl Plug {
@@ -35,7 +38,15 @@ impl Plug {
 
     fn new(instance: &'static str, kind: &'static str, main: &str) -> Self {
         let (configuration, settings) = Default::default();
-        Self { instance, kind, main: main.to_owned(), configuration, settings }
+        Self {
+            instance,
+            kind,
+            main: main.to_owned(),
+            configuration,
+            settings,
+            legacy: false,
+            version: "1.0.0",
+        }
     }
 
     /// Its configuration text. `@user@` and `@password@` stand for the account on the server.
@@ -43,13 +54,28 @@ impl Plug {
         Self { configuration: text.to_owned(), ..self }
     }
 
+    /// For Python 2: its bundle names no entry point.
+    pub fn legacy(self) -> Self {
+        Self { legacy: true, ..self }
+    }
+
     /// More lines of its `[[plugin]]`.
     pub fn settings(self, lines: &str) -> Self {
         Self { settings: lines.to_owned(), ..self }
     }
 
+    /// The version that its MANIFEST has.
+    pub fn version(self, version: &'static str) -> Self {
+        Self { version, ..self }
+    }
+
     fn bundle(&self) -> BundleFolder {
-        let bundle = BundleFolder::new(&format!("{}_bundle", self.instance), self.kind, &self.main);
+        let name = format!("{}_bundle", self.instance);
+        let bundle = if self.legacy {
+            BundleFolder::legacy(&name, self.kind, &self.main)
+        } else {
+            BundleFolder::of_version(&name, self.kind, self.version, &self.main)
+        };
         bundle.add("notes.py", NOTES);
         bundle
     }
@@ -95,6 +121,7 @@ pub struct PluggedPlan {
     channel_rule: String,
     more: String,
     own_users: bool,
+    lacking: Vec<Lacking>,
 }
 
 impl PluggedPlan {
@@ -106,7 +133,18 @@ impl PluggedPlan {
             channel_rule: "types = [\"shell\", \"exec\"]\nrecord = true".to_owned(),
             more: String::new(),
             own_users: false,
+            lacking: Vec::new(),
         }
+    }
+
+    /// As on a kernel without these.
+    pub fn lacking(self, lacking: &[Lacking]) -> Self {
+        Self { lacking: lacking.to_vec(), ..self }
+    }
+
+    /// More lines of `[gateway]`.
+    pub fn gateway(self, lines: &str) -> Self {
+        Self { gateway: format!("{}{lines}\n", self.gateway), ..self }
     }
 
     /// More lines of `[[connection]]`.
@@ -127,11 +165,26 @@ impl PluggedPlan {
     /// The plugins run as users of their own, from this id on, with the system's Python: those users may not be
     /// able to reach the one with the SDK.
     pub fn own_users(self, base: u32) -> Self {
-        Self { gateway: format!("plugin-user-base = {base}"), own_users: true, ..self }
+        Self { own_users: true, ..self.gateway(&format!("plugin-user-base = {base}")) }
+    }
+
+    /// Starts the gateway, which must fail, and gives what it says then.
+    #[track_caller]
+    pub fn refuses_to_open(self) -> String {
+        self.prepare().2.refuses_to_start()
     }
 
     #[track_caller]
     pub fn open(self) -> Plugged {
+        let (sshd, account, plan, open_folder) = self.prepare();
+        let data = open_folder.as_ref().map(|folder| folder.path().join("data"));
+        let gateway = plan.start();
+        let data = data.unwrap_or_else(|| gateway.data());
+        Plugged { gateway, sshd, account, data, _open_folder: open_folder }
+    }
+
+    #[track_caller]
+    fn prepare(self) -> (Sshd, Option<Account>, GatewayPlan, Option<TempDir>) {
         let sshd = Sshd::start();
         let wants_account = self.plugs.iter().any(|plug| plug.kind == "credentialstore");
         let account = wants_account.then(Account::create);
@@ -140,9 +193,7 @@ impl PluggedPlan {
         let document = self.document(&sshd, account.as_ref(), data.as_deref());
         let plan =
             self.plugs.iter().fold(GatewayPlan::new(&document), |plan, plug| plan.plugin(&plug.bundle()));
-        let gateway = plan.start();
-        let data = data.unwrap_or_else(|| gateway.data());
-        Plugged { gateway, sshd, account, data, _open_folder: open_folder }
+        (sshd, account, plan.lacking(&self.lacking), open_folder)
     }
 
     fn document(&self, sshd: &Sshd, account: Option<&Account>, data: Option<&Path>) -> String {
@@ -208,6 +259,14 @@ fn folder_for_all() -> TempDir {
 }
 
 impl Plugged {
+    /// Uploads another version of a plugin to the gateway, which may be running.
+    #[track_caller]
+    pub fn upload(&self, plug: &Plug) {
+        let (bundle, policy) = (plug.bundle(), self.gateway.policy());
+        let words = [Path::new("plugin"), Path::new("upload"), bundle.path(), Path::new("--policy"), &policy];
+        keyward(words).must_succeed();
+    }
+
     /// The user on the server.
     pub fn user(&self) -> String {
         self.account.as_ref().map_or_else(|| self.sshd.user(), |account| account.name.clone())

@@ -117,6 +117,10 @@ impl Program {
         }
     }
 
+    pub fn has_ended(&self) -> bool {
+        self.state.seen.lock().unwrap().status.is_some()
+    }
+
     fn ends_within(&self, limit: Duration) -> bool {
         let seen = self.state.seen.lock().unwrap();
         let (seen, _) =

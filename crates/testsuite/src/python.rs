@@ -10,6 +10,18 @@ pub fn plugin_python() -> PathBuf {
     from_environment("KEYWARD_TEST_PYTHON")
 }
 
+/// A Python 2.7: the one that `cargo xtask test` names, or pyenv's where tests are started by hand.
+#[track_caller]
+pub fn python2() -> PathBuf {
+    if let Some(named) = std::env::var_os("KEYWARD_TEST_PYTHON2") {
+        return named.into();
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let found = home.join(".pyenv/versions/2.7.18/bin/python2.7");
+    assert!(found.exists(), "KEYWARD_TEST_PYTHON2 is not set: run the tests with `cargo xtask test`");
+    found
+}
+
 /// Paramiko as a client: each case is a script in `peers/`, which prints what it saw.
 #[derive(Debug)]
 pub struct Paramiko<'a> {

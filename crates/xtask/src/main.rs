@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod legacy;
 mod packages;
 mod program;
 mod python;

@@ -12,19 +12,34 @@ pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
 /// What the demo shows: a stock client, and an interpreter for the plugins.
 pub(crate) const DEMO: [&str; 3] = ["openssh-client", "python3", "python3-venv"];
 /// The peers of the tests and of the benchmark.
-pub(crate) const PEERS: [&str; 8] = [
+pub(crate) const PEERS: [&str; 16] = [
     "openssh-server",
     "openssh-client",
     "openssh-sftp-server",
     "putty-tools",
+    "freeradius",
+    "oathtool",
+    "openssl",
+    "slapd",
+    "ncat",
     "rsync",
     "git",
     "python3",
     "python3-venv",
+    // What builds python-ldap.
+    "python3-dev",
+    "libldap2-dev",
+    "libsasl2-dev",
 ];
 
 /// Debian's own switch against starting an SSH server when the package is installed.
 const KEEP_SSHD_OFF: &str = "/etc/ssh/sshd_not_to_be_run";
+
+/// systemd's switch against starting a service that is installed.
+const KEEP_RADIUS_OFF: &str = "/etc/systemd/system/freeradius.service";
+
+/// The answer to the package's own question, with which it makes no directory and so starts no LDAP server.
+const KEEP_SLAPD_OFF: &str = "slapd slapd/no_configuration boolean true";
 
 /// Installs those of `lists` that are missing.
 pub(crate) fn ensure(lists: &[&[&str]]) -> Result<()> {
@@ -58,7 +73,18 @@ fn install(missing: &[&str]) -> Result<()> {
         println!("    making {KEEP_SSHD_OFF}, so that the package opens no SSH server on this machine");
         program::run(as_root("install")?.args(["-D", "/dev/null", KEEP_SSHD_OFF]))?;
     }
+    if missing.contains(&"freeradius") && !Path::new(KEEP_RADIUS_OFF).exists() {
+        println!("    making {KEEP_RADIUS_OFF}, so that the package opens no RADIUS server on this machine");
+        program::run(as_root("mkdir")?.args(["-p", "/etc/systemd/system"]))?;
+        program::run(as_root("ln")?.args(["-s", "/dev/null", KEEP_RADIUS_OFF]))?;
+    }
     program::run(as_root("apt-get")?.args(["update", "--quiet=2"]))?;
+    if missing.contains(&"slapd") {
+        println!(
+            "    answering {KEEP_SLAPD_OFF:?}, so that the package starts no LDAP server on this machine"
+        );
+        program::run(as_root("sh")?.args(["-c", "echo \"$0\" | debconf-set-selections", KEEP_SLAPD_OFF]))?;
+    }
     let mut apt = as_root("env")?;
     apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--quiet=2", "--yes"]);
     program::run(apt.arg("--no-install-recommends").args(missing))

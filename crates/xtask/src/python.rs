@@ -1,13 +1,14 @@
 //! Python environments below the target folder, made once.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
 use anyhow::{Context, Result};
 
-use crate::program;
 use crate::workspace::Workspace;
+use crate::{legacy, program};
 
 /// What plugins find beside their bundle: the SDK as it is published, without its dependencies, and `requests`.
 const PLUGINS: Environment = Environment {
@@ -16,17 +17,50 @@ const PLUGINS: Environment = Environment {
 };
 /// Peers written in Python. Apart from the plugins' environment: what a test's peer needs, no plugin may see.
 const PEERS: Environment = Environment { folder: "test-peers", installs: &[&["paramiko>=3.5,<5"]] };
+/// What looks at our own Python code.
+const CHECKS: Environment = Environment { folder: "checks", installs: &[&["vermin==1.9.2"]] };
 
 /// Debian's own comes first: it is what users have, and unlike one below a home folder, other accounts may run it.
 const SYSTEM_PYTHON: &str = "/usr/bin/python3";
 
+/// What plugins may run on. Of Python 2, 2.6 cannot be had any more.
+const VERSIONS: [&str; 9] = ["2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13"];
+
 pub(crate) struct Interpreters {
     pub(crate) plugins: PathBuf,
     pub(crate) peers: PathBuf,
+    /// A Python 2.7.
+    pub(crate) legacy: PathBuf,
+    /// One of each version that plugins may run on and this machine has, in the form of PATH.
+    pub(crate) all: OsString,
 }
 
 pub(crate) fn ensure(workspace: &Workspace) -> Result<Interpreters> {
-    Ok(Interpreters { plugins: PLUGINS.ensure(workspace)?, peers: PEERS.ensure(workspace)? })
+    let legacy = legacy::ensure(workspace)?;
+    let all = one_of_each_version(&legacy)?;
+    Ok(Interpreters { plugins: PLUGINS.ensure(workspace)?, peers: PEERS.ensure(workspace)?, legacy, all })
+}
+
+/// The program of that name.
+pub(crate) fn vermin(workspace: &Workspace) -> Result<PathBuf> {
+    Ok(CHECKS.ensure(workspace)?.with_file_name("vermin"))
+}
+
+/// Says which versions were found, and which the tests go without.
+fn one_of_each_version(legacy: &Path) -> Result<OsString> {
+    let question = ["-E", "-s", "-c", "import sys, ssl; sys.stdout.write('%d.%d' % sys.version_info[:2])"];
+    let candidates = std::iter::once(legacy.to_owned()).chain(interpreters());
+    let known: Vec<(String, PathBuf)> = candidates
+        .filter_map(|path| Some((program::read(Command::new(&path).args(question)).ok()?, path)))
+        .collect();
+    let of = |version: &str| known.iter().find(|(found, _)| found == version).map(|(_, path)| path);
+    let (there, missing): (Vec<&str>, Vec<&str>) =
+        VERSIONS.into_iter().partition(|version| of(version).is_some());
+    println!("    tests run on Python {}", there.join(", "));
+    if !missing.is_empty() {
+        println!("    not found on this machine, so not tried: Python {}", missing.join(", "));
+    }
+    Ok(env::join_paths(there.into_iter().filter_map(of))?)
 }
 
 struct Environment {
@@ -70,10 +104,19 @@ impl Environment {
 
 /// Every Python 3 of this machine, by its command on the path and below pyenv's folder.
 pub(crate) fn interpreters() -> Vec<PathBuf> {
+    named("3")
+}
+
+/// The same for Python 2.
+pub(crate) fn interpreters_2() -> Vec<PathBuf> {
+    named("2")
+}
+
+fn named(major: &str) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> =
         env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
     folders.extend(pyenv_folders());
-    let mut found: Vec<PathBuf> = folders.iter().flat_map(|folder| pythons_in(folder)).collect();
+    let mut found: Vec<PathBuf> = folders.iter().flat_map(|folder| pythons_in(folder, major)).collect();
     found.sort();
     found.dedup();
     found
@@ -88,30 +131,33 @@ fn pyenv_folders() -> Vec<PathBuf> {
 }
 
 /// The real files behind `python3`, `python3.N`; pyenv's shims are no interpreters and drop out.
-fn pythons_in(folder: &Path) -> Vec<PathBuf> {
+fn pythons_in(folder: &Path, major: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let names = entries.flatten().filter(|entry| is_python_three(&entry.file_name().to_string_lossy()));
+    let names = entries.flatten().filter(|entry| is_python(&entry.file_name().to_string_lossy(), major));
     let real = names.filter_map(|entry| fs::canonicalize(entry.path()).ok());
-    real.filter(|path| path.file_name().is_some_and(|name| is_python_three(&name.to_string_lossy())))
+    real.filter(|path| path.file_name().is_some_and(|name| is_python(&name.to_string_lossy(), major)))
         .filter(|path| !path.components().any(|part| part.as_os_str() == "shims"))
         .collect()
 }
 
-fn is_python_three(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("python3") else { return false };
+fn is_python(name: &str, major: &str) -> bool {
+    let Some(rest) = name.strip_prefix("python").and_then(|rest| rest.strip_prefix(major)) else {
+        return false;
+    };
     let Some(minor) = rest.strip_prefix('.') else { return rest.is_empty() };
     !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_python_three;
+    use super::is_python;
 
     #[test]
     fn only_interpreters_count_as_python() {
         let names =
             ["python3", "python3.6", "python3.13", "python", "python3-config", "python3.11m", "python2.7"];
-        let found: Vec<&str> = names.into_iter().filter(|name| is_python_three(name)).collect();
-        assert_eq!(found, ["python3", "python3.6", "python3.13"]);
+        let found = |major| names.into_iter().filter(|name| is_python(name, major)).collect::<Vec<_>>();
+        assert_eq!(found("3"), ["python3", "python3.6", "python3.13"]);
+        assert_eq!(found("2"), ["python2.7"]);
     }
 }

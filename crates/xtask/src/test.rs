@@ -27,6 +27,8 @@ pub(crate) fn test(workspace: &Workspace, steps: &Steps, arguments: &[String]) -
         cargo
             .env("KEYWARD_BIN", workspace.target.join("debug/keyward"))
             .env("KEYWARD_TEST_PYTHON", &interpreters.plugins)
+            .env("KEYWARD_TEST_PYTHON2", &interpreters.legacy)
+            .env("KEYWARD_TEST_PYTHONS", &interpreters.all)
             .env("KEYWARD_TEST_PEERS", &interpreters.peers);
         cargo
     };

@@ -7,15 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use keyward_model::InstanceName;
-use keyward_plugin::{
-    Bundle, Call, CallError, CallReport, Cookies, Environment, Hook, HostConfig, Instance, InstanceConfig,
-    PluginHost, PythonMajor, ServiceData, Start, UnpackedBundle, check_result, read_archive,
-};
-use keyward_session::service_data;
+use keyward_plugin::{Call, CallError, CallReport, Cookies, Hook, Instance, PluginKind, Start, check_result};
 use serde_json::{Map, Value, json};
 
-use super::{load, on_path};
 use crate::args::PluginCall;
+use crate::kit::{Failure, Interpreters, Piece, Place, Workshop, policy};
 
 /// The plugin failed, as opposed to wrong usage.
 const PLUGIN_FAILED: u8 = 1;
@@ -25,25 +21,39 @@ const MAX_ARGS: u64 = 8 * 1024 * 1024;
 const MAX_SECONDS: u64 = 365 * 24 * 60 * 60;
 
 pub(crate) async fn call(arguments: PluginCall) -> anyhow::Result<ExitCode> {
-    let scratch = tempfile::tempdir().context("a temporary folder is needed")?;
+    let policy = policy(arguments.policy.as_deref())?;
+    let workshop = Workshop::open(policy.as_ref(), 1)?;
+    let unpacked = workshop.unpack(&arguments.bundle, "call")?;
+    let kind = unpacked.bundle.manifest.kind;
+    if !kind.is_called() {
+        bail!(
+            "plugins of type {} are checked and stored, but calling them is not supported yet",
+            kind.as_str()
+        );
+    }
     let hook: Hook = arguments.hook.parse()?;
+    if !hook.belongs_to(kind) {
+        bail!("{hook} is no hook of a plugin of type {}", kind.as_str());
+    }
     let given = arguments.args.as_deref().map(read_arguments).transpose()?.unwrap_or_default();
     let mut cookies = given_cookies(&given)?;
-    let unpacked = Bundle::unpack(&read_archive(&arguments.bundle)?, &scratch.path().join("bundle"))?;
-    if !hook.belongs_to(unpacked.bundle.manifest.kind) {
-        bail!("{hook} is no hook of a plugin of type {}", unpacked.bundle.manifest.kind.as_str());
-    }
-    let host = PluginHost::start(HostConfig {
-        worker_dir: scratch.path().join("worker"),
-        max_calls: 1,
-        services: services(arguments.policy.as_deref(), scratch.path())?,
-        own_user_base: None,
-    })?;
-    let config = instance_config(&arguments, unpacked, scratch.path()).await?;
-    let instance = host.load(config).await?;
+    let place = Place::new(&unpacked.root);
+    let interpreters = Interpreters::new(arguments.environment.clone(), policy.as_ref());
+    let environment = interpreters.find(unpacked.bundle.python).await?;
+    let configuration = arguments.configuration.as_deref().map(read_configuration).transpose()?;
+    let piece = Piece {
+        name: InstanceName::try_from("call")?,
+        bundle: unpacked,
+        configuration,
+        environment,
+        // One call is faster from cold: nothing forks ahead of a need that never comes.
+        start: Start::Cold,
+        idle_workers: 1,
+        state_dir: arguments.state_dir.clone(),
+    };
+    let instance = workshop.load(piece).await?;
     let time_limit = Duration::from_secs(arguments.time_limit.min(MAX_SECONDS));
     let report = run(&instance, hook, given, time_limit).await;
-    host.shutdown().await;
     let result = report.outcome.as_ref().map_err(Clone::clone);
     let result = result.and_then(|value| {
         cookies.absorb(value)?;
@@ -53,12 +63,30 @@ pub(crate) async fn call(arguments: PluginCall) -> anyhow::Result<ExitCode> {
     if arguments.json {
         println!("{}", as_json(&report, &result, &cookies));
     } else {
-        show(&report, &result);
+        show(&report, &result, |error| explain(error, hook, kind, &place));
     }
-    Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(PLUGIN_FAILED) })
+    let ok = result.is_ok();
+    workshop.close().await;
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(PLUGIN_FAILED) })
 }
 
-fn read_arguments(path: &Path) -> anyhow::Result<Map<String, Value>> {
+fn read_configuration(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("--configuration {}", path.display()))
+}
+
+/// What the error means to the plugin's author. Needs the unpacked bundle, for a line of its source.
+fn explain(error: &CallError, hook: Hook, plugin: PluginKind, place: &Place) -> String {
+    let failure = Failure {
+        kind: error.kind.as_str(),
+        message: &error.message,
+        traceback: error.traceback.as_deref(),
+        hook: Some(hook),
+        plugin,
+    };
+    failure.explain(place)
+}
+
+pub(crate) fn read_arguments(path: &Path) -> anyhow::Result<Map<String, Value>> {
     let mut text = String::new();
     if path == Path::new("-") {
         std::io::stdin().lock().take(MAX_ARGS).read_to_string(&mut text).context("standard input")?;
@@ -83,75 +111,6 @@ fn given_cookies(arguments: &Map<String, Value>) -> anyhow::Result<Cookies> {
         ))
         .context("--args")?;
     Ok(cookies)
-}
-
-fn services(policy: Option<&Path>, scratch: &Path) -> anyhow::Result<ServiceData> {
-    let ca_dir = scratch.join("trusted-ca");
-    Ok(match policy {
-        Some(path) => service_data(&load(path)?, ca_dir),
-        None => ServiceData { ca_dir, ..ServiceData::default() },
-    })
-}
-
-async fn instance_config(
-    arguments: &PluginCall,
-    bundle: UnpackedBundle,
-    scratch: &Path,
-) -> anyhow::Result<InstanceConfig> {
-    let configuration = match &arguments.configuration {
-        Some(path) => {
-            std::fs::read_to_string(path).with_context(|| format!("--configuration {}", path.display()))?
-        }
-        None => bundle.bundle.default_configuration.clone().unwrap_or_default(),
-    };
-    let environment = environment(arguments, bundle.bundle.python).await?;
-    if !environment.api.accepts(bundle.bundle.manifest.api) {
-        bail!(
-            "the bundle wants API {}, and environment {} offers {}",
-            bundle.bundle.manifest.api,
-            environment.name,
-            environment.api
-        );
-    }
-    Ok(InstanceConfig {
-        name: InstanceName::try_from("call")?,
-        bundle,
-        configuration,
-        environment,
-        // One call is faster from cold: nothing forks ahead of a need that never comes.
-        start: Start::Cold,
-        idle_workers: 1,
-        memory_limit: 512 * 1024 * 1024,
-        processes: 64,
-        // The plugin runs in a folder of its own, from which a relative path would lead elsewhere.
-        state_dir: std::path::absolute(arguments.state_dir.clone().unwrap_or_else(|| scratch.join("state")))?,
-        ephemeral_dir: scratch.join("ephemeral"),
-        temp: scratch.join("tmp"),
-    })
-}
-
-async fn environment(arguments: &PluginCall, major: PythonMajor) -> anyhow::Result<Environment> {
-    let wanted = match major {
-        PythonMajor::Three => "python3",
-        PythonMajor::Two => "python2",
-    };
-    if let Some(text) = &arguments.environment {
-        let (name, path) = text.split_once('=').context("--environment takes NAME=PATH")?;
-        if name == wanted || major == PythonMajor::Three {
-            return Ok(Environment::probe(name, Path::new(path)).await?);
-        }
-    }
-    if let Some(path) = &arguments.policy
-        && let Some(configured) = load(path)?.environments.get(wanted)
-    {
-        return Ok(Environment::probe(wanted, &configured.python).await?);
-    }
-    match major {
-        PythonMajor::Two => bail!(
-            "the bundle has no entry_point, so it is a Python 2 plugin, and no environment {wanted} is configured"
-        ),
-        PythonMajor::Three => Ok(Environment::probe(wanted, &on_path("python3")?).await?),
-    }
 }
 
 async fn run(
@@ -179,18 +138,13 @@ fn as_json(report: &CallReport, result: &Result<&Value, CallError>, cookies: &Co
     })
 }
 
-fn show(report: &CallReport, result: &Result<&Value, CallError>) {
+fn show(report: &CallReport, result: &Result<&Value, CallError>, explain: impl FnOnce(&CallError) -> String) {
     for line in &report.log {
         println!("{}: {}", line.stream.as_str(), line.line);
     }
     match result {
         Ok(value) => println!("{value:#}"),
-        Err(error) => {
-            if let Some(traceback) = &error.traceback {
-                eprintln!("{}", traceback.trim_end());
-            }
-            eprintln!("keyward: {}: {}", error.kind.as_str(), error.message);
-        }
+        Err(error) => eprint!("{}", explain(error)),
     }
     println!("took {:.1} ms", report.duration.as_secs_f64() * 1000.0);
 }

@@ -7,21 +7,38 @@ mod policy;
 mod session;
 mod trail;
 mod user;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use keyward_policy::Policy;
+use keyward_store::Store;
 
+pub(crate) use call::read_arguments;
 pub(crate) use environment::environment;
-pub(crate) use plugin::{plugin, upload};
+pub(crate) use plugin::{api_refusal, plugin, upload};
 pub(crate) use policy::{check, load};
 pub(crate) use session::session;
 pub(crate) use trail::trail;
-pub(crate) use user::user;
+pub(crate) use user::{Quiet, user};
 
 /// Wrong usage, a wrong bundle or document.
 pub(crate) const WRONG: u8 = 2;
+
+/// The store of a gateway, for a command that only looks. Looking must not make one, least of all one that belongs to
+/// the wrong user.
+pub(crate) async fn open_to_look(policy: &Policy) -> anyhow::Result<Store> {
+    let data = &policy.gateway.data_dir;
+    if !data.join(Store::DATABASE).exists() {
+        bail!(
+            "{} has no store yet: no gateway has run with this policy document, and no plugin was uploaded",
+            data.display()
+        );
+    }
+    Ok(Store::open_beside(data).await?)
+}
 
 /// Text from a stranger on its way to a terminal: what could act on it is escaped.
 pub(crate) fn shown(text: &str) -> String {

@@ -5,17 +5,23 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::bail;
-use keyward_plugin::{ApiVersion, Bundle, BundleError, read_archive};
+use keyward_plugin::{ApiVersion, Bundle, read_archive};
 use keyward_store::{PutBundle, Store, StoredBundle};
 use serde_json::json;
 
-use super::{WRONG, call, load, shown};
+use super::{call, load, open_to_look, shown, verify};
 use crate::args::Plugin;
+use crate::kit;
 
 pub(crate) async fn plugin(command: Plugin) -> anyhow::Result<ExitCode> {
     match command {
-        Plugin::Check { bundle, as_api, json } => check(&bundle, as_api.as_deref(), json),
+        Plugin::New(arguments) => kit::new(&arguments),
+        Plugin::Check(arguments) => kit::check(arguments).await,
+        Plugin::Pack(arguments) => kit::pack(arguments).await,
+        Plugin::Bench(arguments) => kit::bench(arguments).await,
+        Plugin::Watch(arguments) => kit::watch(arguments).await,
         Plugin::Call(arguments) => call::call(*arguments).await,
+        Plugin::Scenario(arguments) => kit::scenario(arguments).await,
         Plugin::Upload { bundle, policy } => {
             let policy = load(&policy)?;
             let store = Store::open_beside(&policy.gateway.data_dir).await?;
@@ -26,9 +32,10 @@ pub(crate) async fn plugin(command: Plugin) -> anyhow::Result<ExitCode> {
                 PutBundle::Same => "is in the store already, byte for byte",
             };
             println!("{} {} {what}.", bundle.manifest.name, bundle.manifest.version);
-            println!("A gateway that is running takes it at its next start.");
+            println!("A gateway that is running takes it within seconds, for the sessions to come.");
             Ok(ExitCode::SUCCESS)
         }
+        Plugin::Verify { policy, json } => verify::verify(&policy, json).await,
         Plugin::List { policy, json } => list(&policy, json).await,
     }
 }
@@ -58,25 +65,8 @@ pub(crate) async fn upload(store: &Store, path: &Path) -> anyhow::Result<(Bundle
     Ok((bundle, put))
 }
 
-fn check(path: &Path, as_api: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
-    let host = match as_api {
-        Some(version) => version.parse()?,
-        None => ApiVersion::HOST,
-    };
-    let checked = read_archive(path).and_then(|archive| Bundle::inspect(&archive));
-    let refusal = match &checked {
-        Ok(bundle) => api_refusal(bundle.manifest.api, host),
-        Err(error) => Some(error_text(error)),
-    };
-    if json {
-        println!("{}", as_json(&checked, refusal.as_deref()));
-    } else {
-        show(path, &checked, refusal.as_deref());
-    }
-    Ok(if refusal.is_some() { ExitCode::from(WRONG) } else { ExitCode::SUCCESS })
-}
-
-fn api_refusal(api: ApiVersion, host: ApiVersion) -> Option<String> {
+/// Why a bundle that wants `api` does not run where `host` is offered.
+pub(crate) fn api_refusal(api: ApiVersion, host: ApiVersion) -> Option<String> {
     (!host.accepts(api)).then(|| {
         format!(
             "MANIFEST: api: {api} does not run where {host} is offered: the major must be the same and the minor no higher"
@@ -84,48 +74,12 @@ fn api_refusal(api: ApiVersion, host: ApiVersion) -> Option<String> {
     })
 }
 
-fn error_text(error: &BundleError) -> String {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-fn as_json(checked: &Result<Bundle, BundleError>, refusal: Option<&str>) -> serde_json::Value {
-    let bundle = checked.as_ref().ok();
-    json!({
-        "ok": refusal.is_none(),
-        "error": refusal,
-        "name": bundle.map(|b| b.manifest.name.as_str()),
-        "type": bundle.map(|b| b.manifest.kind.as_str()),
-        "version": bundle.map(|b| b.manifest.version.as_str()),
-        "api": bundle.map(|b| b.manifest.api.to_string()),
-        "description": bundle.map(|b| b.manifest.description.as_str()),
-        "entry_point": bundle.and_then(|b| b.manifest.entry_point.as_deref()),
-        "scb_min_version": bundle.and_then(|b| b.manifest.min_version.as_deref()),
-        "scb_max_version": bundle.and_then(|b| b.manifest.max_version.as_deref()),
-        "sha256": bundle.map(|b| b.checksum.as_str()),
-        "warnings": bundle.map(|b| b.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()),
-    })
-}
-
-fn show(path: &Path, checked: &Result<Bundle, BundleError>, refusal: Option<&str>) {
-    if let Ok(bundle) = checked {
-        let manifest = &bundle.manifest;
-        println!("{} {} ({}, API {})", manifest.name, manifest.version, manifest.kind.as_str(), manifest.api);
-        println!("{}", shown(manifest.description.trim()));
-        for warning in &bundle.warnings {
-            println!("warning: {}", shown(&warning.to_string()));
-        }
-    }
-    match refusal {
-        None => println!("{} is a sound bundle.", path.display()),
-        Some(text) => eprintln!("keyward: {}: {}", path.display(), shown(text)),
-    }
-}
-
 async fn list(policy: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let policy = load(policy)?;
-    let store = Store::open_beside(&policy.gateway.data_dir).await?;
-    let bundles = store.bundles().await?;
+    let bundles = match policy.gateway.data_dir.join(Store::DATABASE).exists() {
+        true => open_to_look(&policy).await?.bundles().await?,
+        false => Vec::new(),
+    };
     if json {
         let rows: Vec<_> = bundles
             .iter()

@@ -8,7 +8,7 @@ use keyward_model::{InstanceName, SessionId, UnixMillis};
 use keyward_store::{CallEntry, SessionRecord, SessionSummary, Store};
 use serde_json::{Value, json};
 
-use super::{load, shown};
+use super::{load, open_to_look, shown};
 use crate::args::Session;
 
 /// How far back an id's unique part is looked for.
@@ -24,12 +24,7 @@ pub(crate) async fn session(command: Session) -> anyhow::Result<ExitCode> {
 }
 
 async fn open(policy: &Path) -> anyhow::Result<Store> {
-    let data = load(policy)?.gateway.data_dir;
-    // Looking must not make a store, least of all one that belongs to the wrong user.
-    if !data.exists() {
-        bail!("{} does not exist yet: no gateway has run with this policy document", data.display());
-    }
-    Ok(Store::open_beside(&data).await?)
+    open_to_look(&load(policy)?).await
 }
 
 async fn list(policy: &Path, limit: u32, json: bool) -> anyhow::Result<()> {
@@ -129,7 +124,10 @@ fn whole(record: &SessionRecord) -> Value {
             "instance": plugin.instance,
             "role": plugin.role.as_str(),
             "bundle": plugin.bundle,
+            "version": plugin.version,
             "sha256": plugin.checksum,
+            "revision": plugin.revision,
+            "follows_updates": plugin.follow_updates,
             "state": plugin.state.as_str(),
             "outcome": plugin.outcome,
         })).collect::<Vec<_>>(),
@@ -147,11 +145,13 @@ fn call(call: &CallEntry) -> Value {
     json!({
         "instance": call.instance,
         "hook": call.hook,
+        "version": call.version,
         "round": call.round,
         "started": time(call.started),
         "duration_ms": call.duration.map(|duration| duration.as_secs_f64() * 1000.0),
         "verdict": call.verdict,
         "outcome": call.outcome,
+        "exit": call.exit,
         "error": call.error,
         "traceback": call.traceback,
         "log": call.log.iter().map(|l| json!({"stream": l.stream, "line": l.line})).collect::<Vec<_>>(),
@@ -184,7 +184,9 @@ fn print(record: &SessionRecord) {
     for plugin in &record.plugins {
         let outcome =
             plugin.outcome.as_ref().map(|outcome| format!(", session_ended: {outcome}")).unwrap_or_default();
-        let about = format!("{} ({}, {}){outcome}", plugin.instance, plugin.bundle, plugin.state.as_str());
+        let version = plugin.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+        let about =
+            format!("{} ({}{version}, {}){outcome}", plugin.instance, plugin.bundle, plugin.state.as_str());
         line("plugin", Some(about));
     }
     for note in &record.notes {
@@ -196,15 +198,20 @@ fn print(record: &SessionRecord) {
 }
 
 fn print_call(call: &CallEntry) {
+    let more = |name: &str, value: Option<&String>| {
+        value.map(|value| format!("  {name}{}", shown(value))).unwrap_or_default()
+    };
     let took = call.duration.map_or("running".to_owned(), |d| format!("{:.1} ms", d.as_secs_f64() * 1000.0));
     println!(
-        "\n{}  {}.{} #{}  {took}  {}{}",
+        "\n{}  {}.{} #{}  {took}  {}{}{}{}",
         time(call.started),
         call.instance,
         call.hook,
         call.round,
         call.outcome.as_deref().unwrap_or("no result"),
-        call.verdict.as_ref().map(|verdict| format!("  {}", shown(verdict))).unwrap_or_default(),
+        more("", call.verdict.as_ref()),
+        more("exit: ", call.exit.as_ref()),
+        more("version ", call.version.as_ref()),
     );
     for log in &call.log {
         println!("  {}: {}", log.stream, shown(&log.line));

@@ -29,7 +29,7 @@ fn hash() -> anyhow::Result<ExitCode> {
 
 /// One line of standard input; a terminal does not show it.
 fn read_password() -> anyhow::Result<Secret> {
-    let _quiet = std::io::stdin().is_terminal().then(Quiet::begin).transpose()?;
+    let _quiet = std::io::stdin().is_terminal().then(|| Quiet::begin("Password: ")).transpose()?;
     let mut line = Zeroizing::new(String::new());
     let mut input = std::io::stdin().lock().take(MAX_PASSWORD + 2);
     input.read_line(&mut line).context("no password could be read from standard input")?;
@@ -44,13 +44,14 @@ fn read_password() -> anyhow::Result<Secret> {
 }
 
 /// Keeps the terminal from showing what is typed, until it is dropped.
-struct Quiet {
+pub(crate) struct Quiet {
     before: Termios,
 }
 
 impl Quiet {
-    fn begin() -> anyhow::Result<Self> {
-        eprint!("Password: ");
+    /// Shows `prompt`, and nothing from then on.
+    pub(crate) fn begin(prompt: &str) -> anyhow::Result<Self> {
+        eprint!("{prompt}");
         let before = tcgetattr(std::io::stdin()).context("the terminal cannot be asked")?;
         let mut quiet = before.clone();
         quiet.local_modes.remove(LocalModes::ECHO);

@@ -71,7 +71,7 @@ impl Demo {
 
     /// Ends sessions and plugins, and removes every file.
     pub(super) async fn stop(self) {
-        self.running.stop().await;
+        self.running.stop(std::future::pending()).await;
     }
 
     pub(super) fn address(&self) -> SocketAddr {

@@ -51,10 +51,37 @@ pub enum BundleError {
     #[error("{} is a link or a special file: a bundle holds files and folders only", .0.display())]
     SpecialFile(PathBuf),
 
+    #[error(
+        "the stored archive has the checksum {found}, and was uploaded with {wanted}: it was changed since; upload the bundle again"
+    )]
+    WrongArchive { wanted: String, found: String },
+    #[error(
+        "{} {change}: it is not what was uploaded. Find out who changed it; remove the folder of the unpacked bundle, and \
+         the gateway unpacks it again from its store",
+        path.display()
+    )]
+    Changed { path: PathBuf, change: Change },
     #[error("cannot {action} {}", path.display())]
     Disk { action: &'static str, path: PathBuf, source: io::Error },
     #[error("the archive cannot be written")]
     Packing(#[source] zip::result::ZipError),
+}
+
+/// What has become of a file of an unpacked bundle.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Change {
+    #[error("has another content")]
+    Content,
+    #[error("is gone")]
+    Gone,
+    #[error("was added")]
+    Added,
+    #[error("was replaced by something else")]
+    Replaced,
+    #[error("has the mode {0:04o}")]
+    Mode(u32),
+    #[error("belongs to user {0}")]
+    Owner(u32),
 }
 
 /// The rule that one entry breaks.

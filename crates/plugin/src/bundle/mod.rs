@@ -9,6 +9,7 @@ mod error;
 mod name;
 mod pack;
 mod unpack;
+mod verify;
 mod warning;
 
 use std::path::{Path, PathBuf};
@@ -16,8 +17,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-pub use error::{BundleError, EntryFault};
-pub use pack::{pack_folder, read_archive};
+pub use error::{BundleError, Change, EntryFault};
+pub use pack::{pack_folder, pack_folders, read_archive};
 pub use warning::Warning;
 
 use crate::Manifest;

@@ -33,14 +33,28 @@ pub fn read_archive(path: &Path) -> Result<Vec<u8>, BundleError> {
 
 /// Packs what is in `folder`. The same files give the same bytes: sorted, without times.
 ///
-/// `__pycache__` and names that begin with a dot are left out.
+/// `__pycache__`, names that begin with a dot, and the folder `tests` in the root are left out: tests are the author's, and
+/// their passwords and answers have no place in a gateway.
 ///
 /// # Errors
 /// A link or special file, a name that no bundle may have, more than a bundle may hold.
 pub fn pack_folder(folder: &Path) -> Result<Vec<u8>, BundleError> {
+    pack_folders(&[folder])
+}
+
+/// Packs what is in several folders as if it were in one: a plugin, and the packages that it brings.
+///
+/// # Errors
+/// Those of [`pack_folder`], and a name that two of the folders have.
+pub fn pack_folders(folders: &[&Path]) -> Result<Vec<u8>, BundleError> {
     let mut files = Vec::new();
-    collect(folder, folder, &mut files)?;
+    for folder in folders {
+        collect(folder, folder, &mut files)?;
+    }
     files.sort();
+    if let Some([twice, _]) = files.array_windows().find(|[one, other]| one.name == other.name) {
+        return Err(BundleError::entry(&twice.name, EntryFault::Duplicate));
+    }
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let mut left = Bundle::MAX_UNPACKED_BYTES;
     for file in &files {
@@ -52,6 +66,9 @@ pub fn pack_folder(folder: &Path) -> Result<Vec<u8>, BundleError> {
         _ => Ok(bytes),
     }
 }
+
+/// Where an author keeps the plugin's scenarios.
+const TESTS: &str = "tests";
 
 /// Sorted by its name in the archive.
 #[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -68,7 +85,8 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<Source>) -> Result<(), Bu
     for entry in entries {
         let path = entry.path();
         let file_name = entry.file_name();
-        if file_name == "__pycache__" || file_name.as_encoded_bytes().starts_with(b".") {
+        let is_tests = folder == root && file_name == TESTS;
+        if file_name == "__pycache__" || file_name.as_encoded_bytes().starts_with(b".") || is_tests {
             continue;
         }
         let kind = entry.file_type().map_err(BundleError::disk("read", &path))?;

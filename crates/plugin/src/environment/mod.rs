@@ -2,9 +2,13 @@
 
 mod create;
 mod error;
+mod look;
+mod modules;
+mod native;
 mod packages;
 mod probe;
 mod run;
+mod vendor;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,6 +17,8 @@ use serde::Serialize;
 
 pub use create::create_environment;
 pub use error::EnvironmentError;
+pub use look::{AtHand, SourceWarning};
+pub use modules::{Module, ModuleReport};
 
 use crate::ApiVersion;
 
@@ -38,13 +44,38 @@ pub struct PythonVersion {
 }
 
 impl PythonVersion {
-    /// What a Python 3 plugin may assume.
+    /// What a plugin for Python 3 may assume.
     pub const MINIMUM: Self = Self { major: 3, minor: 6, micro: 7 };
+    /// What a plugin for Python 2 may assume.
+    pub const MINIMUM_LEGACY: Self = Self { major: 2, minor: 6, micro: 5 };
+
+    /// Whether plugins of either kind run on it.
+    pub fn fits(self) -> bool {
+        match self.major {
+            2 => self >= Self::MINIMUM_LEGACY,
+            _ => self >= Self::MINIMUM,
+        }
+    }
 }
 
 impl fmt::Display for PythonVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.micro)
+    }
+}
+
+impl Environment {
+    /// Debian's packages without which python-ldap cannot be built here; none for Python 2, whose plugins do not expect it.
+    ///
+    /// Cancel-safe: the interpreter is killed when the future is dropped.
+    ///
+    /// # Errors
+    /// An interpreter that does not answer.
+    pub async fn missing_native_packages(&self) -> Result<Vec<String>, EnvironmentError> {
+        match self.version.major {
+            2 => Ok(Vec::new()),
+            _ => native::lacking(&self.python, self.version).await,
+        }
     }
 }
 

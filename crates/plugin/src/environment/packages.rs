@@ -1,39 +1,91 @@
 //! What is installed into a new environment: the modules of contract section 2, in versions that were tried.
 //!
-//! Each line is a requirement of pip (PEP 508); the marker after `;` picks the interpreters it is for.
+//! Each list names every package that is needed, down to the last requirement, with its version and the hashes of its
+//! files: pip takes nothing else, whatever a registry serves. The SDK's own requirements are left out: most are for its
+//! tests, and of the others `requests` is all that it needs.
 
-/// The SDK goes in without its requirements, which are pinned for another machine: `requests` is all it needs.
-pub(super) const SDK: &[&str] = &["--no-deps", "oneidentity_safeguard_sessions_plugin_sdk==1.9.1"];
+use super::PythonVersion;
 
-/// The pip that comes with Python 3.6 does not know today's wheels.
-pub(super) const PIP: &[&str] = &[r#"pip==21.3.1; python_version < "3.7""#];
+macro_rules! list {
+    ($name:literal) => {
+        include_str!(concat!("requirements/", $name, ".txt"))
+    };
+}
 
-pub(super) const REQUIRED: &[&str] = &[
-    r#"requests==2.27.1; python_version < "3.7""#,
-    r#"requests==2.31.0; python_version == "3.7""#,
-    r#"requests==2.32.4; python_version == "3.8""#,
-    r#"requests==2.32.5; python_version >= "3.9""#,
-    r#"urllib3==1.26.20; python_version < "3.7""#,
-    r#"urllib3==2.0.7; python_version == "3.7""#,
-    r#"urllib3==2.2.3; python_version == "3.8""#,
-    r#"urllib3==2.6.3; python_version >= "3.9""#,
-    r#"pyOpenSSL==23.2.0; python_version < "3.8""#,
-    r#"pyOpenSSL==25.3.0; python_version >= "3.8""#,
-    r#"cryptography==40.0.2; python_version < "3.7""#,
-    r#"cryptography==41.0.7; python_version == "3.7""#,
-    r#"cryptography==46.0.7; python_version >= "3.8""#,
-    r#"PyYAML==6.0.1; python_version < "3.8""#,
-    r#"PyYAML==6.0.3; python_version >= "3.8""#,
-    // The SDK uses data classes.
-    r#"dataclasses==0.8; python_version < "3.7""#,
-];
+/// Lists in the form of pip's requirement files.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packages {
+    pub(super) modules: &'static str,
+    /// A newer pip, where the interpreter's own does not know the wheels of these packages.
+    pub(super) pip: Option<&'static str>,
+    /// What has no wheels. Plugins for Python 2 do not expect it.
+    pub(super) ldap: Option<Built>,
+}
 
-/// What the packages above are imported as.
-pub(super) const PROOF: &str = "import requests, urllib3, OpenSSL, yaml, safeguard.sessions.plugin";
+/// A package that is built here, and what builds it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Built {
+    pub(super) package: &'static str,
+    pub(super) tools: &'static str,
+}
 
-/// There is no wheel of it: it must be built, and plugins that do without LDAP do without it.
-pub(super) const LDAP: &[&str] =
-    &[r#"python-ldap==3.4.4; python_version < "3.8""#, r#"python-ldap==3.4.5; python_version >= "3.8""#];
-pub(super) const LDAP_PROOF: &str = "import ldap";
-/// What Debian needs to build it.
-pub(super) const LDAP_NEEDS: &str = "gcc libldap2-dev libsasl2-dev python3-dev";
+/// What makes environments of Python 2.7, in a Python 3.8 or later.
+pub(super) const VIRTUALENV: &str = list!("virtualenv");
+
+const LDAP: &str = list!("python-ldap-3.4.5");
+const OLDER_LDAP: &str = list!("python-ldap-3.4.4");
+
+impl Packages {
+    pub(super) fn of(version: PythonVersion) -> Self {
+        let built = |package, tools| Some(Built { package, tools });
+        match (version.major, version.minor) {
+            (2, _) => Self { modules: list!("python2.7"), pip: None, ldap: None },
+            (3, 6) => Self {
+                modules: list!("python3.6"),
+                pip: Some(list!("pip-python3.6")),
+                ldap: built(OLDER_LDAP, list!("build-python3.6")),
+            },
+            (3, 7) => Self {
+                modules: list!("python3.7"),
+                pip: None,
+                ldap: built(OLDER_LDAP, list!("build-python3.6")),
+            },
+            (3, 8) => {
+                Self { modules: list!("python3.8"), pip: None, ldap: built(LDAP, list!("build-python3.8")) }
+            }
+            _ => Self { modules: list!("python3.9"), pip: None, ldap: built(LDAP, list!("build-python3.9")) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_package_is_pinned_and_hashed() {
+        let versions = [(2, 7), (3, 6), (3, 7), (3, 8), (3, 9), (3, 13)];
+        let packages = versions.map(|(major, minor)| Packages::of(PythonVersion { major, minor, micro: 18 }));
+        let mut lists = vec![VIRTUALENV];
+        for packages in packages {
+            lists.extend([Some(packages.modules), packages.pip].into_iter().flatten());
+            lists.extend(packages.ldap.into_iter().flat_map(|built| [built.package, built.tools]));
+        }
+        for list in lists {
+            let lines = list.lines().filter(|line| !line.starts_with('#'));
+            let text = lines.collect::<Vec<_>>().join("\n").replace("\\\n", "");
+            assert!(!text.is_empty());
+            for requirement in text.lines() {
+                let mut words = requirement.split_whitespace();
+                let name = words.next().unwrap();
+                assert!(name.contains("=="), "{name}");
+                let hashes: Vec<&str> = words.collect();
+                assert!(!hashes.is_empty(), "{name}");
+                for hash in hashes {
+                    let digits = hash.strip_prefix("--hash=sha256:").unwrap();
+                    assert!(digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()), "{hash}");
+                }
+            }
+        }
+    }
+}

@@ -43,7 +43,7 @@ impl Environment {
     /// Cancel-safe: the interpreter is killed when the future is dropped.
     ///
     /// # Errors
-    /// No interpreter, one before 3.6.7, one that does not answer.
+    /// No interpreter, one before 3.6.7 (of Python 2: before 2.6.5), one that does not answer.
     pub async fn probe(name: &str, python: &Path) -> Result<Self, EnvironmentError> {
         let path = || python.to_owned();
         let python = std::path::absolute(python)
@@ -59,7 +59,7 @@ impl Environment {
         };
         let (major, minor, micro) = answer.version;
         let version = PythonVersion { major, minor, micro };
-        if version < PythonVersion::MINIMUM {
+        if !version.fits() {
             return Err(EnvironmentError::TooOld { python, version });
         }
         match api(answer.sdk.as_deref()) {

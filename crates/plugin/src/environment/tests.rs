@@ -69,17 +69,26 @@ async fn the_sdk_is_found_without_importing_it() {
 }
 
 #[tokio::test]
-async fn an_interpreter_before_3_6_7_is_refused() {
-    for (version, fits) in
-        [("2, 7, 18", false), ("3, 5, 10", false), ("3, 6, 6", false), ("3, 6, 7", true), ("3, 13, 0", true)]
-    {
+async fn an_interpreter_that_is_too_old_is_refused() {
+    for (version, fits) in [
+        ("2, 5, 6", false),
+        ("2, 6, 4", false),
+        ("2, 6, 5", true),
+        ("2, 7, 18", true),
+        ("3, 1, 0", false),
+        ("3, 5, 10", false),
+        ("3, 6, 6", false),
+        ("3, 6, 7", true),
+        ("3, 13, 0", true),
+    ] {
         let found = probe(&format!("echo '{{\"version\": [{version}], \"sdk\": null}}'")).await;
         assert_eq!(found.is_ok(), fits, "{version}");
         if let Err(message) = found {
-            assert!(message.ends_with(&format!(
-                "is Python {}: plugins need 3.6.7 or later",
-                version.replace(", ", ".")
-            )));
+            let version = version.replace(", ", ".");
+            let told = format!(
+                "is Python {version}: plugins need 3.6.7 or later, those for Python 2 2.6.5 or later"
+            );
+            assert!(message.ends_with(&told), "{message}");
         }
     }
 }
@@ -96,7 +105,7 @@ async fn what_is_no_interpreter_is_told() {
     assert!(probe("printf '\\033[31mred'").await.unwrap_err().ends_with("interpreter: [31mred"));
     assert!(probe("yes | head -c 1000000").await.unwrap_err().len() < 2000);
     let error = Environment::probe("none", Path::new("/nowhere/python")).await.unwrap_err();
-    assert_eq!(error.to_string(), "cannot start /nowhere/python: give the path of a Python 3 interpreter");
+    assert_eq!(error.to_string(), "cannot start /nowhere/python: give the path of a Python interpreter");
 }
 
 #[tokio::test]
@@ -172,8 +181,66 @@ async fn a_failed_creation_leaves_nothing_behind() {
     assert_eq!(told.len(), 1);
     let installs = "mkdir -p \"$4/bin\"; printf '#!/bin/sh\\necho no registry; exit 1' > \"$4/bin/python\"; chmod +x \"$4/bin/python\"";
     let (error, told) = create(&format!("{ANSWERS}\n{installs}")).await;
-    assert!(error == "installing pip failed: no registry", "{error}");
+    assert_eq!(error, "installing the modules that plugins may assume failed: no registry");
     assert_eq!(told.len(), 2);
+}
+
+/// What python-ldap lacks where this stands in the place of the compiler.
+async fn lacking(compiler: &str) -> Vec<String> {
+    let (folder, compilers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let compiler = program(compilers.path(), compiler);
+    let script = format!("CC='{}' exec '{}' \"$@\"", compiler.display(), python3().display());
+    let version = PythonVersion { major: 3, minor: 11, micro: 2 };
+    native::lacking(&program(folder.path(), &script), version).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_python_ldap_lacks_is_named_by_its_package() {
+    assert_eq!(lacking("exit 0").await, Vec::<String>::new());
+    assert_eq!(lacking("! grep -q -e '<ldap.h>'").await, ["libldap2-dev"]);
+    assert_eq!(lacking("! grep -q -e Python.h -e sasl.h").await, ["libsasl2-dev", "python3.11-dev"]);
+    assert_eq!(lacking("exit 1").await, ["libc6-dev", "libldap2-dev", "libsasl2-dev", "python3.11-dev"]);
+}
+
+#[tokio::test]
+async fn without_a_compiler_gcc_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("CC=/nowhere/cc exec '{}' \"$@\"", python3().display());
+    let version = PythonVersion { major: 3, minor: 11, micro: 2 };
+    let lacking = native::lacking(&program(folder.path(), &script), version).await.unwrap();
+    assert!(lacking.contains(&"gcc".to_owned()), "{lacking:?}");
+}
+
+#[tokio::test]
+async fn each_module_that_plugins_may_assume_is_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let packages = folder.path().join("packages");
+    let add = |name: &str, text: &str| {
+        let path = packages.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    add("yaml.py", "print('noise')\n__version__ = '6.0.3'\n");
+    add("requests.py", "__version__ = '2.10.0'\n");
+    add("urllib3.py", "raise RuntimeError('broken\\x1b[31m')\n");
+    let script = format!(
+        "shift 3\nshift\nq=\"$1\"; shift\nexec '{}' -S -c \"import sys; sys.path.insert(0, '{}')\n$q\" \"$@\"",
+        python3().display(),
+        packages.display()
+    );
+    let environment = Environment {
+        name: "test".to_owned(),
+        python: program(folder.path(), &script),
+        version: PythonVersion { major: 3, minor: 11, micro: 2 },
+        sdk: None,
+        api: ApiVersion::HOST,
+    };
+    let reports = environment.modules().await.unwrap();
+    let of = |name: &str| reports.iter().find(|report| report.module.name == name).unwrap();
+    assert_eq!((of("yaml").version.as_deref(), &of("yaml").problem), (Some("6.0.3"), &None));
+    assert!(of("requests").problem.as_ref().unwrap().contains("2.10.0 is older than 2.18.4"));
+    assert_eq!(of("urllib3").problem.as_deref(), Some("RuntimeError: broken[31m"));
+    assert_eq!(of("ldap").problem.as_deref(), Some("ModuleNotFoundError: No module named 'ldap'"));
 }
 
 #[tokio::test]

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use keyward_model::{ClientAddr, ConnectionName, KeyValuePairs, Protocol, SessionId, TargetAddr};
+use keyward_model::{ClientAddr, ConnectionName, KeyValuePairs, Protocol, Secret, SessionId, TargetAddr};
 use serde_json::{Map, Value, json};
 
 use super::reading::{dict, text, type_of, wrong};
 use super::{Cookies, Hook};
 use crate::CallError;
+use crate::mask::Masks;
 
 /// What `authenticate` and `authorize` are told.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,20 @@ pub enum AaDecision {
     NeedInfo(Question),
     /// From `authenticate` only: the plugin did no gateway authentication, the session goes on without.
     NoDecision,
+}
+
+impl AaReply {
+    /// Without `secrets` in what goes to the log and the record: the reason and the metadata.
+    #[must_use]
+    pub fn hiding(self, secrets: &[Secret]) -> Self {
+        let masks = Masks::new(secrets.iter().map(Secret::expose));
+        let hide = |text: String| masks.mask(&text);
+        let decision = match self.decision {
+            AaDecision::Deny { reason } => AaDecision::Deny { reason: reason.map(hide) },
+            other @ (AaDecision::Accept { .. } | AaDecision::NeedInfo(_) | AaDecision::NoDecision) => other,
+        };
+        Self { decision, additional_metadata: self.additional_metadata.map(hide) }
+    }
 }
 
 /// A question for the person who connects.

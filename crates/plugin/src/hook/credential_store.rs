@@ -6,7 +6,7 @@ use keyward_model::{ClientAddr, ConnectionName, Protocol, Secret, SessionId, Tar
 use serde_json::{Map, Value, json};
 
 use super::Cookies;
-use super::reading::{list, type_of, wrong};
+use super::reading::{dict, list, text, type_of, wrong};
 use crate::CallError;
 
 /// What the hooks that look for credentials are told.
@@ -49,6 +49,32 @@ pub struct TotpCode {
     /// Seconds.
     pub period: u64,
     pub code: Secret,
+}
+
+/// What a RemoteApp is to be launched with, as a plugin tells it.
+#[derive(Clone)]
+pub struct RemoteAppCredentials {
+    pub account: Option<String>,
+    pub asset: Option<String>,
+    /// In the order in which they are to be tried.
+    pub passwords: Vec<Secret>,
+    /// The plugin needs to be told account or asset first; nothing else counts then.
+    pub need_info: bool,
+    /// The program and its arguments, in order.
+    pub launch_information: Vec<String>,
+    /// For the program that is launched; may hold secrets.
+    pub additional_information: Map<String, Value>,
+}
+
+impl fmt::Debug for RemoteAppCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteAppCredentials")
+            .field("account", &self.account)
+            .field("asset", &self.asset)
+            .field("passwords", &self.passwords.len())
+            .field("need_info", &self.need_info)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The arguments of `get_password_list`, `get_private_key_list` and `get_totp_codes`.
@@ -152,6 +178,57 @@ pub fn totp_codes(result: &Value) -> Result<Vec<TotpCode>, CallError> {
     list(result, "totp_codes")?.iter().enumerate().map(read).collect()
 }
 
+/// What `get_remote_app_credentials` returned; `None` when nothing was found.
+///
+/// # Errors
+/// A key whose value is not of its type (contract section 5), named with the type that it has, never with its text.
+pub fn remote_app_credentials(result: &Value) -> Result<Option<RemoteAppCredentials>, CallError> {
+    let Some(map) = dict(result)? else { return Ok(None) };
+    // Cookies alone are no credentials.
+    if !REMOTE_APP_KEYS.iter().any(|key| map.contains_key(*key)) {
+        return Ok(None);
+    }
+    let need_info = match map.get("need_info") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(needed)) => *needed,
+        Some(other) => {
+            return Err(wrong(format!("\"need_info\" is {}: it must be a bool", type_of(other))));
+        }
+    };
+    let additional_information = match map.get("additional_information") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(map)) => map.clone(),
+        Some(other) => {
+            return Err(wrong(format!(
+                "\"additional_information\" is {}: it must be a dict",
+                type_of(other)
+            )));
+        }
+    };
+    Ok(Some(RemoteAppCredentials {
+        account: text(map, "account")?.map(str::to_owned),
+        asset: text(map, "asset")?.map(str::to_owned),
+        passwords: passwords(result)?,
+        need_info,
+        launch_information: launch_information(result)?,
+        additional_information,
+    }))
+}
+
+const REMOTE_APP_KEYS: [&str; 6] =
+    ["account", "asset", "passwords", "need_info", "launch_information", "additional_information"];
+
+/// The SDK puts `None` where a plugin names no program.
+fn launch_information(result: &Value) -> Result<Vec<String>, CallError> {
+    let key = "launch_information";
+    let read = |(n, item): (usize, &Value)| match item {
+        Value::Null => None,
+        Value::String(part) => Some(Ok(part.clone())),
+        other => Some(Err(wrong(format!("{key:?}[{n}] is {}: it must be a str", type_of(other))))),
+    };
+    list(result, key)?.iter().enumerate().filter_map(read).collect()
+}
+
 /// Whole seconds; `time.time()` gives a float.
 fn seconds(value: &Value) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "a cast from f64 saturates")]
@@ -195,5 +272,58 @@ mod tests {
         let codes = totp_codes(&result).unwrap();
         assert_eq!((codes[0].unix_time, codes[0].period, codes[0].code.expose()), (30, 30, "012345"));
         assert!(totp_codes(&json!({"totp_codes": [{"code": "012345"}]})).is_err());
+        let error = totp_codes(&json!({"totp_codes": [[30, 30, "012345"]]})).unwrap_err();
+        assert!(error.message.contains("\"totp_codes\"[0] is a list") && !error.message.contains("012345"));
+    }
+
+    #[test]
+    fn credentials_of_a_remote_app_are_read_as_the_sdk_writes_them() {
+        let written = json!({
+            "account": "admin", "asset": "db1", "passwords": ["p1", "p2"], "need_info": false,
+            "launch_information": [null, "--cmd", "run"], "additional_information": {"a": 1},
+            "cookie": {}, "session_cookie": {},
+        });
+        let read = remote_app_credentials(&written).unwrap().unwrap();
+        assert_eq!((read.account.as_deref(), read.asset.as_deref()), (Some("admin"), Some("db1")));
+        assert_eq!(read.passwords.iter().map(Secret::expose).collect::<Vec<_>>(), ["p1", "p2"]);
+        assert_eq!((read.need_info, read.launch_information), (false, vec!["--cmd".into(), "run".into()]));
+        assert_eq!(read.additional_information, *json!({"a": 1}).as_object().unwrap());
+        let asked = remote_app_credentials(&json!({"account": "", "asset": "", "need_info": true})).unwrap();
+        assert!(asked.unwrap().need_info);
+        for nothing in [json!(null), json!({}), json!({"cookie": {"a": 1}})] {
+            assert!(remote_app_credentials(&nothing).unwrap().is_none(), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn each_key_of_a_remote_app_has_its_type() {
+        for (wrong, told) in [
+            (json!({"account": 7}), "\"account\" is an int: it must be a str"),
+            (json!({"asset": ["db1"]}), "\"asset\" is a list: it must be a str"),
+            (json!({"passwords": "hunter2"}), "\"passwords\" is a str: it must be a list"),
+            (json!({"need_info": "no"}), "\"need_info\" is a str: it must be a bool"),
+            (json!({"launch_information": [1]}), "\"launch_information\"[0] is an int: it must be a str"),
+            (
+                json!({"additional_information": []}),
+                "\"additional_information\" is a list: it must be a dict",
+            ),
+            (json!("hunter2"), "the result is a str: it must be a dict or None"),
+        ] {
+            assert_eq!(remote_app_credentials(&wrong).unwrap_err().message, told);
+        }
+        let secret =
+            json!({"account": "a", "passwords": ["hunter2"], "additional_information": {"k": "hunter2"}});
+        let shown = format!("{:?}", remote_app_credentials(&secret).unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_remote_app_is_told_asset_and_connection_besides() {
+        let names = |hook: crate::Hook| hook.arguments(crate::PluginKind::CredentialStore);
+        let more = names(crate::Hook::GetRemoteAppCredentials);
+        let less = names(crate::Hook::GetTotpCodes);
+        assert_eq!(less, names(crate::Hook::GetPasswordList));
+        let added: Vec<&str> = more.into_iter().filter(|name| !less.contains(name)).collect();
+        assert_eq!(added, ["asset", "connection_name"]);
     }
 }

@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 pub use aa::{AaDecision, AaFacts, AaReply, Question, authenticate_arguments, authorize_arguments};
 pub use cookies::Cookies;
 pub use credential_store::{
-    CredentialFacts, OfferedKey, TotpCode, authentication_completed_arguments, credential_arguments,
-    passwords, private_keys, remote_app_arguments, totp_codes,
+    CredentialFacts, OfferedKey, RemoteAppCredentials, TotpCode, authentication_completed_arguments,
+    credential_arguments, passwords, private_keys, remote_app_arguments, remote_app_credentials, totp_codes,
 };
 
 use crate::{CallError, PluginKind};
@@ -91,7 +91,7 @@ impl Hook {
     }
 
     /// The arguments that the hook is given by name (the tables of contract sections 4 and 5).
-    pub(crate) fn arguments(self, kind: PluginKind) -> Vec<&'static str> {
+    pub fn arguments(self, kind: PluginKind) -> Vec<&'static str> {
         let own: &[&[&str]] = match (self, kind) {
             (Self::Authenticate, _) => &[AA_BOTH],
             (Self::Authorize, _) => &[AA_BOTH, AA_AUTHORIZE],
@@ -193,7 +193,7 @@ pub fn check_result(hook: Hook, result: &Value) -> Result<(), CallError> {
         Hook::GetPasswordList => passwords(result).map(drop),
         Hook::GetPrivateKeyList => private_keys(result).map(drop),
         Hook::GetTotpCodes => totp_codes(result).map(drop),
-        Hook::GetRemoteAppCredentials => reading::dict(result).map(drop),
+        Hook::GetRemoteAppCredentials => remote_app_credentials(result).map(drop),
         // Nothing but their cookies is read, which are for [`Cookies::absorb`].
         Hook::SessionEnded | Hook::AuthenticationCompleted => Ok(()),
     }
@@ -257,6 +257,7 @@ mod tests {
         assert!(!taken(Hook::GetPrivateKeyList, serde_json::json!({"private_keys": ["PEM"]})));
         assert!(!taken(Hook::GetTotpCodes, serde_json::json!({"totp_codes": ["012345"]})));
         assert!(!taken(Hook::GetRemoteAppCredentials, serde_json::json!("secret")));
+        assert!(!taken(Hook::GetRemoteAppCredentials, serde_json::json!({"passwords": "one"})));
         assert!(taken(Hook::SessionEnded, serde_json::json!("bye")));
         assert!(taken(Hook::AuthenticationCompleted, serde_json::json!(1)));
     }

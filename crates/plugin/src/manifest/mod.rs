@@ -203,6 +203,14 @@ fn required<'d>(
 impl PluginKind {
     pub const ALL: [Self; 4] = [Self::Aa, Self::CredentialStore, Self::SigningCa, Self::ConfigurationSync];
 
+    /// Whether the gateway calls plugins of this type. The others are checked and stored (contract section 6).
+    pub fn is_called(self) -> bool {
+        match self {
+            Self::Aa | Self::CredentialStore => true,
+            Self::SigningCa | Self::ConfigurationSync => false,
+        }
+    }
+
     /// The word of the MANIFEST.
     pub fn as_str(self) -> &'static str {
         match self {

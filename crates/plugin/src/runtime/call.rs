@@ -1,22 +1,23 @@
 //! One call, from the worker that it takes to the report.
 
-use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
+use keyward_model::Secret;
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::confinement::overrun;
 use super::frame::FrameError;
 use super::instance::Inner;
-use super::lines::{Lines, Log, Masks};
 use super::pool::Lease;
+use super::printing::Printing;
 use super::process::Ending;
+use super::report::signal_name;
 use super::worker::Worker;
-use super::{Call, CallError, CallErrorKind, CallReport, LogLine, Stream};
+use super::{Call, CallError, CallErrorKind, CallReport, Exit, Watch};
 use crate::hook::{self, Hook};
+use crate::service::Owner;
 
 /// How long the worker may take to end after its result.
 const AFTER_RESULT: Duration = Duration::from_secs(1);
@@ -24,16 +25,25 @@ const AFTER_RESULT: Duration = Duration::from_secs(1);
 const AFTER_END: Duration = Duration::from_millis(200);
 
 /// Cancel-safe: dropping the future drops the lease, which kills the call's processes.
-pub(super) async fn perform(instance: &Inner, mut call: Call, mut masks: Masks) -> CallReport {
+///
+/// `secrets` are masked in what the plugin prints and raises, and so are those of the call itself.
+pub(super) async fn perform(
+    instance: &Inner,
+    mut call: Call,
+    secrets: &[Secret],
+    watch: &Watch,
+) -> CallReport {
     let started = Instant::now();
     let deadline = started + call.time_limit;
     hook::complete(call.hook, instance.kind, &mut call.arguments);
-    if let Some(password) = call.arguments.get("gateway_password").and_then(Value::as_str) {
-        masks.add(password);
-    }
-    let mut printing = Printing::new(instance, &call, masks);
+    let mut secrets = secrets.to_vec();
+    let password = call.arguments.get("gateway_password").and_then(Value::as_str);
+    secrets.extend(password.map(|password| Secret::new(password.to_owned())));
+    let mut printing = Printing::new(instance, &call, secrets, watch);
+    let mut exit = None;
     let outcome = match begin(instance, &call, deadline).await {
         Ok((mut lease, _permit)) => {
+            printing.reached();
             let (stdout, stderr) = (lease.stdout.take(), lease.stderr.take());
             let outcome = {
                 let mut output = pin!(printing.collect(stdout, stderr));
@@ -49,12 +59,13 @@ pub(super) async fn perform(instance: &Inner, mut call: Call, mut masks: Masks) 
                 }
                 (duration, outcome)
             };
+            exit = Some(lease.exit);
             drop(lease);
             outcome
         }
         Err(error) => (started.elapsed(), Err(error)),
     };
-    printing.report(outcome)
+    CallReport { exit, ..printing.report(outcome) }
 }
 
 type Begun<'a> = (Lease, tokio::sync::SemaphorePermit<'a>);
@@ -64,6 +75,11 @@ async fn begin<'a>(instance: &'a Inner, call: &Call, deadline: Instant) -> Resul
     if !call.hook.belongs_to(instance.kind) {
         let message = format!("{} is no hook of a plugin of type {}", call.hook, instance.kind_name());
         return Err(failed(CallErrorKind::MissingHook, message));
+    }
+    if let Some(why) = instance.disk.full() {
+        // Somebody may have made room.
+        instance.disk.measure_soon();
+        return Err(failed(CallErrorKind::Unavailable, why));
     }
     let busy = || {
         let message = "as many plugin calls are running as the gateway allows".to_owned();
@@ -90,13 +106,20 @@ async fn converse(
     deadline: Instant,
 ) -> Result<Value, CallError> {
     let limit = call.time_limit;
-    match timeout_at(deadline, talk(instance, worker, call, deadline)).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            worker.kill();
-            Err(timed_out(limit))
+    let watch = overrun(worker.pid, instance.allowance, &instance.disk);
+    let outcome = tokio::select! {
+        outcome = timeout_at(deadline, talk(instance, worker, call, deadline)) => {
+            outcome.unwrap_or_else(|_| Err(timed_out(limit)))
         }
+        over = watch => Err(failed(CallErrorKind::Limit, format!("the call was killed: {over}"))),
+    };
+    if outcome
+        .as_ref()
+        .is_err_and(|error| matches!(error.kind, CallErrorKind::Timeout | CallErrorKind::Limit))
+    {
+        worker.abort();
     }
+    outcome
 }
 
 /// Gives the worker its call, answers its requests, and returns what it makes of it.
@@ -106,7 +129,7 @@ async fn talk(
     call: Call,
     deadline: Instant,
 ) -> Result<Value, CallError> {
-    let owner = instance.services().owner();
+    let owner = instance.services().owner(&instance.name);
     let order = json!({
         "hook": call.hook.name(),
         "arguments": call.arguments,
@@ -123,20 +146,45 @@ async fn talk(
             Ok(frame) => frame,
             Err(FrameError::Closed | FrameError::Io(_)) => return Err(died(worker, call.time_limit).await),
             Err(error @ FrameError::TooLarge(_)) => {
+                worker.exit = Exit::Killed;
                 return Err(failed(CallErrorKind::TooLarge, format!("the result is refused: {error}")));
             }
             Err(error @ FrameError::NotJson(_)) => {
+                worker.exit = Exit::Killed;
                 return Err(failed(CallErrorKind::WrongResult, format!("the result is refused: {error}")));
             }
         };
         if frame.get("service").is_some() {
-            let answer = instance.services().answer(&owner, &frame);
-            if worker.channel.send(&answer).await.is_err() {
+            let served = match answer(instance, worker, &owner, &frame).await {
+                Some(answer) => worker.channel.send(&answer).await.is_ok(),
+                None => false,
+            };
+            if !served {
                 return Err(died(worker, call.time_limit).await);
             }
             continue;
         }
         return read_result(frame);
+    }
+}
+
+/// The answer to a service request; `None` when the worker ends before it is there.
+async fn answer(instance: &Inner, worker: &mut Worker, owner: &Owner, request: &Value) -> Option<Value> {
+    let (_, pidfd) = worker.parts();
+    let answer = async {
+        let of_doors = match &instance.doors {
+            Some(doors) => doors.answer(request).await,
+            None => None,
+        };
+        match of_doors {
+            Some(answer) => answer,
+            None => instance.services().answer(owner, request).await,
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = answer => Some(answer),
+        _ = pidfd.readable() => None,
     }
 }
 
@@ -170,17 +218,22 @@ fn read_result(mut frame: Value) -> Result<Value, CallError> {
 const MAX_MESSAGE: usize = 4096;
 const MAX_TRACEBACK: usize = 128 * 1024;
 
-async fn died(worker: &Worker, limit: Duration) -> CallError {
+async fn died(worker: &mut Worker, limit: Duration) -> CallError {
     match worker.ending(AFTER_END).await {
         Some(Ending::Status(status)) => {
+            worker.exit = Exit::Status(status);
             failed(CallErrorKind::Exited, format!("the plugin ended its process with status {status}"))
         }
-        Some(Ending::Signal(libc::SIGALRM)) => timed_out(limit),
+        Some(Ending::Signal(libc::SIGALRM)) => {
+            worker.exit = Exit::Killed;
+            timed_out(limit)
+        }
         Some(Ending::Signal(signal)) => {
+            worker.exit = Exit::Signal(signal);
             failed(CallErrorKind::Crashed, format!("the process was killed by {}", signal_name(signal)))
         }
         None => {
-            worker.kill();
+            worker.abort();
             failed(CallErrorKind::Protocol, "the process closed its channel without a result".into())
         }
     }
@@ -193,112 +246,4 @@ fn timed_out(limit: Duration) -> CallError {
 
 fn failed(kind: CallErrorKind, message: String) -> CallError {
     CallError { kind, message, traceback: None }
-}
-
-fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        libc::SIGABRT => "SIGABRT",
-        libc::SIGBUS => "SIGBUS",
-        libc::SIGFPE => "SIGFPE",
-        libc::SIGILL => "SIGILL",
-        libc::SIGKILL => "SIGKILL",
-        libc::SIGSEGV => "SIGSEGV",
-        libc::SIGSYS => "SIGSYS",
-        libc::SIGTERM => "SIGTERM",
-        other => return format!("signal {other}"),
-    };
-    name.to_owned()
-}
-
-/// Collects what the plugin prints.
-struct Printing {
-    stdout: Lines,
-    stderr: Lines,
-    log: Log,
-    masks: Masks,
-    /// Logged as it comes. Where the result is a credential, lines wait for it, since it is to be masked in them.
-    live: bool,
-    session: String,
-    plugin: String,
-}
-
-impl Printing {
-    fn new(instance: &Inner, call: &Call, masks: Masks) -> Self {
-        Self {
-            stdout: Lines::new(Stream::Stdout),
-            stderr: Lines::new(Stream::Stderr),
-            log: Log::default(),
-            masks,
-            live: !call.hook.returns_credentials(),
-            session: call.log_prefix.clone(),
-            plugin: instance.name.to_string(),
-        }
-    }
-
-    /// Until both streams end. Cancel-safe: what was read is kept.
-    async fn collect(&mut self, mut stdout: Option<pipe::Receiver>, mut stderr: Option<pipe::Receiver>) {
-        let (mut out, mut err) = ([0; 4096], [0; 4096]);
-        while stdout.is_some() || stderr.is_some() {
-            tokio::select! {
-                read = read(&mut stdout, &mut out) => match read {
-                    Ok(n @ 1..) => self.print(Stream::Stdout, out.get(..n).unwrap_or_default()),
-                    Ok(0) | Err(_) => stdout = None,
-                },
-                read = read(&mut stderr, &mut err) => match read {
-                    Ok(n @ 1..) => self.print(Stream::Stderr, err.get(..n).unwrap_or_default()),
-                    Ok(0) | Err(_) => stderr = None,
-                },
-            }
-        }
-    }
-
-    fn print(&mut self, stream: Stream, bytes: &[u8]) {
-        let Self { stdout, stderr, log, masks, live, session, plugin } = self;
-        let lines = match stream {
-            Stream::Stdout => stdout,
-            Stream::Stderr => stderr,
-        };
-        lines.feed(bytes, |line| keep(log, masks, *live, session, plugin, line));
-    }
-
-    fn report(mut self, (duration, mut outcome): (Duration, Result<Value, CallError>)) -> CallReport {
-        let last = [self.stdout.finish(), self.stderr.finish()];
-        for line in last.into_iter().flatten() {
-            keep(&mut self.log, &self.masks, self.live, &self.session, &self.plugin, line);
-        }
-        if !self.live {
-            let mut masks = Masks::default();
-            hook::credentials(outcome.as_ref().unwrap_or(&Value::Null), &mut |secret| masks.add(secret));
-            for line in &mut self.log.lines {
-                masks.apply(&mut line.line);
-                emit(&self.session, &self.plugin, line);
-            }
-        }
-        if let Err(error) = &mut outcome {
-            self.masks.apply(&mut error.message);
-            error.traceback.iter_mut().for_each(|trace| self.masks.apply(trace));
-        }
-        CallReport { duration, log: self.log.lines, lines_left_out: self.log.left_out, outcome }
-    }
-}
-
-fn keep(log: &mut Log, masks: &Masks, live: bool, session: &str, plugin: &str, mut line: LogLine) {
-    masks.apply(&mut line.line);
-    if let Some(line) = log.push(line)
-        && live
-    {
-        emit(session, plugin, line);
-    }
-}
-
-fn emit(session: &str, plugin: &str, line: &LogLine) {
-    tracing::info!(target: "plugin", session, plugin, stream = line.stream.as_str(), line = line.line);
-}
-
-/// Never ready for a stream that has ended.
-async fn read(pipe: &mut Option<pipe::Receiver>, buffer: &mut [u8]) -> io::Result<usize> {
-    match pipe {
-        Some(pipe) => pipe.read(buffer).await,
-        None => std::future::pending().await,
-    }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use keyward_model::InstanceName;
 
+use super::Gap;
+
 /// By whose fault a plugin instance cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
@@ -23,6 +25,9 @@ pub enum PluginError {
     /// The configuration's: the bundle needs another interpreter.
     #[error("plugin instance {instance} needs {needs}, and environment {environment} is {has}")]
     WrongPython { instance: InstanceName, environment: String, needs: String, has: String },
+    /// The configuration's: an LDAP server policy that cannot be used.
+    #[error("LDAP server policy {name:?}: {fault}")]
+    LdapServer { name: String, fault: String },
     /// The environment's.
     #[error("interpreter {python} cannot be started as user {user}, who must be able to reach it: {source}")]
     Interpreter { python: PathBuf, user: u32, source: io::Error },
@@ -32,6 +37,27 @@ pub enum PluginError {
          or put the data folder elsewhere"
     )]
     Barred { folder: PathBuf },
+    /// The configuration's: more instances than users.
+    #[error(
+        "no user is left for plugin instance {instance}: all {count} from {base} on are other instances'; \
+         set `plugin-user-base` to where more are free"
+    )]
+    NoUser { instance: InstanceName, base: u32, count: u32 },
+    /// The configuration's: what the plugin may read holds what it must not.
+    #[error(
+        "the data folder lies in {folder}, which plugin instance {instance} may read: \
+         put the data folder, or the environment, elsewhere"
+    )]
+    Exposed { instance: InstanceName, folder: PathBuf },
+    /// The environment's: a restriction that cannot be kept is not pretended.
+    #[error(
+        "plugin instance {instance} has a `network` list, and this kernel cannot keep it: \
+         that takes Linux 5.6 or later with seccomp, on x86-64 or aarch64"
+    )]
+    NetworkOpen { instance: InstanceName },
+    /// The environment's: the policy wants plugins confined in every way, and this machine cannot.
+    #[error("plugins cannot be confined as `strict = true` wants: {}", list(.0))]
+    Unconfined(Vec<Gap>),
     /// The environment's.
     #[error("{what} {path}: {source}")]
     File { what: &'static str, path: PathBuf, source: io::Error },
@@ -43,4 +69,8 @@ pub enum PluginError {
     Protocol { instance: InstanceName, what: String },
     #[error("the plugin host is shut down")]
     ShutDown,
+}
+
+fn list(gaps: &[Gap]) -> String {
+    gaps.iter().map(Gap::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -8,9 +8,9 @@ use keyward_model::{InstanceName, Secret};
 use tokio::sync::Semaphore;
 use tokio_util::sync::DropGuard;
 
-use super::lines::Masks;
+use super::confinement::{Allowance, Disk, Doors, Network};
 use super::pool::Pool;
-use super::{Call, CallReport, call};
+use super::{Call, CallReport, Watch, call};
 use crate::hook::Hook;
 use crate::service::Services;
 use crate::{Environment, Manifest, PluginKind, UnpackedBundle};
@@ -25,10 +25,10 @@ pub struct InstanceConfig {
     pub start: Start,
     /// How many workers wait for a call.
     pub idle_workers: usize,
-    /// Address space of each process, in bytes.
+    /// Address space of each process, and what a call with all that it starts holds in memory, in bytes.
     pub memory_limit: u64,
-    /// Processes and threads of the whole instance, its template, idle workers and running calls together; enforced
-    /// where it has a user of its own.
+    /// Processes and threads of the whole instance, its template, idle workers and running calls together, where it has
+    /// a user of its own; and of each call, where the gateway looks at it ten times a second.
     pub processes: u32,
     /// `SCB_PLUGIN_STATE_DIRECTORY`, kept; made with mode 0750.
     pub state_dir: PathBuf,
@@ -36,6 +36,26 @@ pub struct InstanceConfig {
     pub ephemeral_dir: PathBuf,
     /// `TMPDIR`, emptied at the first load of the instance.
     pub temp: PathBuf,
+    pub bounds: Bounds,
+}
+
+/// What a plugin may use besides memory and processes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Bounds {
+    /// Processor time of each process, in seconds. A template that has used it up is replaced.
+    pub cpu_seconds: u64,
+    /// The largest file that is written, in bytes.
+    pub file_size: u64,
+    /// What state and temporary directories hold together, in bytes. A call that goes past it is killed, and no other
+    /// begins until there is room.
+    pub disk: u64,
+    pub network: Network,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { cpu_seconds: 600, file_size: 256 << 20, disk: 1 << 30, network: Network::Open }
+    }
 }
 
 impl fmt::Debug for InstanceConfig {
@@ -74,6 +94,9 @@ pub(super) struct Inner {
     pub(super) pool: Arc<Pool>,
     pub(super) services: Arc<Services>,
     pub(super) calls: Arc<Semaphore>,
+    pub(super) allowance: Allowance,
+    pub(super) disk: Disk,
+    pub(super) doors: Option<Arc<Doors>>,
     pub(super) _keeper: DropGuard,
 }
 
@@ -101,6 +124,22 @@ impl Instance {
         self.0.hooks.as_ref().map(|hooks| hooks.iter().any(|name| name == hook.name()))
     }
 
+    /// Whether `other` is a clone of this one, and not the same plugin loaded again.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Another version serves what comes from now on: this one keeps no idle workers, and after a while without a call
+    /// no template either. It can be called as before, and a call then takes longer.
+    pub fn retire(&self) {
+        self.0.pool.retire();
+    }
+
+    /// How many workers wait for a call.
+    pub fn idle_workers(&self) -> usize {
+        self.0.pool.idle()
+    }
+
     /// Calls a hook. Cancel-safe: dropping the future kills the call's processes at once.
     ///
     /// Nothing is refused by an `Err`: what went wrong is in the report, beside what the plugin printed.
@@ -112,11 +151,12 @@ impl Instance {
     /// password among the arguments, and credentials in the result, are masked in any case. Cancel-safe as
     /// [`Self::call`].
     pub async fn call_hiding(&self, call: Call, secrets: &[Secret]) -> CallReport {
-        let mut masks = Masks::default();
-        for secret in secrets {
-            masks.add(secret.expose());
-        }
-        call::perform(&self.0, call, masks).await
+        self.call_watched(call, secrets, &Watch::default()).await
+    }
+
+    /// The same, where `watch` has the report of a call whose future is dropped. Cancel-safe as [`Self::call`].
+    pub async fn call_watched(&self, call: Call, secrets: &[Secret], watch: &Watch) -> CallReport {
+        call::perform(&self.0, call, secrets, watch).await
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::confinement::{Disk, Group};
 use super::launch::Launch;
 use super::pool::Pool;
 use super::process::{kill_strays, kill_user};
@@ -23,14 +24,23 @@ pub(super) struct Keeper {
     pub(super) failures: u32,
     /// Calls that run on without the template that they come from.
     pub(super) orphans: HashSet<i32>,
+    /// The groups of such templates.
+    pub(super) old_groups: Vec<Group>,
+    pub(super) disk: Disk,
+    /// When the template was last asked whether it is stale.
+    pub(super) looked: Instant,
 }
 
 /// How long running calls may go on once the instance is given up.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Between looks at processes that were killed and are not gone yet.
 const DYING: Duration = Duration::from_millis(5);
+/// How long the template of a version that was replaced is kept without a call.
+const RETIRED: Duration = Duration::from_secs(60);
 /// As long as most calls take.
 const QUIET: Duration = Duration::from_millis(4);
+/// Between looks at the files that the template may read.
+const LOOK: Duration = Duration::from_secs(5);
 /// After a fork that was refused.
 const FORK_PAUSE: Duration = Duration::from_millis(50);
 /// So many refused forks in a row, and the template is replaced.
@@ -53,11 +63,21 @@ enum Task {
     Nothing,
 }
 
+/// What a keeper that has nothing to do waits for.
+enum Event {
+    /// The template has ended.
+    Died,
+    /// No call came for a while, and none is expected.
+    Unused,
+    Other,
+}
+
 impl Keeper {
     /// Runs until `stop`; then waits for running calls, and leaves no process.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let _closing = CloseAtEnd(Arc::clone(&self.pool));
         while !stop.is_cancelled() {
+            self.renew().await;
             let idle = match self.next() {
                 Task::Fork => self.fork().await,
                 Task::ForkAhead => {
@@ -76,16 +96,34 @@ impl Keeper {
         self.end().await;
     }
 
+    /// A template that may not read what has taken the place of its files is replaced.
+    async fn renew(&mut self) {
+        if self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = Instant::now();
+        if self.template.as_ref().is_some_and(|template| template.is_stale(&self.launch)) {
+            self.lose("files that it may read were replaced").await;
+            // The next call need not wait for the import.
+            self.start().await;
+        }
+    }
+
     fn next(&self) -> Task {
         if self.pool.has_waiting() {
             Task::Fork
         } else if self.pool.take_leftovers() {
             Task::Clean
-        } else if self.template.is_some() && self.pool.idle() < self.idle_workers {
+        } else if self.template.is_some() && self.pool.idle() < self.wanted() {
             Task::ForkAhead
         } else {
             Task::Nothing
         }
+    }
+
+    /// How many workers are to wait for a call.
+    fn wanted(&self) -> usize {
+        if self.pool.is_retired() { 0 } else { self.idle_workers }
     }
 
     /// While one worker is idle there is no hurry: a fork would take its time from the call that has just begun.
@@ -97,19 +135,30 @@ impl Keeper {
 
     async fn wait(&mut self, stop: &CancellationToken) {
         let pool = Arc::clone(&self.pool);
-        let died = match &mut self.template {
+        let event = match &mut self.template {
             Some(template) => tokio::select! {
-                () = pool.wake.notified() => false,
-                () = stop.cancelled() => false,
-                () = template.ended() => true,
+                () = pool.wake.notified() => Event::Other,
+                () = stop.cancelled() => Event::Other,
+                () = template.ended() => Event::Died,
+                () = sleep(RETIRED), if pool.is_retired() && !pool.has_running() => Event::Unused,
+                () = sleep(LOOK), if !pool.is_retired() => Event::Other,
             },
             None => tokio::select! {
-                () = pool.wake.notified() => false,
-                () = stop.cancelled() => false,
+                () = pool.wake.notified() => Event::Other,
+                () = stop.cancelled() => Event::Other,
             },
         };
-        if died {
-            self.lose("it ended").await;
+        match event {
+            Event::Died => self.lose("it ended").await,
+            Event::Unused => self.rest().await,
+            Event::Other => {}
+        }
+    }
+
+    /// Ends the template of a version that nobody calls; the next call starts one.
+    async fn rest(&mut self) {
+        if let Some(template) = self.template.take() {
+            sweep(template).await;
         }
     }
 
@@ -190,11 +239,13 @@ impl Keeper {
         tracing::warn!(plugin = %self.launch.name, why, "the template is replaced");
         if let Some(mut template) = self.template.take() {
             template.end().await;
+            self.old_groups.extend(template.group.take());
         }
         self.pool.drop_idle();
         let running = self.pool.running();
         self.kill_others(&running);
         self.orphans.extend(running);
+        self.kill_strays_of_orphans();
     }
 
     /// Kills what calls left behind and has it reaped. False: there may be more to do at once.
@@ -220,6 +271,7 @@ impl Keeper {
     }
 
     fn kill_strays(&mut self) -> Vec<i32> {
+        self.disk.measure_soon();
         self.kill_strays_of_orphans();
         match &self.template {
             Some(template) => kill_strays(template.pid, &self.pool.known()),
@@ -230,10 +282,15 @@ impl Keeper {
     /// What left the group of a call is not below any template when its own is gone.
     fn kill_strays_of_orphans(&mut self) {
         let mut known = self.pool.known();
-        if self.orphans.is_subset(&known) {
+        let ended = !self.orphans.is_subset(&known);
+        self.orphans.retain(|pid| known.contains(pid));
+        if self.orphans.is_empty() {
+            // Dropping a group kills what is left in it.
+            self.old_groups.clear();
+        }
+        if !ended {
             return;
         }
-        self.orphans.retain(|pid| known.contains(pid));
         known.extend(self.template.iter().map(|template| template.pid.as_raw_pid()));
         self.kill_others(&known);
     }
@@ -254,17 +311,14 @@ impl Keeper {
     /// Kills everything below the template, then the template.
     async fn end(mut self) {
         self.pool.drop_idle();
-        if let Some(mut template) = self.template.take() {
-            for _ in 0..200 {
-                let dead = kill_strays(template.pid, &HashSet::new());
-                if dead.is_empty() || template.reap(&dead).await.is_err() {
-                    break;
-                }
-                sleep(DYING).await;
-            }
-            template.end().await;
+        if let Some(template) = self.template.take() {
+            sweep(template).await;
         }
         self.kill_others(&HashSet::new());
+        self.old_groups.clear();
+        if let Some(groups) = &self.launch.kernel.groups {
+            groups.clear().await;
+        }
     }
 
     /// What is no longer below a template, but has the instance's own user.
@@ -273,6 +327,18 @@ impl Keeper {
             kill_user(user.uid, known);
         }
     }
+}
+
+/// Kills everything below the template, then the template.
+async fn sweep(mut template: Template) {
+    for _ in 0..200 {
+        let dead = kill_strays(template.pid, &HashSet::new());
+        if dead.is_empty() || template.reap(&dead).await.is_err() {
+            break;
+        }
+        sleep(DYING).await;
+    }
+    template.end().await;
 }
 
 fn not_started(error: PluginError) -> CallError {
@@ -291,6 +357,11 @@ fn not_started(error: PluginError) -> CallError {
         | PluginError::System { .. }
         | PluginError::Protocol { .. }
         | PluginError::Barred { .. }
+        | PluginError::LdapServer { .. }
+        | PluginError::NoUser { .. }
+        | PluginError::Exposed { .. }
+        | PluginError::Unconfined(_)
+        | PluginError::NetworkOpen { .. }
         | PluginError::ShutDown => unavailable(message),
     }
 }

@@ -1,18 +1,21 @@
 //! What starts a template: its command, its environment, and the first frame.
 
 use std::fmt;
+use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use keyward_model::{InstanceName, Secret};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::spawn::{Confinement, confine};
+use super::confinement::{Companions, Kernel, Rules};
+use super::spawn::confine;
 use super::user::User;
-use crate::PluginKind;
 use crate::hook::Hook;
+use crate::{PluginKind, PythonMajor};
 
 /// The version of the frames between the gateway and its workers.
 pub(super) const PROTOCOL_VERSION: u64 = 1;
@@ -23,6 +26,7 @@ pub(super) struct Launch {
     pub(super) name: InstanceName,
     pub(super) kind: PluginKind,
     pub(super) python: PathBuf,
+    pub(super) language: PythonMajor,
     /// The Python side's `__main__.py`.
     pub(super) main: PathBuf,
     pub(super) root: PathBuf,
@@ -32,7 +36,8 @@ pub(super) struct Launch {
     pub(super) state_dir: PathBuf,
     pub(super) ephemeral_dir: PathBuf,
     pub(super) temp: PathBuf,
-    pub(super) confinement: Confinement,
+    pub(super) rules: Rules,
+    pub(super) kernel: Arc<Kernel>,
     pub(super) user: Option<User>,
     pub(super) warm: bool,
     /// What `BoxConfig` answers without asking.
@@ -40,11 +45,20 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    /// A command with the environment of contract section 2 and nothing else.
+    /// A command with the environment of contract section 2 and nothing else, and what goes with it.
+    ///
+    /// # Errors
+    /// When the confinement cannot be made: it is never left out.
     #[expect(clippy::disallowed_methods, reason = "the one place where plugins are started")]
-    pub(super) fn command(&self, control: RawFd) -> Command {
+    pub(super) fn command(&self, control: RawFd) -> io::Result<(Command, Companions)> {
+        let (confinement, companions) = self.rules.prepare(&self.kernel)?;
         let mut command = Command::new(&self.python);
-        command.args(["-I", "-B", "-u", "-X", "utf8"]).arg(&self.main).arg(control.to_string());
+        // Python 2 has no `-I`: the Python side itself takes its folder off the search path.
+        command.args(match self.language {
+            PythonMajor::Three => ["-I", "-B", "-u", "-X", "utf8"].as_slice(),
+            PythonMajor::Two => ["-E", "-s", "-B", "-u"].as_slice(),
+        });
+        command.arg(&self.main).arg(control.to_string());
         command.env_clear();
         command.env("LANG", "C.UTF-8").env("PATH", self.path());
         command.env("SCB_PLUGIN_STATE_DIRECTORY", &self.state_dir);
@@ -52,8 +66,8 @@ impl Launch {
         command.env("TMPDIR", &self.temp);
         command.current_dir(&self.root);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        confine(&mut command, self.confinement, control);
-        command
+        confine(&mut command, confinement, control);
+        Ok((command, companions))
     }
 
     /// The environment's own programs come before the system's.
@@ -73,6 +87,7 @@ impl Launch {
             "import_limit": IMPORT_SECONDS,
             "hooks": hooks.collect::<Vec<_>>(),
             "box": self.settings,
+            "network": if self.rules.doors.is_some() { "asked" } else { "open" },
         })
     }
 }

@@ -6,6 +6,7 @@
 //! ```
 
 mod call;
+mod confinement;
 mod error;
 mod frame;
 mod host;
@@ -14,6 +15,7 @@ mod keeper;
 mod launch;
 mod lines;
 mod pool;
+mod printing;
 mod process;
 mod report;
 mod spawn;
@@ -23,7 +25,8 @@ mod way;
 mod worker;
 mod worker_files;
 
+pub use confinement::{Gap, Network, Reachable, ReachableHost};
 pub use error::PluginError;
 pub use host::{HostConfig, PluginHost};
-pub use instance::{Instance, InstanceConfig, Start};
-pub use report::{Call, CallError, CallErrorKind, CallReport, LogLine, Stream};
+pub use instance::{Bounds, Instance, InstanceConfig, Start};
+pub use report::{Call, CallError, CallErrorKind, CallReport, Exit, LogLine, Stream, Watch};

@@ -30,6 +30,8 @@ struct State {
     /// Why there will be no worker before that time.
     refusal: Option<(Instant, CallError)>,
     closed: bool,
+    /// Another version has taken the place of this one.
+    retired: bool,
 }
 
 /// A worker that belongs to one call. Dropping it kills the worker and its process group at once; the keeper then
@@ -85,7 +87,12 @@ impl Pool {
             let _ = waiting.send(Ok(Lease { worker, pool: Arc::clone(self) }));
             return;
         }
-        state.idle.push_back(worker);
+        if state.retired {
+            worker.kill();
+            state.leftovers = true;
+        } else {
+            state.idle.push_back(worker);
+        }
     }
 
     /// Fails those who wait, and all who come before `until`.
@@ -108,6 +115,24 @@ impl Pool {
             std::mem::take(&mut state.waiting)
         };
         drop(waiting);
+    }
+
+    /// No worker waits for a call from now on.
+    pub(super) fn retire(&self) {
+        let idle = {
+            let mut state = self.lock();
+            state.retired = true;
+            state.leftovers = true;
+            std::mem::take(&mut state.idle)
+        };
+        for worker in idle {
+            worker.kill();
+        }
+        self.wake.notify_one();
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.lock().retired
     }
 
     /// Takes the idle workers away, for their template is gone.

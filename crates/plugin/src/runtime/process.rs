@@ -19,6 +19,17 @@ pub(super) struct Stat {
     pub(super) exit_code: i32,
 }
 
+/// What a process uses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Usage {
+    /// Itself and its threads.
+    pub(super) tasks: usize,
+    /// Processor time, in clock ticks.
+    pub(super) cpu: u64,
+    /// Memory, in bytes, what it shares with others included.
+    pub(super) resident: u64,
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Ending {
@@ -50,6 +61,22 @@ impl Stat {
             (_, _) => None,
         }
     }
+}
+
+/// `None` when the process is gone.
+pub(super) fn usage(pid: Pid) -> Option<Usage> {
+    parse_usage(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse_usage(text: &str) -> Option<Usage> {
+    let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
+    // Fields 14, 15, 20 and 24 (proc_pid_stat(5)); field 3 is the first here.
+    let user: u64 = fields.nth(11)?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    let tasks = fields.nth(4)?.parse().ok()?;
+    let pages: u64 = fields.nth(3)?.parse().ok()?;
+    let page = u64::try_from(rustix::param::page_size()).ok()?;
+    Some(Usage { tasks, cpu: user + system, resident: pages.saturating_mul(page) })
 }
 
 /// Kills `pid` and its process group. Errors mean that nothing is left to kill.
@@ -183,6 +210,14 @@ mod tests {
         assert_eq!(stat.ending(), Some(Ending::Status(1)));
         assert_eq!(Stat::parse(&format!("7 (x) Z 1 1 {tail}9\n")).unwrap().ending(), Some(Ending::Signal(9)));
         assert_eq!(Stat::parse("7 (x"), None);
+    }
+
+    #[test]
+    fn what_a_process_uses_is_read_from_its_fields() {
+        let fields: Vec<String> = (4..=52).map(|field| field.to_string()).collect();
+        let used = parse_usage(&format!("7 (a) R 1) S {}\n", fields.join(" "))).unwrap();
+        let page = u64::try_from(rustix::param::page_size()).unwrap();
+        assert_eq!((used.tasks, used.cpu, used.resident), (20, 14 + 15, 24 * page));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A call as its caller sees it: what goes in and what comes out.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -38,6 +39,8 @@ pub struct CallReport {
     pub log: Vec<LogLine>,
     /// Lines past the limit on what is kept of one call.
     pub lines_left_out: u64,
+    /// How the plugin's process ended; `None` where none got the call.
+    pub exit: Option<Exit>,
     /// What the hook returned. [`crate::Cookies::absorb`] takes the cookies out of it.
     pub outcome: Result<Value, CallError>,
 }
@@ -52,6 +55,64 @@ impl fmt::Debug for CallReport {
             .field("error", &self.outcome.as_ref().err())
             .finish_non_exhaustive()
     }
+}
+
+/// Has the report of a call that is dropped before its end.
+#[derive(Clone, Debug, Default)]
+pub struct Watch(Arc<Mutex<Option<CallReport>>>);
+
+impl Watch {
+    /// The report, once: the call was dropped, and its processes are killed. `None` before that, and for a call that
+    /// came to its end.
+    pub fn take(&self) -> Option<CallReport> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn put(&self, report: CallReport) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+    }
+}
+
+/// How the process of a call came to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Exit {
+    /// It told its result, or its exception.
+    Returned,
+    /// It ended with this status, without a word.
+    Status(i32),
+    /// A signal ended it: its number.
+    Signal(i32),
+    /// The gateway killed it: it took too long, or said what cannot be used.
+    Killed,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Returned => f.write_str("returned"),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Signal(signal) => f.write_str(&signal_name(*signal)),
+            Self::Killed => f.write_str("killed"),
+        }
+    }
+}
+
+pub(super) fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGALRM => "SIGALRM",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGILL => "SIGILL",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGSYS => "SIGSYS",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGXCPU => "SIGXCPU",
+        libc::SIGXFSZ => "SIGXFSZ",
+        other => return format!("signal {other}"),
+    };
+    name.to_owned()
 }
 
 /// A line that a plugin printed; bytes that are not UTF-8, and control characters, are escaped.
@@ -110,12 +171,16 @@ pub enum CallErrorKind {
     Import,
     /// The result is larger than a frame may be.
     TooLarge,
+    /// The call used more memory, processes or disk than it is allowed, and was killed.
+    Limit,
     /// As many calls are running as are allowed.
     Busy,
     /// No worker could be started.
     Unavailable,
     /// The worker broke the protocol that it and the gateway speak.
     Protocol,
+    /// Whoever wanted the result is gone.
+    Cancelled,
 }
 
 impl CallErrorKind {
@@ -132,9 +197,11 @@ impl CallErrorKind {
             Self::Configuration => "configuration",
             Self::Import => "import",
             Self::TooLarge => "too-large",
+            Self::Limit => "limit",
             Self::Busy => "busy",
             Self::Unavailable => "unavailable",
             Self::Protocol => "protocol",
+            Self::Cancelled => "cancelled",
         }
     }
 

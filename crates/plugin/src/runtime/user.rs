@@ -34,18 +34,31 @@ impl Users {
         Self { base, given: HashMap::new() }
     }
 
-    /// The user of `instance`, and whether this is its first load.
-    pub(super) fn assign(&mut self, instance: &InstanceName, state_dir: &Path) -> (Option<User>, bool) {
+    /// The user of `instance`, and whether this is its first load. `None`: instances have none of their own.
+    ///
+    /// # Errors
+    /// When all users of the range are taken: an instance never runs as the gateway's user instead.
+    pub(super) fn assign(
+        &mut self,
+        instance: &InstanceName,
+        state_dir: &Path,
+    ) -> Result<(Option<User>, bool), PluginError> {
         if let Some(user) = self.given.get(instance) {
-            return (user.clone(), false);
+            return Ok((user.clone(), false));
         }
-        let user = self.free_uid(state_dir).map(|uid| User { uid, sharers: Arc::new(()) });
+        let user = match self.base {
+            Some(base) => {
+                let none = || PluginError::NoUser { instance: instance.clone(), base, count: RANGE };
+                let uid = self.free_uid(base, state_dir).ok_or_else(none)?;
+                Some(User { uid, sharers: Arc::new(()) })
+            }
+            None => None,
+        };
         self.given.insert(instance.clone(), user.clone());
-        (user, true)
+        Ok((user, true))
     }
 
-    fn free_uid(&self, state_dir: &Path) -> Option<u32> {
-        let base = self.base?;
+    fn free_uid(&self, base: u32, state_dir: &Path) -> Option<u32> {
         let range = base..base.saturating_add(RANGE);
         let free =
             |uid: &u32| range.contains(uid) && !self.given.values().flatten().any(|user| user.uid == *uid);
@@ -126,12 +139,22 @@ mod tests {
         let mut users = Users::new(Some(70_000));
         let nowhere = Path::new("/nonexistent");
         let mut assign = |instance| {
-            let (user, first) = users.assign(&name(instance), nowhere);
+            let (user, first) = users.assign(&name(instance), nowhere).unwrap();
             (user.map(|user| user.uid), first)
         };
         assert_eq!(assign("a"), (Some(70_000), true));
         assert_eq!(assign("b"), (Some(70_001), true));
         assert_eq!(assign("a"), (Some(70_000), false));
+    }
+
+    #[test]
+    fn an_instance_that_no_user_is_left_for_is_refused() {
+        let mut users = Users::new(Some(u32::MAX - 1));
+        let nowhere = Path::new("/nonexistent");
+        assert!(users.assign(&name("a"), nowhere).unwrap().0.is_some());
+        let error = users.assign(&name("b"), nowhere).unwrap_err();
+        assert!(matches!(error, PluginError::NoUser { .. }), "{error}");
+        assert!(users.assign(&name("a"), nowhere).is_ok(), "the one that has a user keeps it");
     }
 
     #[test]

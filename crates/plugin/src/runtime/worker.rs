@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::frame::Channel;
 use super::process::{self, Ending, Stat};
-use super::spawn;
+use super::{Exit, spawn};
 
 /// A worker that waits for its one call.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Worker {
     pub(super) channel: Channel,
     pub(super) stdout: Option<pipe::Receiver>,
     pub(super) stderr: Option<pipe::Receiver>,
+    /// How its call ended it, as far as the gateway has seen.
+    pub(super) exit: Exit,
 }
 
 impl Worker {
@@ -36,12 +38,19 @@ impl Worker {
             channel,
             stdout: Some(pipe::Receiver::from_owned_fd(stdout)?),
             stderr: Some(pipe::Receiver::from_owned_fd(stderr)?),
+            exit: Exit::Returned,
         })
     }
 
     /// Kills the process and its group.
     pub(super) fn kill(&self) {
         process::kill_group(self.pid, self.pidfd.as_fd());
+    }
+
+    /// Kills them in the middle of the call.
+    pub(super) fn abort(&mut self) {
+        self.exit = Exit::Killed;
+        self.kill();
     }
 
     /// How the process ended; `None` when it is still there after `patience`.

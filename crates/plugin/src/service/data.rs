@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use keyward_model::Secret;
 
+use super::LdapServer;
+
 /// Everything that the services answer from; taken from the configuration document.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceData {
@@ -15,6 +17,8 @@ pub struct ServiceData {
     /// Local credential stores by name.
     pub credential_stores: BTreeMap<String, Vec<StoreRow>>,
     pub user_lists: BTreeMap<String, UserList>,
+    /// LDAP server policies by name.
+    pub ldap_servers: BTreeMap<String, LdapServer>,
     /// Trusted CA lists by name.
     pub trusted_cas: BTreeMap<String, CaList>,
     /// Where a directory of hashed PEM files is made for each trusted CA list. Readable by the plugins.
@@ -59,8 +63,10 @@ pub struct UserList {
 }
 
 /// A trusted CA list: PEM texts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CaList {
     pub certs: Vec<String>,
     pub crls: Vec<String>,
+    /// `config.strict_hostcheck` of the list, which plugins may heed.
+    pub strict_host_check: bool,
 }

@@ -12,16 +12,33 @@ use sha2::{Digest, Sha256};
 use super::CaList;
 use super::x509_name::{issuer_hash, subject_hash};
 
-/// Writes a directory for each list, and returns what `get_trusted_ca_lists` answers.
+/// Removes what an earlier run of the gateway has written.
+pub(super) fn clear(dir: &Path) -> Result<(), (PathBuf, io::Error)> {
+    let failed = |error| (dir.to_owned(), error);
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    for entry in entries {
+        fs::remove_dir_all(entry.map_err(failed)?.path()).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Writes a directory for each list, and returns what `get_trusted_ca_lists` answers. Another content of a list is
+/// another directory: calls that were told of the one before go on reading it.
 pub(super) fn write(lists: &BTreeMap<String, CaList>, dir: &Path) -> Result<Value, (PathBuf, io::Error)> {
     let mut answer = Map::new();
     for (name, list) in lists {
-        let location = dir.join(hex(&Sha256::digest(name.as_bytes())));
-        write_list(name, list, &location).map_err(|error| (location.clone(), error))?;
+        let location = dir.join(address(name, list));
+        if !location.exists() {
+            write_list(name, list, &location).map_err(|error| (location.clone(), error))?;
+        }
         let entry = json!({
             "certs": list.certs,
             "crls": list.crls,
-            "config": {"strict_hostcheck": false},
+            "config": {"strict_hostcheck": list.strict_host_check},
             "name": name,
             "type": "x509v3-sign-rsa",
             "location": location,
@@ -32,10 +49,6 @@ pub(super) fn write(lists: &BTreeMap<String, CaList>, dir: &Path) -> Result<Valu
 }
 
 fn write_list(name: &str, list: &CaList, location: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(location) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
     fs::create_dir_all(location)?;
     fs::set_permissions(location, fs::Permissions::from_mode(0o755))?;
     let mut used = HashMap::new();
@@ -62,6 +75,18 @@ fn write_list(name: &str, list: &CaList, location: &Path) -> io::Result<()> {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
     }
     Ok(())
+}
+
+/// Tells a list and its content from every other.
+fn address(name: &str, list: &CaList) -> String {
+    let mut hash = Sha256::new();
+    let texts = |kind: &'static str, texts: &[String]| {
+        texts.iter().map(|text| format!("{kind} {}:{text}", text.len())).collect::<String>()
+    };
+    hash.update(texts("name", &[name.to_owned()]));
+    hash.update(texts("cert", &list.certs));
+    hash.update(texts("crl", &list.crls));
+    hex(&hash.finalize())
 }
 
 fn hex(bytes: &[u8]) -> String {

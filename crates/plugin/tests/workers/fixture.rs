@@ -19,6 +19,43 @@ pub(super) fn python() -> PathBuf {
         .into()
 }
 
+/// A Python 2.7.
+pub(super) fn python2() -> PathBuf {
+    let named = std::env::var_os("KEYWARD_TEST_PYTHON2").map(PathBuf::from);
+    named
+        .or_else(|| pyenv().into_iter().find(|(version, _)| version.starts_with("2.7")).map(|(_, path)| path))
+        .expect("set KEYWARD_TEST_PYTHON2 to the path of a Python 2.7: `cargo xtask test` does")
+}
+
+/// Every interpreter that the tests may use, with its major version.
+pub(super) fn all_pythons() -> Vec<(PythonMajor, PathBuf)> {
+    let found = match std::env::var_os("KEYWARD_TEST_PYTHONS") {
+        Some(paths) => std::env::split_paths(&paths).map(|path| (version_of(&path), path)).collect(),
+        None => pyenv(),
+    };
+    let major = |version: &str| match version.starts_with("2.") {
+        true => PythonMajor::Two,
+        false => PythonMajor::Three,
+    };
+    found.into_iter().map(|(version, path)| (major(&version), path)).collect()
+}
+
+fn version_of(python: &Path) -> String {
+    let question = "import sys; print('.'.join(map(str, sys.version_info[:3])))";
+    let answer = std::process::Command::new(python).args(["-c", question]).output().unwrap();
+    String::from_utf8(answer.stdout).unwrap()
+}
+
+/// The versions below pyenv's folder, where tests are started by hand.
+fn pyenv() -> Vec<(String, PathBuf)> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let versions = fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
+    versions
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path().join("bin/python")))
+        .filter(|(_, python)| python.exists())
+        .collect()
+}
+
 pub(super) struct Plugin {
     pub(super) dir: tempfile::TempDir,
     pub(super) source: String,
@@ -30,8 +67,11 @@ pub(super) struct Plugin {
     pub(super) memory_limit: u64,
     pub(super) own_user_base: Option<u32>,
     pub(super) processes: u32,
+    pub(super) bounds: Bounds,
+    pub(super) strict: bool,
     pub(super) services: ServiceData,
     pub(super) python: PathBuf,
+    pub(super) language: PythonMajor,
 }
 
 /// A loaded plugin, and its host.
@@ -43,6 +83,10 @@ pub(super) struct Loaded {
 
 impl Plugin {
     pub(super) fn new(source: &str) -> Self {
+        Self::with(source, python())
+    }
+
+    fn with(source: &str, python: PathBuf) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         Self {
@@ -57,7 +101,10 @@ impl Plugin {
             memory_limit: 1 << 30,
             own_user_base: None,
             processes: 64,
-            python: python(),
+            bounds: Bounds::default(),
+            strict: false,
+            python,
+            language: PythonMajor::Three,
         }
     }
 
@@ -67,6 +114,7 @@ impl Plugin {
             max_calls: self.max_calls,
             services: self.services.clone(),
             own_user_base: self.own_user_base,
+            strict: self.strict,
         })
         .unwrap()
     }
@@ -77,12 +125,15 @@ impl Plugin {
         fs::write(root.join("main.py"), &self.source).unwrap();
         InstanceConfig {
             name: InstanceName::try_from("plugin").unwrap(),
-            bundle: bundle(self.kind, root),
+            bundle: bundle(self.kind, self.language, root),
             configuration: self.configuration.clone(),
             environment: Environment {
-                name: "python3".into(),
+                name: "test".into(),
                 python: self.python.clone(),
-                version: PythonVersion { major: 3, minor: 11, micro: 0 },
+                version: match self.language {
+                    PythonMajor::Three => PythonVersion { major: 3, minor: 11, micro: 0 },
+                    PythonMajor::Two => PythonVersion { major: 2, minor: 7, micro: 18 },
+                },
                 sdk: None,
                 api: "1.9".parse().unwrap(),
             },
@@ -93,7 +144,13 @@ impl Plugin {
             state_dir: self.dir.path().join("state"),
             ephemeral_dir: self.dir.path().join("ephemeral"),
             temp: self.dir.path().join("temp"),
+            bounds: self.bounds.clone(),
         }
+    }
+
+    /// The same for Python 2.
+    pub(super) fn legacy(source: &str) -> Self {
+        Self { python: python2(), language: PythonMajor::Two, ..Self::with(source, PathBuf::new()) }
     }
 
     pub(super) async fn load(self) -> Loaded {
@@ -103,7 +160,7 @@ impl Plugin {
     }
 }
 
-fn bundle(kind: PluginKind, root: PathBuf) -> UnpackedBundle {
+fn bundle(kind: PluginKind, language: PythonMajor, root: PathBuf) -> UnpackedBundle {
     UnpackedBundle {
         bundle: Bundle {
             manifest: Manifest {
@@ -112,7 +169,7 @@ fn bundle(kind: PluginKind, root: PathBuf) -> UnpackedBundle {
                 version: "1.0".into(),
                 api: "1.0".parse().unwrap(),
                 description: "a plugin under test".into(),
-                entry_point: Some("main.py".into()),
+                entry_point: (language == PythonMajor::Three).then(|| "main.py".into()),
                 min_version: None,
                 max_version: None,
                 author_email: None,
@@ -120,7 +177,7 @@ fn bundle(kind: PluginKind, root: PathBuf) -> UnpackedBundle {
             default_configuration: None,
             warnings: Vec::new(),
             checksum: "00".into(),
-            python: PythonMajor::Three,
+            python: language,
             entry: "main.py".into(),
         },
         root,
@@ -149,6 +206,22 @@ impl Loaded {
     /// The error of `authorize` without arguments.
     pub(super) async fn error(&self) -> CallError {
         self.authorize(json!({})).await.outcome.unwrap_err()
+    }
+
+    /// Makes all calls at the same time, and gives their reports in the same order.
+    pub(super) async fn at_once(&self, calls: impl IntoIterator<Item = Call>) -> Vec<CallReport> {
+        let running: Vec<_> = calls
+            .into_iter()
+            .map(|call| {
+                let instance = self.instance.clone();
+                tokio::spawn(async move { instance.call(call).await })
+            })
+            .collect();
+        let mut reports = Vec::new();
+        for report in running {
+            reports.push(report.await.unwrap());
+        }
+        reports
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

@@ -173,6 +173,7 @@ impl DataFolder {
             max_calls: 2,
             services: plugin.services.clone(),
             own_user_base: plugin.own_user_base,
+            strict: false,
         })
         .unwrap()
     }

@@ -142,3 +142,76 @@ async fn a_credential_store_checks_out_and_in() {
     let report = loaded.instance.call(ended).await;
     assert!(report.log.iter().any(|line| line.line == "checked in"), "{:?}", report.log);
 }
+
+const OPTIONAL: &str = "
+from safeguard.sessions.plugin import CredentialStorePlugin
+
+class Plugin(CredentialStorePlugin):
+    def do_get_totp_codes(self):
+        print('code', '271828')
+        return [{'unix_time': 1700000000, 'period': 30, 'code': '271828'}, {'code': '314159'}]
+    def do_get_remote_app_credentials(self):
+        print('for', self.connection.connection_name)
+        return {
+            'passwords': ['rem0te', self.remote_app_account + '@' + self.remote_app_asset],
+            'host_app': 'OISGRemoteAppLauncher.exe',
+            'launch_information': '--cmd ssms --args {username}',
+            'additional_information': {'port': 1433},
+        }
+";
+
+#[tokio::test]
+async fn the_optional_hooks_of_the_sdk_are_called_and_read() {
+    let mut plugin = Plugin::new(OPTIONAL);
+    plugin.kind = PluginKind::CredentialStore;
+    let loaded = plugin.load().await;
+    let connection = ConnectionName::try_from("apps").unwrap();
+    let id = SessionId::new([7; 16], &connection, 1);
+    let server = TargetAddr { addr: "10.0.0.9:3389".parse().unwrap(), hostname: Some("jump1".into()) };
+    let facts = CredentialFacts {
+        session_id: &id,
+        protocol: Protocol::Rdp,
+        client: ClientAddr("10.1.2.3:4711".parse().unwrap()),
+        client_hostname: None,
+        gateway_username: Some("ann"),
+        gateway_password: None,
+        gateway_groups: None,
+        gateway_domain: None,
+        server_username: "admin",
+        server: &server,
+        server_domain: None,
+        cookies: &Cookies::default(),
+    };
+
+    let arguments = credential_arguments(&facts);
+    let report =
+        loaded.instance.call(Call { arguments, ..call(Hook::GetTotpCodes, serde_json::json!({})) }).await;
+    let codes = totp_codes(&report.outcome.unwrap()).unwrap();
+    let read: Vec<_> = codes.iter().map(|code| (code.unix_time, code.period, code.code.expose())).collect();
+    assert_eq!(read, [(1_700_000_000, 30, "271828"), (0, 30, "314159")]);
+    assert!(report.log.iter().any(|line| line.line == "code [masked]"), "{:?}", report.log);
+
+    let arguments = remote_app_arguments(&facts, &connection, Some("db1"));
+    let asked = Call { arguments, ..call(Hook::GetRemoteAppCredentials, serde_json::json!({})) };
+    let report = loaded.instance.call(asked).await;
+    let app = remote_app_credentials(&report.outcome.unwrap()).unwrap().unwrap();
+    assert_eq!((app.account.as_deref(), app.asset.as_deref()), (Some("admin"), Some("db1")));
+    assert_eq!(app.passwords.iter().map(|one| one.expose()).collect::<Vec<_>>(), ["rem0te", "admin@db1"]);
+    assert!(!app.need_info);
+    assert_eq!(app.launch_information.first().map(String::as_str), Some("OISGRemoteAppLauncher.exe"));
+    assert_eq!(app.additional_information["port"], 1433);
+    assert!(report.log.iter().any(|line| line.line == "for apps"), "{:?}", report.log);
+}
+
+#[tokio::test]
+async fn an_optional_hook_that_a_plugin_does_not_have_is_known_and_missing() {
+    let mut plugin = Plugin::new("class Plugin:\n    def get_totp_codes(self):\n        return None\n");
+    plugin.kind = PluginKind::CredentialStore;
+    let loaded = plugin.load().await;
+    assert_eq!(loaded.instance.has_hook(Hook::GetTotpCodes), Some(true));
+    assert_eq!(loaded.instance.has_hook(Hook::GetRemoteAppCredentials), Some(false));
+    let report = loaded.instance.call(call(Hook::GetRemoteAppCredentials, serde_json::json!({}))).await;
+    assert_eq!(report.outcome.unwrap_err().kind, CallErrorKind::MissingHook);
+    let report = loaded.instance.call(call(Hook::GetTotpCodes, serde_json::json!({}))).await;
+    assert!(totp_codes(&report.outcome.unwrap()).unwrap().is_empty());
+}

@@ -1,10 +1,12 @@
 //! The services of contract section 7, from inside a plugin.
 
+use std::time::Duration;
+
 use keyward_model::Secret;
-use keyward_plugin::{CaList, HttpProxy, StoreRow, StoredCredential, UserList};
+use keyward_plugin::{CaList, Call, CallErrorKind, Hook, HttpProxy, StoreRow, StoredCredential, UserList};
 use serde_json::json;
 
-use super::fixture::{Plugin, authorize};
+use super::fixture::{Plugin, authorize, call, eventually};
 
 const IMPL: &str = "from safeguard.sessions.plugin_impl import ";
 
@@ -28,6 +30,50 @@ async fn a_lock_is_free_when_its_call_ends() {
     assert_eq!(loaded.result().await["x"], json!([true, false]));
 }
 
+/// Takes a lock, tells so, and then ends as the arguments say, or never.
+const HOLDER: &str = "
+import os, signal, subprocess, time
+from safeguard.sessions.plugin_impl import lockfile
+
+class Plugin:
+    def authorize(self, key_value_pairs):
+        lock = lockfile.try_acquire(os.environ['SCB_PLUGIN_STATE_DIRECTORY'] + '/../held.lock')
+        end = key_value_pairs.get('end')
+        if lock is None or end is None:
+            return {'x': lock is not None}
+        print('held', flush=True)
+        open(os.environ['SCB_PLUGIN_STATE_DIRECTORY'] + '/' + end, 'w').close()
+        if end == 'kill':
+            os.kill(os.getpid(), signal.SIGKILL)
+        if end == 'exit':
+            os._exit(3)
+        if end == 'raise':
+            raise RuntimeError('with the lock')
+        time.sleep(600)
+";
+
+#[tokio::test]
+async fn a_dead_call_frees_its_lock_however_it_died() {
+    let loaded = Plugin::new(HOLDER).load().await;
+    let ending = |how: &str| call(Hook::Authorize, json!({"key_value_pairs": {"end": how}}));
+    let free = async || loaded.result().await["x"] == json!(true);
+    for how in ["kill", "exit", "raise"] {
+        loaded.instance.call(ending(how)).await.outcome.unwrap_err();
+        assert!(free().await, "{how}");
+    }
+    let late = Call { time_limit: Duration::from_secs(2), ..ending("late") };
+    assert_eq!(loaded.instance.call(late).await.outcome.unwrap_err().kind, CallErrorKind::Timeout);
+    assert!(free().await, "late");
+    tokio::select! {
+        _ = loaded.instance.call(ending("cancelled")) => panic!("it has not waited"),
+        () = async {
+            eventually("the lock is held", || loaded.path("state/cancelled").exists()).await;
+            assert!(!free().await, "it is held by a call that lives");
+        } => {}
+    }
+    assert!(free().await, "cancelled");
+}
+
 #[tokio::test]
 async fn services_work_during_the_import_and_a_missing_store_is_named() {
     let mut plugin =
@@ -48,15 +94,6 @@ async fn services_work_during_the_import_and_a_missing_store_is_named() {
     let missing = "Local credential store cannot be found; name='nowhere'";
     let expected = json!(["proxy", 3128, "p", "gw.example", [["ann"], "no_user"], missing]);
     assert_eq!(plugin.load().await.result().await["x"], expected);
-}
-
-#[tokio::test]
-async fn ldap_says_that_it_is_not_supported_yet() {
-    let body = format!(
-        "{IMPL}ldap_server\ntry:\n    ldap_server.LdapService('ad').filter_user_groups('u', ['g'])\nexcept ldap_server.LDAPOperationError as e:\n    return {{'x': str(e)}}"
-    );
-    let expected = "LDAP server policies are not supported yet; policy='ad'";
-    assert_eq!(authorize(&body).load().await.result().await["x"], expected);
 }
 
 #[tokio::test]
@@ -83,7 +120,11 @@ async fn a_trusted_ca_list_is_a_directory_that_openssl_reads() {
     let hashes: Vec<&str> = hashes.lines().collect();
     assert_eq!(hashes.len(), 2, "openssl is needed: {}", String::from_utf8_lossy(&make.stderr));
     let pem = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
-    let list = CaList { certs: vec![pem("c.pem"), pem("c.pem"), "junk".into()], crls: vec![pem("crl.pem")] };
+    let list = CaList {
+        certs: vec![pem("c.pem"), pem("c.pem"), "junk".into()],
+        crls: vec![pem("crl.pem")],
+        strict_host_check: false,
+    };
     plugin.services.trusted_cas.insert("ca".into(), list);
     let result = plugin.load().await.result().await;
     let mut expected = vec![

@@ -1,11 +1,10 @@
 //! Imports: warm, cold, failing, and on every Python that can be found.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use keyward_plugin::{CallErrorKind, PluginError, PluginKind, Start};
 
-use super::fixture::{Plugin, authorize, descendants, eventually};
+use super::fixture::{Plugin, all_pythons, authorize, descendants, eventually};
 
 #[tokio::test]
 async fn a_failing_import_is_refused_with_its_traceback() {
@@ -95,29 +94,27 @@ async fn a_plugin_that_replaces_socket_keeps_its_channel() {
 
 #[tokio::test]
 async fn types_that_are_not_called_yet_say_so() {
-    let mut plugin = Plugin::new("class Plugin: pass\n");
-    plugin.kind = PluginKind::SigningCa;
-    let error = plugin.host().load(plugin.config()).await.unwrap_err().to_string();
-    assert_eq!(error, "plugin instance plugin is of type signingca, which is not supported yet");
+    for (kind, word) in
+        [(PluginKind::SigningCa, "signingca"), (PluginKind::ConfigurationSync, "configuration_sync")]
+    {
+        let mut plugin = Plugin::new("class Plugin: pass\n");
+        plugin.kind = kind;
+        let error = plugin.host().load(plugin.config()).await.unwrap_err().to_string();
+        assert_eq!(error, format!("plugin instance plugin is of type {word}, which is not supported yet"));
+    }
 }
 
 #[tokio::test]
-async fn every_python_3_that_can_be_found_serves_calls() {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let versions = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
-    let pythons = versions
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("3."))
-        .map(|entry| entry.path().join("bin/python"))
-        .filter(|python| python.exists());
-    for python in pythons {
+async fn every_python_that_can_be_found_serves_calls() {
+    let source = "# coding: utf-8\nimport random, sys\n\nclass Plugin:\n    def authorize(self, session_id, **more):\n        print('püt')\n        return {'x': sys.version_info[:2], 'y': (session_id, u'ä')}\n";
+    for (language, python) in all_pythons() {
         for start in [Start::Warm, Start::Cold] {
-            let mut plugin =
-                authorize("import random\nprint('püt')\nreturn {'x': sys.version_info[:2], 'y': ('ä',)}");
-            plugin.python = python.clone();
-            plugin.start = start;
+            let plugin = Plugin { language, python: python.clone(), start, ..Plugin::new(source) };
             let loaded = plugin.load().await;
+            assert_eq!(loaded.instance.is_warm(), start == Start::Warm, "{python:?}");
             let report = loaded.authorize(serde_json::json!({"session_id": "ü"})).await;
-            assert_eq!(report.outcome.unwrap()["y"][0], "ä", "{python:?}");
+            let result = report.outcome.unwrap_or_else(|error| panic!("{python:?}: {error:?}"));
+            assert_eq!(result["y"], serde_json::json!(["ü", "ä"]), "{python:?}");
             assert_eq!(report.log[0].line, "püt", "{python:?}");
             loaded.host.shutdown().await;
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::report::Fault;
 use super::section::Section;
-use super::value::{integer, limit, line, owned_line, seconds, text};
+use super::value::{flag, integer, limit, line, owned_line, seconds, text};
 use crate::pattern::is_host_name;
 use crate::{GatewaySettings, HttpProxy};
 
@@ -35,6 +35,7 @@ pub(super) fn gateway(section: &Section<'_>, base: &Path) -> GatewaySettings {
             .map_or(default.max_plugin_calls, |item| item.value),
         drain: section.optional("drain", seconds).map_or(default.drain, |item| item.value),
         plugin_user_base: section.optional("plugin-user-base", integer(USER_BASES)).map(|item| item.value),
+        strict: section.optional("strict", flag).is_some_and(|item| item.value),
     }
 }
 

@@ -6,7 +6,7 @@ use super::key_text::pem_blocks;
 use super::plugin::read_file;
 use super::report::Fault;
 use super::section::Section;
-use super::value::{choice, owned_line, text};
+use super::value::{choice, flag, owned_line, text};
 use crate::{TrustedCaList, UserList, UserListDefault};
 
 pub(super) fn user_list(section: &Section<'_>) -> Option<UserList> {
@@ -34,5 +34,6 @@ pub(super) fn trusted_cas(section: &Section<'_>, base: &Path) -> TrustedCaList {
         let fault = Fault::new("this [[trusted-ca-list]] trusts nobody");
         section.fault(fault.hint("add `certificates` or `certificate-files`"));
     }
-    TrustedCaList { certificates, crls }
+    let strict_host_check = section.optional("strict-host-check", flag);
+    TrustedCaList { certificates, crls, strict_host_check: strict_host_check.is_some_and(|item| item.value) }
 }

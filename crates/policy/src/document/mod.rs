@@ -9,6 +9,7 @@ mod credential;
 mod defined;
 mod gateway;
 mod key_text;
+mod ldap;
 mod lists;
 mod nearest;
 mod plugin;
@@ -48,7 +49,7 @@ pub(crate) fn read(text: &str, base: &Path, name: &str) -> Result<Policy, Policy
 
 /// Where the report is empty, the policy is whole; else it lacks what had faults.
 fn policy(root: &Section<'_>, base: &Path) -> Policy {
-    root.not_yet(&["ldap-server", "audit-policy", "content-policy"]);
+    root.not_yet(&["audit-policy", "content-policy"]);
     let gateway = root.section("gateway", "[gateway]", "[gateway]");
     let gateway = gateway.map_or_else(GatewaySettings::default, |section| gateway::gateway(&section, base));
 
@@ -62,6 +63,8 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
     let user_lists = kind(root, "user-list", "[[user-list]]", |s, _| lists::user_list(s));
     let trusted_cas =
         kind(root, "trusted-ca-list", "[[trusted-ca-list]]", |s, _| Some(lists::trusted_cas(s, base)));
+    let ldap_servers =
+        kind(root, "ldap-server", "[[ldap-server]]", |s, _| ldap::server(s, base, &trusted_cas));
     let channel_policies =
         kind(root, "channel-policy", "[[channel-policy]]", |s, _| Some(channel::policy(s)));
     let usermappings = kind(root, "usermapping", "[[usermapping]]", |s, _| Some(user::usermapping(s)));
@@ -92,6 +95,7 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
         users: users.into_values().collect(),
         credential_stores: credential_stores.into_values().collect(),
         user_lists: user_lists.into_values().collect(),
+        ldap_servers: ldap_servers.into_values().collect(),
         trusted_cas: trusted_cas.into_values().collect(),
     }
 }

@@ -8,7 +8,9 @@ use toml::de::DeValue;
 use super::defined::Defined;
 use super::report::Fault;
 use super::section::Section;
-use super::value::{choice, flag, integer, line, named, size, text};
+use super::user::values;
+use super::value::{choice, flag, integer, line, named, pattern, size, text};
+use crate::pattern::{HostPattern, PatternPort};
 use crate::policy::read_text;
 use crate::{PluginInstance, PluginStart, PolicyError, PythonEnvironment};
 
@@ -16,6 +18,8 @@ const MIB: u64 = 1 << 20;
 const DEFAULT_IDLE_WORKERS: usize = 2;
 const DEFAULT_MEMORY: u64 = 512 * MIB;
 const DEFAULT_PROCESSES: u32 = 64;
+const DEFAULT_CPU_SECONDS: u64 = 600;
+const DEFAULT_DISK: u64 = 1024 * MIB;
 
 pub(super) fn environment(
     section: &Section<'_>,
@@ -49,8 +53,12 @@ pub(super) fn instance(
     let idle_workers = section.optional("idle-workers", integer(0..=64));
     let memory_limit = section.optional("memory-limit", size(32 * MIB..=1024 * 1024 * MIB));
     let processes = section.optional("processes", integer(1..=4096));
+    let cpu_seconds = section.optional("cpu-seconds", integer(1..=1_000_000));
     let retry_interrupted = section.optional("retry-interrupted", flag);
-    section.not_yet(&["network", "cookies-on-kill"]);
+    let disk_limit = section.optional("disk-limit", size(MIB..=1024 * 1024 * MIB));
+    let network = network(section);
+    let follow_updates = section.optional("follow-updates", flag);
+    section.not_yet(&["cookies-on-kill"]);
     Some(PluginInstance {
         name: name?,
         bundle: bundle?.value,
@@ -60,8 +68,25 @@ pub(super) fn instance(
         idle_workers: idle_workers.map_or(DEFAULT_IDLE_WORKERS, |item| item.value),
         memory_limit: memory_limit.map_or(DEFAULT_MEMORY, |item| item.value),
         processes: processes.map_or(DEFAULT_PROCESSES, |item| item.value),
+        cpu_seconds: cpu_seconds.map_or(DEFAULT_CPU_SECONDS, |item| item.value),
+        disk_limit: disk_limit.map_or(DEFAULT_DISK, |item| item.value),
+        network,
         retry_interrupted: retry_interrupted.is_some_and(|item| item.value),
+        follow_updates: follow_updates.is_some_and(|item| item.value),
     })
+}
+
+/// What the plugin may connect to; a pattern must say its port, as there is no protocol to take it from.
+fn network(section: &Section<'_>) -> Option<Vec<HostPattern>> {
+    let reachable = |value| {
+        let host = pattern(PatternPort::Any)(value)?;
+        if host.port_is_written {
+            return Ok(host);
+        }
+        Err(Fault::new(format!("{:?} has no port", text(value)?))
+            .hint("write the port, or * for any: \"api.example.com:443\", \"10.0.0.0/8:*\""))
+    };
+    section.has("network").then(|| values(section.list("network", reachable)))
 }
 
 /// The text for the plugin's constructor, inline or from a file.

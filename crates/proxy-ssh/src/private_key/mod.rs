@@ -22,6 +22,11 @@ pub(crate) fn usable(offered: &[OfferedKey], session: &SessionId) -> Vec<Arc<Pri
     offered.iter().enumerate().filter_map(read_one).collect()
 }
 
+/// Why the gateway would not use a key, in words without its text; `None`: it would.
+pub fn key_fault(offered: &OfferedKey) -> Option<String> {
+    read(offered).err().map(|why| why.to_string())
+}
+
 /// Why a key is not used. The library's own errors are left out: they may quote what they could not read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 enum Unusable {

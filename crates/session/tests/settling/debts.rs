@@ -40,6 +40,7 @@ async fn another_plugin_of_the_same_name_does_not_hear_what_the_first_is_owed() 
     let mut site = Site::new().await;
     let id = owing(&site).await;
     site.load("aa", "Stranger", PluginKind::Aa, AA).await;
+    site.lose_earlier_versions();
     let gateway = site.gateway().await;
     // A session of today is served meanwhile, and settled after the first look at the debts.
     let (new, stage) = connected(&gateway, LISTENER).await;

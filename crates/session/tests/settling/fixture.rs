@@ -3,18 +3,23 @@
 use std::collections::HashMap;
 use std::fs;
 use std::future::{Future, poll_fn};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use keyward_model::{InstanceName, PluginName, SessionId};
+use keyward_model::{InstanceName, PluginName, Secret, SessionId, UnixMillis};
 use keyward_plugin::*;
-use keyward_policy::Policy;
-use keyward_session::{Accepted, Gateway, GatewayParts, Silent};
-use keyward_store::{PluginState, SessionRecord, Store};
+use keyward_policy::{Policy, hash_password};
+use keyward_session::{
+    Accepted, Gateway, GatewayParts, Loading, NoOldVersions, NotLoadable, OldVersions, PluginVersion, Script,
+    Silent,
+};
+use keyward_store::{PluginRevision, PluginState, RevisionId, SessionRecord, Store};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -24,6 +29,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const LISTENER: &str = "127.0.0.1:4001";
 /// The listener of connections whose plugins get a second.
 pub(super) const HASTY: &str = "127.0.0.1:4002";
+
+/// The listener of connections that ask for the gateway password of `root`, which is `gateway-word`.
+pub(super) const PROVING: &str = "127.0.0.1:4003";
 
 /// What both plugins begin with: they note each hook and its session in a file of their state directory.
 const PRELUDE: &str = "
@@ -71,6 +79,8 @@ pub(super) struct Site {
     pub(super) dir: TempDir,
     pub(super) host: PluginHost,
     pub(super) plugins: HashMap<InstanceName, Instance>,
+    /// What was loaded so far, by the bundle's checksum.
+    old: Arc<Mutex<HashMap<String, Instance>>>,
     target: TcpListener,
 }
 
@@ -87,10 +97,11 @@ impl Site {
             max_calls,
             services: ServiceData { ca_dir: dir.path().join("ca"), ..ServiceData::default() },
             own_user_base: None,
+            strict: false,
         })
         .unwrap();
         let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut site = Self { dir, host, plugins: HashMap::new(), target };
+        let mut site = Self { dir, host, plugins: HashMap::new(), old: Arc::default(), target };
         site.load("aa", "Aa", PluginKind::Aa, aa).await;
         site.load("vault", "Vault", PluginKind::CredentialStore, vault).await;
         site
@@ -99,12 +110,13 @@ impl Site {
     /// Loads an instance in the place of the one that has the name.
     pub(super) async fn load(&mut self, name: &str, bundle_name: &str, kind: PluginKind, source: &str) {
         let folder = self.dir.path().join(name);
-        let root = folder.join("bundle");
+        let checksum = checksum(bundle_name, source);
+        let root = folder.join(&checksum);
         fs::create_dir_all(&root).unwrap();
         fs::write(root.join("main.py"), format!("{PRELUDE}{source}")).unwrap();
         let config = InstanceConfig {
             name: instance(name),
-            bundle: bundle(bundle_name, kind, root),
+            bundle: bundle(bundle_name, kind, root, checksum.clone()),
             configuration: String::new(),
             environment: Environment {
                 name: "python3".into(),
@@ -120,8 +132,11 @@ impl Site {
             state_dir: folder.join("state"),
             ephemeral_dir: folder.join("ephemeral"),
             temp: folder.join("temp"),
+            bounds: Bounds::default(),
         };
-        self.plugins.insert(instance(name), self.host.load(config).await.unwrap());
+        let loaded = self.host.load(config).await.unwrap();
+        self.old.lock().unwrap().insert(checksum, loaded.clone());
+        self.plugins.insert(instance(name), loaded);
     }
 
     pub(super) async fn store(&self) -> Store {
@@ -137,16 +152,54 @@ impl Site {
     }
 
     pub(super) async fn gateway(&self) -> Gateway {
+        let store = self.store().await;
         let parts = GatewayParts {
-            policy: self.policy(),
-            store: self.store().await,
-            plugins: self.plugins.clone(),
+            policy: self.policy(""),
+            plugins: self.versions(&store).await,
+            old_versions: Arc::new(Earlier { store: store.clone(), instances: Arc::clone(&self.old) }),
+            store,
             trails: self.dir.path().join("trails"),
         };
         Gateway::start(parts).await.unwrap()
     }
 
-    fn policy(&self) -> Policy {
+    /// A gateway that rehearses with the same plugins.
+    pub(super) async fn rehearsal(&self, script: Script) -> Gateway {
+        let store = self.store().await;
+        let parts = GatewayParts {
+            policy: self.policy(""),
+            plugins: self.versions(&store).await,
+            old_versions: Arc::new(NoOldVersions),
+            store,
+            trails: self.dir.path().join("trails"),
+        };
+        Gateway::rehearse(parts, script).await.unwrap()
+    }
+
+    /// Earlier versions are nowhere to be found any more.
+    pub(super) fn lose_earlier_versions(&self) {
+        self.old.lock().unwrap().clear();
+    }
+
+    /// Today's versions, as the ledger knows them.
+    pub(super) async fn versions(&self, store: &Store) -> HashMap<InstanceName, PluginVersion> {
+        let mut versions = HashMap::new();
+        for (name, instance) in &self.plugins {
+            let revision = PluginRevision {
+                instance: name.clone(),
+                bundle: instance.manifest().name.clone(),
+                checksum: instance.checksum().to_owned(),
+                environment: "python3".into(),
+                configuration: Secret::default(),
+            };
+            let revision = Some(store.put_revision(&revision, UnixMillis(1)).await.unwrap());
+            versions.insert(name.clone(), PluginVersion { instance: instance.clone(), revision });
+        }
+        versions
+    }
+
+    /// `aa` are more lines of the AA plugin's `[[plugin]]`.
+    pub(super) fn policy(&self, aa: &str) -> Policy {
         let (target, python) = (self.target.local_addr().unwrap(), python());
         let connection = |name: &str, listener: &str, settings: &str| {
             format!(
@@ -159,13 +212,17 @@ impl Site {
         let text = format!(
             "[gateway]\ndata-dir = \"data\"\n\
              [[environment]]\nname = \"python3\"\npython = {python:?}\n\
-             [[plugin]]\nname = \"aa\"\nbundle = \"Aa\"\n\
+             [[plugin]]\nname = \"aa\"\nbundle = \"Aa\"\n{aa}\n\
              [[plugin]]\nname = \"vault\"\nbundle = \"Vault\"\n\
              [[channel-policy]]\nname = \"work\"\n[[channel-policy.rule]]\ntypes = [\"shell\"]\n\
              [[settings]]\nname = \"default\"\ntimeout = 60\n\
-             [[settings]]\nname = \"hasty\"\ntimeout = 2\n{}{}",
+             [[settings]]\nname = \"hasty\"\ntimeout = 2\n\
+             [[user]]\nname = \"root\"\npassword = {:?}\n\
+             [[authentication]]\nname = \"word\"\nmethods = [\"password\"]\n{}{}{}authentication = \"word\"\n",
+            hash_password(&Secret::new("gateway-word".into()), [7; 16]),
             connection("db", LISTENER, "default"),
             connection("quick", HASTY, "hasty"),
+            connection("proving", PROVING, "default"),
         );
         Policy::parse(&text, self.dir.path(), "policy.toml").unwrap()
     }
@@ -200,11 +257,37 @@ pub(super) fn instance(name: &str) -> InstanceName {
     InstanceName::try_from(name).unwrap()
 }
 
+/// Unlike that of other bundles of a test.
+fn checksum(name: &str, source: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    (name, source).hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
 fn python() -> PathBuf {
     std::env::var_os("KEYWARD_TEST_PYTHON").expect("set KEYWARD_TEST_PYTHON to the path of a python 3").into()
 }
 
-fn bundle(name: &str, kind: PluginKind, root: PathBuf) -> UnpackedBundle {
+/// What was loaded before.
+#[derive(Debug)]
+struct Earlier {
+    store: Store,
+    instances: Arc<Mutex<HashMap<String, Instance>>>,
+}
+
+impl OldVersions for Earlier {
+    fn load(&self, _: &InstanceName, revision: RevisionId) -> Loading {
+        let (store, instances) = (self.store.clone(), Arc::clone(&self.instances));
+        Box::pin(async move {
+            let revision = store.revision(revision).await.unwrap();
+            let revision = revision.ok_or_else(|| NotLoadable { error: "forgotten".into() })?;
+            let known = instances.lock().unwrap().get(&revision.checksum).cloned();
+            known.ok_or_else(|| NotLoadable { error: "not there".into() })
+        })
+    }
+}
+
+fn bundle(name: &str, kind: PluginKind, root: PathBuf, checksum: String) -> UnpackedBundle {
     UnpackedBundle {
         bundle: Bundle {
             manifest: Manifest {
@@ -220,7 +303,7 @@ fn bundle(name: &str, kind: PluginKind, root: PathBuf) -> UnpackedBundle {
             },
             default_configuration: None,
             warnings: Vec::new(),
-            checksum: "00".into(),
+            checksum,
             python: PythonMajor::Three,
             entry: "main.py".into(),
         },

@@ -7,6 +7,7 @@ mod cost;
 mod host_keys;
 mod ledger;
 mod opening;
+mod revisions;
 mod session_ended;
 
 use std::future::poll_fn;
@@ -114,6 +115,8 @@ fn plugin(instance: &str, role: Role, retry_interrupted: bool) -> EngagedPlugin 
         role,
         bundle: PluginName::try_from("Example").unwrap(),
         checksum: "c1".into(),
+        revision: None,
+        follow_updates: false,
         retry_interrupted,
     }
 }

@@ -57,7 +57,11 @@ fn an_interpreter_without_a_path_is_found_as_a_shell_finds_it() {
 
     let checked =
         run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python3"]), Input::Nothing);
-    assert!(checked.text().contains("Python 3."), "{}", checked.stderr);
+    let shown = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(shown.contains("/python3: Python 3."), "{shown} {}", checked.stderr);
+    // Complete or not is for the machine's own Python to say, and the status says it.
+    let complete = !shown.contains("missing: ");
+    assert_eq!(checked.status.code(), Some(if complete { 0 } else { 2 }), "{checked:?}");
 
     let missing =
         run(&mut keyward_in(elsewhere.path(), &["environment", "check", "python0"]), Input::Nothing);
@@ -99,6 +103,24 @@ fn a_document_that_is_no_toml_is_refused_with_its_line() {
     is_refused(&check("[gateway]\ndata-dir = \n"), &["policy.toml:2:"]);
     is_refused(&keyward(["check", "/nonexistent.toml"]), &["/nonexistent.toml", "No such file"]);
     is_refused(&check(""), &["no connection is active"]);
+}
+
+#[test]
+fn a_command_that_looks_says_that_there_is_no_store_and_makes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, data) = (folder.path().join("policy.toml"), folder.path().join("data"));
+    fs::write(&path, format!("[gateway]\ndata-dir = {data:?}\n{SOUND}")).unwrap();
+    let looks = || {
+        for words in [["session", "list"], ["plugin", "verify"]] {
+            let run = keyward([words.as_slice(), &["--policy", path.to_str().unwrap()]].concat());
+            is_refused(&run, &[data.to_str().unwrap(), "has no store yet"]);
+        }
+    };
+    looks();
+    assert!(!data.exists());
+    fs::create_dir(&data).unwrap();
+    looks();
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
 }
 
 #[test]

@@ -4,14 +4,16 @@ use std::fs;
 use std::path::Path;
 
 use keyward_testsuite::{
-    BundleFolder, Input, Run, keyward, keyward_in, keyward_reading, plugin_python, run, shell,
+    BundleFolder, Input, Run, keyward, keyward_in, keyward_reading, plugin_python, python2, run, shell,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A bundle of the smallest plugin, with this MANIFEST.
 fn with_manifest(manifest: &str) -> BundleFolder {
-    let bundle = BundleFolder::new("small", "aa", "class Plugin:\n    pass\n");
+    let hooks = ["authenticate", "authorize", "session_ended"];
+    let hooks = hooks.map(|hook| format!("    def {hook}(self):\n        pass\n")).concat();
+    let bundle = BundleFolder::new("small", "aa", &format!("class Plugin:\n{hooks}"));
     bundle.add("MANIFEST", manifest);
     bundle
 }
@@ -120,12 +122,80 @@ fn what_is_no_bundle_is_refused() {
     is_refused(&check(&text, &[]), &["no .zip file"]);
 }
 
+/// A plugin of the old language, in which `print` is a statement.
+const LEGACY: &str = r#"
+class Plugin:
+    def authorize(self, **arguments):
+        print 'hello', arguments['gateway_user']
+        return {'verdict': 'ACCEPT', 'is_unicode': type(arguments['gateway_user']) is unicode}
+"#;
+
 #[test]
-fn a_bundle_of_python_2_is_sound_and_cannot_be_called() {
-    let bundle = with_manifest(&MANIFEST.replace("entry_point: main.py\n", ""));
+fn a_bundle_without_entry_point_is_called_with_python_2() {
+    let bundle = BundleFolder::legacy("old", "aa", LEGACY);
     check(bundle.path(), &[]).must_succeed();
-    let words = ["plugin".as_ref(), "call".as_ref(), bundle.path().as_os_str(), "authorize".as_ref()];
-    is_refused(&keyward(words), &["entry_point", "python2", "no environment"]);
+    let environment = format!("python2={}", python2().display());
+    let path = bundle.path().to_str().unwrap();
+    let words = ["plugin", "call", path, "authorize", "--args", "-", "--json", "--environment", &environment];
+    let called = json_of(&keyward_reading(words, r#"{"gateway_user": "zoë"}"#));
+    assert_eq!(called["error"], Value::Null, "{called:#}");
+    assert_eq!(called["result"], json!({"verdict": "ACCEPT", "is_unicode": true}));
+    assert_eq!(called["log"], json!([{"stream": "stdout", "line": "hello zoë"}]));
+
+    let modern = format!("python2={}", plugin_python().display());
+    let words = ["plugin", "call", path, "authorize", "--environment", &modern];
+    is_refused(&keyward(words), &["needs Python 2", "python2 is Python 3."]);
+}
+
+#[test]
+fn types_that_are_not_called_yet_are_stored_and_refused_at_call() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("policy.toml"), "[gateway]\ndata-dir = \"data\"\n").unwrap();
+    for (kind, hook) in [("signingca", "generate_for_username"), ("configuration_sync", "sync")] {
+        let bundle = BundleFolder::new(kind, kind, "class Plugin:\n    pass\n");
+        check(bundle.path(), &[]).must_succeed();
+        let path = bundle.path().to_str().unwrap();
+        let words = ["plugin", "upload", path, "--policy", "policy.toml"];
+        run(&mut keyward_in(folder.path(), &words), Input::Nothing).must_succeed();
+        for hook in [hook, "session_ended"] {
+            is_refused(&keyward(["plugin", "call", path, hook]), &[kind, "not supported yet"]);
+        }
+    }
+    let words = ["plugin", "list", "--policy", "policy.toml", "--json"];
+    let listed = json_of(&run(&mut keyward_in(folder.path(), &words), Input::Nothing));
+    let types: Vec<&Value> = listed.as_array().unwrap().iter().map(|row| &row["type"]).collect();
+    assert!(
+        types.contains(&&json!("signingca")) && types.contains(&&json!("configuration_sync")),
+        "{types:?}"
+    );
+}
+
+/// The two hooks that a credential store may have, without the SDK.
+const OPTIONAL: &str = r#"
+class Plugin:
+    def get_totp_codes(self, server_username, target_port):
+        return {"totp_codes": [{"unix_time": 30.0, "period": 30, "code": "012345"}], "cookie": {"n": 1}}
+
+    def get_remote_app_credentials(self, asset, connection_name, gateway_password):
+        if asset is None:
+            return {"passwords": "not a list"}
+        return {"account": "admin", "asset": asset, "passwords": ["s3cret"], "seen": [connection_name, gateway_password]}
+"#;
+
+#[test]
+fn the_optional_hooks_of_a_credential_store_can_be_called() {
+    let bench = Bench { bundle: BundleFolder::new("store", "credentialstore", OPTIONAL), ..Bench::new("") };
+    let codes = bench.called("get_totp_codes", &[], "");
+    assert_eq!(codes["error"], Value::Null, "{codes:#}");
+    assert_eq!(codes["result"]["totp_codes"][0]["code"], "012345");
+    assert_eq!(codes["cookie"], json!({"n": 1}));
+    let given = json!({"asset": "db1", "connection_name": "apps"}).to_string();
+    let app = bench.called("get_remote_app_credentials", &["--args", "-"], &given);
+    assert_eq!(app["error"], Value::Null, "{app:#}");
+    assert_eq!(app["result"]["seen"], json!(["apps", ""]));
+    let wrong = bench.called("get_remote_app_credentials", &[], "");
+    assert_eq!(wrong["error"]["kind"], "wrong-result");
+    assert_eq!(wrong["error"]["message"], "\"passwords\" is a str: it must be a list");
 }
 
 #[test]

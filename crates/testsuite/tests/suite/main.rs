@@ -21,17 +21,25 @@ macro_rules! on_both_routes {
 }
 
 mod bulk;
+mod call_record;
+mod command_environment;
 mod command_line;
 mod command_plugin;
+mod confinement;
+mod examples;
 mod files;
 mod hostile;
 mod kill;
+mod kit;
+mod kit_scenario;
+mod ldap;
 mod login;
 mod openssh;
 mod paramiko;
 mod plugin_endings;
 mod plugin_facts;
 mod plugin_faults;
+mod plugin_legacy;
 mod plugin_output;
 mod plugin_questions;
 mod plugin_users;
@@ -43,6 +51,8 @@ mod site;
 mod ssh_channels;
 mod ssh_limits;
 mod ssh_target;
+mod ssh_target_codes;
 mod ssh_target_login;
 mod target_password;
+mod updates;
 mod vault;

@@ -20,6 +20,7 @@ class Plugin(AAPlugin):
     def do_authorize(self):
         if "slow" in self.connection.key_value_pairs:
             child = subprocess.Popen(["sleep", "30"])
+            print("waiting for somebody", flush=True)
             note("authorize", processes=[os.getpid(), child.pid])
             time.sleep(30)
         return AAResponse.accept()
@@ -64,6 +65,10 @@ fn a_client_that_vanishes_during_a_call_takes_the_call_with_it() {
         .map(|call| (call["hook"].as_str().unwrap(), call["outcome"].as_str().unwrap()))
         .collect();
     assert_eq!(outcomes, [("authenticate", "ok"), ("authorize", "cancelled"), ("session_ended", "ok")]);
+    let cancelled = &session["calls"][1];
+    assert_eq!(cancelled["exit"], "killed", "{cancelled:#}");
+    assert!(cancelled["duration_ms"].as_f64().unwrap() > 0.0, "{cancelled:#}");
+    assert!(cancelled["log"].to_string().contains("waiting for somebody"), "{cancelled:#}");
     assert_eq!(plugged.heard("aa"), ["authorize", "session_ended"]);
     assert_eq!(plugged.notes("aa")[1].1, json!({"seen": true}));
     assert_eq!(plugged.sshd.connections(), 0);

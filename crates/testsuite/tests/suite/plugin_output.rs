@@ -129,3 +129,128 @@ fn a_line_longer_than_8_kib_is_cut_and_says_so() {
     let cut = log.iter().find_map(|line| line["line"].as_str().filter(|text| text.starts_with("yyy")));
     assert_eq!(cut.unwrap(), format!("{} [cut: 91808 more bytes]", "y".repeat(8192)));
 }
+
+/// Prints a secret in every form that it knows, and notes the forms where nobody masks them.
+const FORMS: &str = r#"
+import base64, json, re, sys
+from urllib.parse import quote, quote_plus
+from notes import note
+
+def forms_of(secret):
+    data = secret.encode()
+    lower = lambda url: re.sub("%..", lambda code: code.group().lower(), url)
+    forms = [secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1],
+             json.dumps(json.dumps(secret))[3:-3], ascii(secret)[1:-1], repr(data)[2:-1],
+             quote(secret), quote(secret, safe=""), quote_plus(secret), lower(quote_plus(secret)),
+             lower(quote(secret)), "".join("%%%02X" % byte for byte in data)]
+    for before in (b"", b"u", b"us"):
+        text = before + data + b":z"
+        forms += [base64.b64encode(before + data).decode(), base64.b64encode(text).decode(),
+                  base64.b64encode(text).decode().rstrip("="), base64.urlsafe_b64encode(text).decode(),
+                  quote(base64.b64encode(text).decode(), safe="")]
+    return forms
+
+def leak(where, secret):
+    forms = forms_of(secret)
+    note("forms", forms=forms)
+    for form in forms:
+        print(where, "has", form)
+    # In one write, and each of the lines has a part.
+    sys.stderr.write("\n".join(secret[at:at + 3] for at in range(0, len(secret), 3)) + "\n")
+    sys.stderr.write(base64.encodebytes(b"user:" + secret.encode() * 5).decode())
+"#;
+
+/// None of the forms that `instance` noted is in the record or the log.
+#[track_caller]
+fn nothing_leaked(plugged: &Plugged, session: &Value, instance: &str) {
+    let (record, log) = (session.to_string(), plugged.gateway.log().join("\n"));
+    let noted = plugged.notes(instance).into_iter().filter(|(word, _)| word == "forms");
+    let forms: Vec<String> = noted
+        .flat_map(|(_, facts)| facts["forms"].as_array().unwrap().clone())
+        .map(|form| form.as_str().unwrap().to_owned())
+        .collect();
+    assert!(forms.len() >= 27, "{forms:?}");
+    for form in forms {
+        let inside = serde_json::to_string(&form).unwrap();
+        assert!(!record.contains(inside.trim_matches('"')), "{form:?} is in {session:#}");
+        assert!(!log.contains(&form), "{form:?} is in {log}");
+    }
+}
+
+#[test]
+fn no_form_of_a_hidden_answer_is_shown_in_what_a_plugin_prints_or_raises() {
+    let plugin = format!(
+        r#"{FORMS}
+class Plugin:
+    def authenticate(self, key_value_pairs):
+        pin = key_value_pairs.get("pin")
+        if pin is None:
+            return {{"verdict": "NEEDINFO", "question": ("pin", "PIN: ", True)}}
+        leak("authenticate", pin)
+        return {{"verdict": "ACCEPT"}}
+
+    def authorize(self, key_value_pairs):
+        raise ValueError("; ".join(forms_of(key_value_pairs["pin"])))
+
+    def session_ended(self):
+        pass
+"#
+    );
+    let plugged = PluggedPlan::new([Plug::aa(&plugin)]).open();
+    let pin = "s3cr/t pin+\u{e4}\u{20ac}?";
+    plugged.client("", &Askpass::new(&[pin])).exec("true");
+    let session = plugged.session();
+    assert_eq!(session["verdict"], "plugin-error", "{session:#}");
+    nothing_leaked(&plugged, &session, "aa");
+    let rounds = session["calls"].as_array().unwrap();
+    let lines = rounds[1]["log"].as_array().unwrap();
+    let texts: Vec<&str> = lines.iter().map(|line| line["line"].as_str().unwrap()).collect();
+    let said = texts.iter().filter(|line| line.starts_with("authenticate has"));
+    assert!(said.clone().count() >= 27 && said.clone().all(|line| line.contains("[masked]")), "{texts:#?}");
+    assert!(!texts.contains(&"s3c") && !texts.contains(&"r/t"), "{texts:#?}");
+    assert!(call(&session, "authorize")["error"].as_str().unwrap().contains("[masked]"), "{session:#}");
+}
+
+#[test]
+fn no_form_of_a_returned_password_or_key_is_shown_in_what_was_printed_before_it_was_returned() {
+    let store = format!(
+        r#"{FORMS}
+KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIBpFoB9Hk7kHqkyWZxJ0p5mR3uTt1cQvYh2JdS6wLxNa\n" \
+      "b8GkPzQ1c2VjcmV0LWtleS1tYXRlcmlhbA==\n-----END PRIVATE KEY-----\n"
+
+class Plugin:
+    def __init__(self, configuration):
+        self.password = configuration.strip()
+
+    def get_private_key_list(self):
+        lines, digits = KEY.splitlines(), base64.b64encode(KEY.encode()).decode()
+        # From the middle of both of its lines.
+        note("forms", forms=[lines[1][9:50], lines[2][9:30], digits[50:100], digits[130:160]])
+        print("json", json.dumps({{"key": KEY}}))
+        print("lines", *KEY.splitlines())
+        print("url", quote(KEY))
+        print("base64", digits)
+        sys.stdout.write(KEY)
+        sys.stdout.write(base64.encodebytes(KEY.encode()).decode())
+        return {{"private_keys": [["ssh-rsa", KEY]]}}
+
+    def get_password_list(self):
+        leak("get_password_list", self.password)
+        return {{"passwords": [self.password], "cookie": {{"kept": self.password}}}}
+
+    def authentication_completed(self, cookie):
+        leak("authentication_completed", cookie["kept"])
+
+    def session_ended(self, cookie):
+        leak("session_ended", cookie["kept"])
+"#
+    );
+    let store = Plug::store(&store).configuration("@password@\n");
+    let plugged = PluggedPlan::new([sdk_aa("pass", "pass"), store]).open();
+    plugged.client("otp=1@", &Askpass::new(&[])).exec("true").must_succeed();
+    let session = plugged.session();
+    nothing_leaked(&plugged, &session, "store");
+    assert!(log(&session, "get_private_key_list").len() > 10, "{session:#}");
+    let record = session.to_string();
+    assert!(record.contains("get_password_list has [masked]"), "{session:#}");
+}

@@ -81,8 +81,13 @@ fn holds(metadata: &Metadata, name: &str, unwanted: &[&str]) -> Findings {
 }
 
 pub(super) fn one_user_each(subject: &Subject) -> Result<Findings> {
-    const USERS: [(&str, &str); 4] =
-        [("russh*", "proxy-ssh"), ("ironrdp*", "proxy-rdp"), ("sqlx*", "store"), ("axum*", "api")];
+    const USERS: [(&str, &str); 5] = [
+        ("russh*", "proxy-ssh"),
+        ("ironrdp*", "proxy-rdp"),
+        ("sqlx*", "store"),
+        ("axum*", "api"),
+        ("ldap3", "plugin"),
+    ];
     let metadata = &subject.metadata;
     let mut findings = Findings::new();
     for member in metadata.members() {

@@ -41,14 +41,18 @@ impl Metadata {
     }
 
     fn parse(answer: &Value) -> Result<Self> {
-        let mut packages = BTreeMap::new();
+        let (mut packages, mut manifests) = (BTreeMap::new(), BTreeMap::new());
         for package in list(answer, "packages")? {
             packages.insert(text(package, "id")?, Package::parse(package)?);
+            manifests.insert(text(package, "id")?, package);
         }
         let resolve = answer.get("resolve").context("cargo metadata has no resolve")?;
         for node in list(resolve, "nodes")? {
-            let package = packages.get_mut(&text(node, "id")?).context("a node without a package")?;
-            package.arrows = list(node, "deps")?.iter().map(Arrow::parse).collect::<Result<_>>()?;
+            let id = text(node, "id")?;
+            let manifest = manifests.get(&id).context("a node without a package")?;
+            let mut arrows = list(node, "deps")?.iter().map(Arrow::parse).collect::<Result<Vec<_>>>()?;
+            arrows.retain(|arrow| manifests.get(&arrow.to).is_none_or(|to| is_built(manifest, node, to)));
+            packages.get_mut(&id).context("a node without a package")?.arrows = arrows;
         }
         let members = list(answer, "workspace_members")?.iter().filter_map(Value::as_str);
         Ok(Self { packages, members: members.map(str::to_owned).collect() })
@@ -113,6 +117,32 @@ impl Arrow {
     }
 }
 
+/// Whether a package is built with another that cargo names among its dependencies. Cargo also names an optional one that
+/// a feature speaks of for the case that it is there (`ring?/alloc`), although no feature asks for it.
+fn is_built(manifest: &Value, node: &Value, to: &Value) -> bool {
+    let field = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let declared = manifest.get("dependencies").and_then(Value::as_array).into_iter().flatten();
+    let mut declared = declared.filter(|entry| field(entry, "name") == field(to, "name")).peekable();
+    // What is declared in no way that we know counts as built.
+    declared.peek().is_none()
+        || declared.any(|entry| {
+            let is_optional = entry.get("optional").and_then(Value::as_bool).unwrap_or(false);
+            let key = field(entry, "rename").or_else(|| field(entry, "name")).unwrap_or_default();
+            !is_optional || is_asked_for(manifest, node, &key)
+        })
+}
+
+/// Whether a feature that is on asks for the optional dependency `key`.
+fn is_asked_for(manifest: &Value, node: &Value, key: &str) -> bool {
+    let on = node.get("features").and_then(Value::as_array).into_iter().flatten();
+    let means = |feature: &Value| manifest.get("features")?.get(feature.as_str()?)?.as_array();
+    let (dep, with_feature) = (format!("dep:{key}"), format!("{key}/"));
+    on.filter_map(means)
+        .flatten()
+        .filter_map(Value::as_str)
+        .any(|asked| asked == dep || asked.starts_with(&with_feature))
+}
+
 fn list<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
     value.get(key).and_then(Value::as_array).with_context(|| format!("cargo metadata: no list {key}"))
 }
@@ -126,6 +156,31 @@ fn text(value: &Value, key: &str) -> Result<String> {
 mod tests {
     use super::{Arrows, Metadata};
     use serde_json::json;
+
+    #[test]
+    fn an_optional_dependency_counts_once_a_feature_asks_for_it() {
+        for (on, closure) in [
+            (json!(["alloc"]), vec![]),
+            (json!(["alloc", "ring"]), vec!["ring"]),
+            (json!(["fast"]), vec!["ring"]),
+        ] {
+            let features = json!({"alloc": ["ring?/alloc"], "ring": ["dep:ring"], "fast": ["ring/fast"]});
+            let optional = json!([{"name": "ring", "rename": null, "optional": true}]);
+            let metadata = Metadata::parse(&json!({
+                "packages": [
+                    {"id": "a", "name": "a", "source": null, "dependencies": optional, "features": features},
+                    {"id": "r", "name": "ring", "source": null},
+                ],
+                "resolve": {"nodes": [
+                    {"id": "a", "features": on, "deps": [{"pkg": "r", "dep_kinds": [{"kind": null}]}]},
+                    {"id": "r", "deps": []},
+                ]},
+                "workspace_members": ["a"],
+            }))
+            .unwrap();
+            assert_eq!(Vec::from_iter(metadata.closure(metadata.member("a").unwrap())), closure);
+        }
+    }
 
     #[test]
     fn what_only_tests_use_is_not_shipped() {

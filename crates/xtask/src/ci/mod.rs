@@ -5,6 +5,8 @@ mod metadata;
 mod python;
 mod sources;
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 
 use crate::program;
@@ -26,6 +28,8 @@ pub(crate) fn ci(workspace: &Workspace, steps: &Steps) -> Result<()> {
 struct Subject {
     metadata: Metadata,
     sources: Sources,
+    /// The tool that knows what each Python had.
+    vermin: PathBuf,
 }
 
 /// One line for each place that breaks the rule; none when it holds.
@@ -34,12 +38,12 @@ type Findings = Vec<String>;
 /// A rule, in the words of `ARCHITECTURE.md`, and what looks whether it holds.
 type Check = (&'static str, fn(&Subject) -> Result<Findings>);
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     ("crates depend on each other as the design says, and no proxy on another", crates::arrows),
     ("model, wire and trail do without tokio", crates::without_tokio),
     ("session does without protocol libraries", crates::session_without_protocols),
     ("plugin does not know session", crates::plugin_without_session),
-    ("russh, IronRDP, sqlx and axum each serve one crate", crates::one_user_each),
+    ("russh, IronRDP, sqlx, axum and ldap3 each serve one crate", crates::one_user_each),
     ("the program links one crypto library, and no OpenSSL", crates::one_crypto_library),
     ("every dependency comes from crates.io", crates::one_registry),
     ("every crate takes the workspace's lints, plugin with its exception", sources::lints),
@@ -48,10 +52,15 @@ const CHECKS: [Check; 13] = [
     ("no file names paths of one machine", sources::machine_paths),
     ("the Python side compiles with every Python 3 of this machine", python::compiles),
     ("the Python side imports nothing but the standard library", python::standard_library_only),
+    ("what Python 2 runs of the Python side keeps to 2.6, the rest to 3.6", python::oldest_versions),
 ];
 
 fn invariants(workspace: &Workspace) -> Result<()> {
-    let subject = Subject { metadata: Metadata::read(workspace)?, sources: Sources::read(&workspace.root)? };
+    let subject = Subject {
+        metadata: Metadata::read(workspace)?,
+        sources: Sources::read(&workspace.root)?,
+        vermin: crate::python::vermin(workspace)?,
+    };
     let mut broken = 0;
     for (rule, check) in CHECKS {
         let findings = check(&subject)?;

@@ -1,15 +1,22 @@
-//! The Python side of the plugin workers: any Python from 3.6.7 on, and nothing but its standard library.
+//! The Python side of the plugin workers (any Python from 3.6.7 on or from 2.6.5 on) and of the kit (from 3.6.7 on), and
+//! nothing but its standard library.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
 use super::{Findings, Subject};
 use crate::{program, python};
 
-const FOLDER: &str = "python/keyward_worker/";
+const WORKER: &str = "python/keyward_worker/";
+const KIT: &str = "python/keyward_kit/";
+const FOLDERS: [&str; 2] = [WORKER, KIT];
 const PACKAGE: &str = "keyward_worker";
+/// What Python 2 never imports.
+const ONLY_3: [&str; 5] = ["network.py", "outlet.py", "pages.py", "python3.py", "services.py"];
+/// What Python 3 never imports.
+const ONLY_2: [&str; 1] = ["python2.py"];
 
 /// Compiles without writing anything; prints a line for each file that does not compile.
 const COMPILE: &str = r#"
@@ -67,11 +74,47 @@ pub(super) fn standard_library_only(subject: &Subject) -> Result<Findings> {
     ask(subject, interpreter, &["-c", IMPORTS, PACKAGE])
 }
 
+/// Python 2.6 is tried by nobody any more, so a tool has to know what it had.
+pub(super) fn oldest_versions(subject: &Subject) -> Result<Findings> {
+    let (mut both, mut only_2, mut only_3) = (Vec::new(), Vec::new(), Vec::new());
+    only_3.extend(subject.sources.of(KIT, ".py").map(|(path, _)| path.as_str()));
+    for (path, _) in subject.sources.of(WORKER, ".py") {
+        match path.trim_start_matches(WORKER) {
+            name if ONLY_2.contains(&name) => only_2.push(path.as_str()),
+            name if ONLY_3.contains(&name) => only_3.push(path.as_str()),
+            _ => both.push(path.as_str()),
+        }
+    }
+    let mut findings = Findings::new();
+    for (files, targets) in [(both, ["2.6-", "3.6-"].as_slice()), (only_2, &["2.6-"]), (only_3, &["3.6-"])] {
+        findings.extend(vermin(subject, &files, targets)?);
+    }
+    Ok(findings)
+}
+
+/// What it says about `files`, which must run on all of `targets` and what came after them.
+fn vermin(subject: &Subject, files: &[&str], targets: &[&str]) -> Result<Findings> {
+    let mut tool = Command::new(&subject.vermin);
+    tool.args(["--no-config-file", "--violations", "--quiet"]);
+    tool.args(targets.iter().map(|target| format!("--target={target}"))).args(files);
+    let output = tool.current_dir(&subject.sources.root).stdin(Stdio::null()).output().context("vermin")?;
+    if output.status.success() {
+        return Ok(Findings::new());
+    }
+    let said =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    Ok(said.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
+}
+
 /// The lines that the interpreter prints about our files.
 fn ask(subject: &Subject, interpreter: &Path, arguments: &[&str]) -> Result<Findings> {
-    let files: Vec<&String> = subject.sources.of(FOLDER, ".py").map(|(path, _)| path).collect();
-    if files.is_empty() {
-        return Ok(vec![format!("there is no Python file below {FOLDER}")]);
+    let mut files: Vec<&String> = Vec::new();
+    for folder in FOLDERS {
+        let before = files.len();
+        files.extend(subject.sources.of(folder, ".py").map(|(path, _)| path));
+        if files.len() == before {
+            return Ok(vec![format!("there is no Python file below {folder}")]);
+        }
     }
     let mut question = Command::new(interpreter);
     question.arg("-I").args(arguments).args(files).current_dir(&subject.sources.root);

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::{Findings, Subject};
 
-/// Folders that hold nothing of ours.
+/// What holds nothing of ours.
 const SKIPPED: [&str; 6] = [".git", "target", ".venv", "__pycache__", "node_modules", "scratch"];
 /// The one crate that may hold unsafe code, in one module.
 const UNSAFE_CRATE: &str = "crates/plugin/";
@@ -48,7 +48,11 @@ impl Sources {
         for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
             let entry = entry?;
             let kind = entry.file_type()?;
-            if kind.is_dir() && !SKIPPED.iter().any(|skipped| entry.file_name() == *skipped) {
+            // In a second working tree, `.git` is a file.
+            if SKIPPED.iter().any(|skipped| entry.file_name() == *skipped) {
+                continue;
+            }
+            if kind.is_dir() {
                 self.read_folder(&entry.path())?;
             } else if kind.is_file() {
                 self.read_file(&entry.path())?;

@@ -125,8 +125,9 @@ fn an_archive_is_read_from_a_file_or_a_folder() {
 fn the_example_plugins_are_good_bundles() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/plugins");
     let mut names = Vec::new();
-    for folder in fs::read_dir(examples).unwrap() {
-        let bundle = Bundle::inspect(&pack_folder(&folder.unwrap().path()).unwrap()).unwrap();
+    let entries = fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path());
+    for folder in entries.filter(|path| path.is_dir()) {
+        let bundle = Bundle::inspect(&pack_folder(&folder).unwrap()).unwrap();
         assert_eq!(bundle.warnings, [], "{}", bundle.manifest.name);
         assert_eq!(bundle.python, PythonMajor::Three);
         assert!(bundle.default_configuration.is_some());
@@ -134,5 +135,39 @@ fn the_example_plugins_are_good_bundles() {
         names.push(bundle.manifest.name.to_string());
     }
     names.sort();
-    assert_eq!(names, ["OtpDemo", "PlainAa", "VaultDemo"]);
+    let expected = [
+        "FixedCredentials",
+        "KvVault",
+        "LdapGroups",
+        "OtpDemo",
+        "PlainAa",
+        "RadiusMfa",
+        "Ticketing",
+        "Totp",
+        "VaultDemo",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn several_folders_are_packed_as_one_and_share_no_name() {
+    let [plugin, packages] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    for (folder, file) in [(&plugin, "main.py"), (&packages, "idna/__init__.py")] {
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file).unwrap();
+    }
+    // The author's tests stay at home; a package may have a folder of that name.
+    for folder in ["tests", "lib/tests"] {
+        fs::create_dir_all(plugin.path().join(folder)).unwrap();
+        fs::write(plugin.path().join(folder).join("x.py"), "").unwrap();
+    }
+    let packed = pack_folders(&[plugin.path(), packages.path()]).unwrap();
+    let archive = Archive::open(&packed).unwrap();
+    let names: Vec<&str> = archive.entries().iter().map(|entry| entry.path.as_str()).collect();
+    assert_eq!(names, ["idna/__init__.py", "lib/tests/x.py", "main.py"]);
+
+    fs::write(packages.path().join("main.py"), "").unwrap();
+    let error = pack_folders(&[plugin.path(), packages.path()]).unwrap_err().to_string();
+    assert_eq!(error, "entry \"main.py\": the name is there twice");
 }

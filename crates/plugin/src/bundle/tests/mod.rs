@@ -2,6 +2,7 @@ mod disk;
 mod hostile;
 mod raw_zip;
 mod rules;
+mod verify;
 
 use super::*;
 use raw_zip::{Part, zip};

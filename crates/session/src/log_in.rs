@@ -1,0 +1,68 @@
+//! Step 11: in which order a target is offered what the session can get, whatever protocol it speaks.
+
+use std::future::Future;
+
+use keyward_model::Secret;
+
+use crate::{Connected, Conversation, Ended, OfferedKey, Reason};
+
+/// How often the person may type the target's password.
+const MOST_PASSWORDS_ASKED: u32 = 3;
+
+/// A target that somebody tries to log in on.
+pub trait LoginTarget: Send {
+    /// Whether a key could still help.
+    fn wants_key(&self) -> bool;
+
+    /// Whether a password could still help.
+    fn wants_password(&self) -> bool;
+
+    /// Tries the keys in order, for as long as it wants one.
+    fn try_keys(&mut self, keys: Vec<OfferedKey>) -> impl Future<Output = ()> + Send;
+
+    /// Tries the passwords in order, for as long as it wants one. It has the stage meanwhile: a target may ask for
+    /// more in the middle of an attempt.
+    fn try_passwords(
+        &mut self,
+        stage: Connected,
+        passwords: Vec<Secret>,
+    ) -> impl Future<Output = Result<Connected, Ended>> + Send;
+
+    /// Why the gateway is not in; `None`: it is.
+    fn refusal(&self) -> Option<Reason>;
+}
+
+impl Connected {
+    /// Keys first, then passwords, then the person (contract section 5). The credential store is asked only for
+    /// what the target takes.
+    pub async fn log_in<T: LoginTarget, C: Conversation>(
+        self,
+        target: &mut T,
+        conversation: &mut C,
+    ) -> Result<Self, Ended> {
+        let mut stage = self;
+        if target.wants_key() {
+            let offered;
+            (stage, offered) = stage.private_keys().await?;
+            target.try_keys(offered).await;
+        }
+        if target.wants_password() {
+            let passwords;
+            (stage, passwords) = stage.passwords().await?;
+            stage = target.try_passwords(stage, passwords).await?;
+        }
+        for _ in 0..MOST_PASSWORDS_ASKED {
+            if !target.wants_password() {
+                break;
+            }
+            let typed;
+            (stage, typed) = stage.ask_password(conversation).await?;
+            let Some(password) = typed else { break };
+            stage = target.try_passwords(stage, vec![password]).await?;
+        }
+        match target.refusal() {
+            None => Ok(stage),
+            Some(reason) => Err(stage.fail(&reason)),
+        }
+    }
+}

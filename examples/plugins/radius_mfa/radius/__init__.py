@@ -1,0 +1,1 @@
+"""A RADIUS client for authentication, in the standard library only."""
