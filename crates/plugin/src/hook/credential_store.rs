@@ -239,6 +239,53 @@ fn seconds(value: &Value) -> Option<i64> {
 mod tests {
     use super::*;
 
+    fn id() -> SessionId {
+        SessionId::new([1; 16], &ConnectionName::try_from("db").unwrap(), 1)
+    }
+
+    #[test]
+    fn what_is_given_is_what_the_table_names_and_an_unseen_password_is_empty() {
+        let (id, cookies) = (id(), Cookies::default());
+        let server = TargetAddr { addr: "10.0.0.9:22".parse().unwrap(), hostname: None };
+        let unseen = CredentialFacts {
+            session_id: &id,
+            protocol: Protocol::Ssh,
+            client: ClientAddr("10.1.2.3:4711".parse().unwrap()),
+            client_hostname: None,
+            gateway_username: None,
+            gateway_password: None,
+            gateway_groups: None,
+            gateway_domain: None,
+            server_username: "root",
+            server: &server,
+            server_domain: None,
+            cookies: &cookies,
+        };
+        let arguments = credential_arguments(&unseen);
+        let mut table = crate::Hook::GetPasswordList.arguments(crate::PluginKind::CredentialStore);
+        table.sort_unstable();
+        let mut names: Vec<&str> = arguments.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, table);
+        for (name, value) in [
+            ("protocol", json!("ssh")),
+            ("gateway_username", Value::Null),
+            ("gateway_password", json!("")),
+            ("gateway_groups", Value::Null),
+            ("server_hostname", Value::Null),
+            ("target_username", json!("root")),
+            ("target_host", json!("10.0.0.9")),
+            ("target_port", json!(22)),
+            ("cookie", json!({})),
+            ("session_cookie", json!({})),
+        ] {
+            assert_eq!(arguments[name], value, "{name}");
+        }
+        let password = Secret::new("typed".into());
+        let seen = CredentialFacts { gateway_password: Some(&password), ..unseen };
+        assert_eq!(credential_arguments(&seen)["gateway_password"], "typed");
+    }
+
     #[test]
     fn nothing_found_is_an_empty_list() {
         for result in [Value::Null, json!({}), json!({"passwords": []}), json!({"passwords": null})] {

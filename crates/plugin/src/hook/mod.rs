@@ -246,6 +246,48 @@ mod tests {
         assert_eq!(arguments["target_host"], Value::Null);
     }
 
+    /// The tables of contract sections 4 and 5, written out once more.
+    #[test]
+    fn each_hook_is_told_what_the_contract_lists() {
+        let told = |hook: Hook, kind| {
+            let mut names = hook.arguments(kind);
+            names.sort_unstable();
+            names.join(" ")
+        };
+        let sorted = |names: &str| {
+            let mut names: Vec<&str> = names.split_whitespace().collect();
+            names.sort_unstable();
+            names.join(" ")
+        };
+        let always = "session_id cookie session_cookie";
+        let authenticate = format!(
+            "{always} protocol connection_name client_ip client_port client_hostname gateway_user gateway_domain \
+             server_username server_domain key_value_pairs target_username target_domain"
+        );
+        let authorize = format!(
+            "{authenticate} gateway_groups server_ip server_hostname server_port target_server target_host target_port"
+        );
+        let credentials = format!(
+            "{always} protocol client_ip client_hostname gateway_username gateway_password gateway_groups \
+             gateway_domain server_username server_ip server_hostname server_port server_domain target_username \
+             target_host target_port target_domain"
+        );
+        let remote_app = format!("{credentials} asset connection_name");
+        for (kind, hook, expected) in [
+            (PluginKind::Aa, Hook::Authenticate, &*authenticate),
+            (PluginKind::Aa, Hook::Authorize, &authorize),
+            (PluginKind::Aa, Hook::SessionEnded, always),
+            (PluginKind::CredentialStore, Hook::GetPasswordList, &credentials),
+            (PluginKind::CredentialStore, Hook::GetPrivateKeyList, &credentials),
+            (PluginKind::CredentialStore, Hook::GetTotpCodes, &credentials),
+            (PluginKind::CredentialStore, Hook::GetRemoteAppCredentials, &remote_app),
+            (PluginKind::CredentialStore, Hook::AuthenticationCompleted, always),
+            (PluginKind::CredentialStore, Hook::SessionEnded, always),
+        ] {
+            assert_eq!(told(hook, kind), sorted(expected), "{hook}");
+        }
+    }
+
     #[test]
     fn a_result_is_checked_by_the_hook_that_it_comes_from() {
         let taken = |hook, result: Value| check_result(hook, &result).is_ok();

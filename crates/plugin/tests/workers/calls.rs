@@ -197,6 +197,57 @@ async fn a_bundle_may_carry_modules_of_any_name() {
 }
 
 #[tokio::test]
+async fn a_package_of_the_bundle_comes_before_the_environments_of_the_same_name() {
+    let plugin = authorize("import requests, urllib3\nreturn {'x': [requests.X, 'X' in dir(urllib3)]}");
+    let package = plugin.dir.path().join("bundle/requests");
+    std::fs::create_dir_all(&package).unwrap();
+    std::fs::write(package.join("__init__.py"), "X = 'of the bundle'\n").unwrap();
+    // The other one is the environment's: its packages are at hand all the same.
+    assert_eq!(plugin.load().await.result().await["x"], json!(["of the bundle", false]));
+}
+
+#[tokio::test]
+async fn two_plugins_have_packages_of_the_same_name_each_its_own() {
+    for start in [Start::Warm, Start::Cold] {
+        let [one, other] = ["one", "other"].map(|word| {
+            let mut plugin = authorize("return {'x': lib.X, 'pid': os.getppid()}");
+            plugin.source = format!("import lib\n{}", plugin.source);
+            plugin.start = start;
+            let root = plugin.dir.path().join("bundle");
+            std::fs::create_dir_all(&root).unwrap();
+            std::fs::write(root.join("lib.py"), format!("X = '{word}'\n")).unwrap();
+            plugin
+        });
+        let host = one.host();
+        let first = host.load(one.config()).await.unwrap();
+        let mut config = other.config();
+        config.name = "other".try_into().unwrap();
+        let second = host.load(config).await.unwrap();
+        for (instance, word) in [(&first, "one"), (&second, "other"), (&first, "one")] {
+            let report = instance.call(call(Hook::Authorize, json!({}))).await;
+            assert_eq!(report.outcome.unwrap()["x"], word, "{start:?}");
+        }
+        host.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn the_ephemeral_directory_is_empty_after_a_start_and_the_other_is_kept() {
+    let plugin = authorize(
+        "found = []\nfor name in ('SCB_PLUGIN_STATE_DIRECTORY', 'EPHEMERAL_PLUGIN_STATE_DIRECTORY'):\n    found.append(os.listdir(os.environ[name]))\n    open(os.environ[name] + '/file', 'w').close()\nreturn {'x': found}",
+    );
+    for first in [json!([[], []]), json!([["file"], []])] {
+        let host = plugin.host();
+        let instance = host.load(plugin.config()).await.unwrap();
+        for expected in [&first, &json!([["file"], ["file"]])] {
+            let report = instance.call(call(Hook::Authorize, json!({}))).await;
+            assert_eq!(&report.outcome.unwrap()["x"], expected);
+        }
+        host.shutdown().await;
+    }
+}
+
+#[tokio::test]
 async fn a_credential_plugin_prints_masked_credentials() {
     let mut plugin = Plugin::new(
         "class Plugin:\n    def get_password_list(self, gateway_password):\n        print('found s3cr3t-one for', gateway_password)\n        return {'passwords': ['s3cr3t-one']}\n",

@@ -21,6 +21,58 @@ async fn the_memory_cache_is_shared_by_calls() {
 }
 
 #[tokio::test]
+async fn the_memory_cache_is_shared_by_plugins_and_lost_at_a_restart() {
+    let body = format!(
+        "{IMPL}memory_cache\nc = memory_cache.MemoryCache()\nold = c.get_binary('k')\nc.set_binary('k', b'x', 0)\nreturn {{'x': old is not None}}"
+    );
+    let (one, other) = (authorize(&body), authorize(&body));
+    for _ in 0..2 {
+        let host = one.host();
+        let first = host.load(one.config()).await.unwrap();
+        let mut config = other.config();
+        config.name = "other".try_into().unwrap();
+        let second = host.load(config).await.unwrap();
+        for (instance, found) in [(&first, false), (&second, true)] {
+            let report = instance.call(call(Hook::Authorize, json!({}))).await;
+            assert_eq!(report.outcome.unwrap()["x"], found);
+        }
+        host.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_local_store_is_read_in_the_forms_of_the_contract() {
+    let body = format!(
+        "{IMPL}credential_store as cs\ndb, decryptor = cs.credential_store_parameters_factory('local')\nrows = db.query_one('db1', 'root')\nreturn {{'tuples': [type(r) is tuple and len(r) for r in rows], 'texts': [decryptor.decrypt(r[0]) for r in rows], 'none': db.query_one('db1', 'nobody'), 'all': [[user, host, decryptor.decrypt(c)] for user, host, c in db.query_all()]}}"
+    );
+    let mut plugin = authorize(&body);
+    let row =
+        |host: &str, user: &str, credential| StoreRow { host: host.into(), user: user.into(), credential };
+    let key = |kind: &str, cert: Option<&str>| StoredCredential::Key {
+        kind: kind.into(),
+        key: Secret::new("PEM".into()),
+        cert: cert.map(str::to_owned),
+    };
+    let rows = vec![
+        row("db1", "root", StoredCredential::Password(Secret::new("pw".into()))),
+        row("db1", "root", key("ssh-rsa", None)),
+        row("web1", "ann", key("x509v3-sign-rsa", Some("CERT"))),
+    ];
+    plugin.services.credential_stores.insert("local".into(), rows);
+    let result = plugin.load().await.result().await;
+    let read = |text: &serde_json::Value| -> serde_json::Value {
+        serde_json::from_str(text.as_str().unwrap()).unwrap()
+    };
+    assert_eq!((&result["tuples"], &result["none"]), (&json!([1, 1]), &json!([])));
+    let texts: Vec<_> = result["texts"].as_array().unwrap().iter().map(read).collect();
+    assert_eq!(texts, [json!(["pw"]), json!([{"type": "ssh-rsa", "key": "PEM"}])]);
+    let all = result["all"].as_array().unwrap();
+    assert_eq!(all.len(), 3);
+    assert_eq!((&all[2][0], &all[2][1]), (&json!("ann"), &json!("web1")));
+    assert_eq!(read(&all[2][2]), json!([{"type": "x509v3-sign-rsa", "key": "PEM", "cert": "CERT"}]));
+}
+
+#[tokio::test]
 async fn a_lock_is_free_when_its_call_ends() {
     let body = format!(
         "{IMPL}lockfile\na = lockfile.try_acquire('/x')\nb = lockfile.try_acquire('/x')\nreturn {{'x': [a is not None, b is not None]}}"
