@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod compatibility;
 mod demo;
 mod legacy;
 mod packages;
@@ -27,6 +28,7 @@ usage: cargo xtask COMMAND
   demo [--check]        build the release and show a session through it; --check drives it by itself
   test [FILTER]         install what the tests need, check, build, run; with FILTER only the tests of that name
   ci                    the checks alone: format, lints, invariants
+  compatibility         write docs/plugin-compatibility.md: each rule of the plugin contract with its tests
   bench [hooks|ssh]     measure, and print a table beside the targets";
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn run() -> Result<()> {
         "demo" => demo::demo(&Workspace::find()?, &steps, rest),
         "test" => test::test(&Workspace::find()?, &steps, rest),
         "ci" => ci::ci(&Workspace::find()?, &steps),
+        "compatibility" => compatibility::compatibility(&Workspace::find()?, rest),
         "bench" => bench::bench(&Workspace::find()?, &steps, rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -3,12 +3,13 @@
 mod crates;
 mod metadata;
 mod python;
-mod sources;
+pub(crate) mod sources;
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use crate::compatibility;
 use crate::program;
 use crate::step::Steps;
 use crate::workspace::Workspace;
@@ -38,7 +39,7 @@ type Findings = Vec<String>;
 /// A rule, in the words of `ARCHITECTURE.md`, and what looks whether it holds.
 type Check = (&'static str, fn(&Subject) -> Result<Findings>);
 
-const CHECKS: [Check; 14] = [
+const CHECKS: [Check; 15] = [
     ("crates depend on each other as the design says, and no proxy on another", crates::arrows),
     ("model, wire and trail do without tokio", crates::without_tokio),
     ("session does without protocol libraries", crates::session_without_protocols),
@@ -53,7 +54,15 @@ const CHECKS: [Check; 14] = [
     ("the Python side compiles with every Python 3 of this machine", python::compiles),
     ("the Python side imports nothing but the standard library", python::standard_library_only),
     ("what Python 2 runs of the Python side keeps to 2.6, the rest to 3.6", python::oldest_versions),
+    (
+        "each rule of the plugin contract names the tests that prove it, in docs/plugin-compatibility.md",
+        rules,
+    ),
 ];
+
+fn rules(subject: &Subject) -> Result<Findings> {
+    Ok(compatibility::findings(&subject.sources))
+}
 
 fn invariants(workspace: &Workspace) -> Result<()> {
     let subject = Subject {

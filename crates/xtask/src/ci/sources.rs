@@ -69,6 +69,20 @@ impl Sources {
         Ok(())
     }
 
+    /// What the file holds, unless there is none or it is no text.
+    pub(crate) fn text(&self, path: &str) -> Option<&str> {
+        let at = self.files.binary_search_by(|(found, _)| found.as_str().cmp(path)).ok()?;
+        self.files.get(at).map(|(_, text)| text.as_str())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_texts<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let files = files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned()));
+        let mut sources = Self { root: PathBuf::new(), files: files.collect() };
+        sources.files.sort();
+        sources
+    }
+
     /// Files below `start` whose name ends so.
     pub(crate) fn of<'a>(
         &'a self,
