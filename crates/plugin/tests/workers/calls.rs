@@ -207,6 +207,21 @@ async fn a_package_of_the_bundle_comes_before_the_environments_of_the_same_name(
 }
 
 #[tokio::test]
+async fn a_bundle_may_carry_compiled_modules() {
+    // One of the interpreter's own, carried along: it is not for any other.
+    let asked = "import _asyncio; print(_asyncio.__file__)";
+    let found = std::process::Command::new(super::fixture::python()).args(["-c", asked]).output().unwrap();
+    let compiled = std::path::PathBuf::from(String::from_utf8(found.stdout).unwrap().trim());
+    let plugin =
+        authorize("import _asyncio\nreturn {'x': [_asyncio.__file__, isinstance(_asyncio.Future, type)]}");
+    let root = plugin.dir.path().join("bundle");
+    std::fs::create_dir_all(&root).unwrap();
+    let carried = root.join(compiled.file_name().unwrap());
+    std::fs::copy(&compiled, &carried).unwrap();
+    assert_eq!(plugin.load().await.result().await["x"], json!([carried, true]));
+}
+
+#[tokio::test]
 async fn two_plugins_have_packages_of_the_same_name_each_its_own() {
     for start in [Start::Warm, Start::Cold] {
         let [one, other] = ["one", "other"].map(|word| {

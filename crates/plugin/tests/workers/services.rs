@@ -158,6 +158,16 @@ async fn an_unknown_box_setting_is_an_error_document() {
 }
 
 #[tokio::test]
+async fn the_join_credential_is_handed_out_where_there_is_one() {
+    let body = format!(
+        "{IMPL}box_config\nreturn {{'x': box_config.BoxConfig().get_starling_join_credential_string()}}"
+    );
+    let mut plugin = authorize(&body);
+    plugin.services.starling_join = Some(Secret::new("j0in".into()));
+    assert_eq!(plugin.load().await.result().await["x"], "j0in");
+}
+
+#[tokio::test]
 async fn a_trusted_ca_list_is_a_directory_that_openssl_reads() {
     let mut plugin = authorize(&format!(
         "import ssl\n{IMPL}box_config\nlists = box_config.BoxConfig().get_trusted_ca_lists()\nreturn {{'files': sorted(os.listdir(lists['ca']['location'])), 'name': lists['ca']['name'], 'certs': len(lists['ca']['certs'])}}"
