@@ -74,6 +74,8 @@ fn what_is_left_out_has_the_default_of_the_documentation() {
     assert_eq!((plugin.idle_workers, plugin.memory_limit, plugin.processes), (2, 512 << 20, 64));
     assert_eq!((plugin.cpu_seconds, plugin.disk_limit, &plugin.network), (600, 1 << 30, &None));
     assert!(!gateway.strict);
+    // A hook call gets half of it (contract section 3, rule 8).
+    assert_eq!(connection("").settings.timeout, Duration::from_secs(600));
     assert!(
         !plugin.retry_interrupted
             && !plugin.follow_updates

@@ -12,5 +12,6 @@ mod settling {
     mod fixture;
     mod masked;
     mod rehearsing;
+    mod telling;
     mod updates;
 }
