@@ -71,7 +71,9 @@ impl<'t> Reader<'t> {
         while let Some((key, line, column)) = self.key()? {
             let node = self.value()?;
             if keys.contains_key(&*key) {
-                return Err(ManifestError::Duplicate { key: key.chars().take(100).collect(), line, column });
+                // A quoted key may hold anything, and the message is for a terminal and a log.
+                let key = key.chars().take(100).flat_map(char::escape_debug).collect();
+                return Err(ManifestError::Duplicate { key, line, column });
             }
             keys.insert(key.to_string(), node);
         }

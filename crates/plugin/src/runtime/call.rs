@@ -200,7 +200,8 @@ async fn next(worker: &mut Worker) -> Result<Value, FrameError> {
     timeout(AFTER_END, channel.next()).await.unwrap_or(Err(FrameError::Closed))
 }
 
-fn read_result(mut frame: Value) -> Result<Value, CallError> {
+/// What a worker's last frame says.
+pub(super) fn read_result(mut frame: Value) -> Result<Value, CallError> {
     if let Some(result) = frame.get_mut("result") {
         return Ok(result.take());
     }
@@ -215,8 +216,8 @@ fn read_result(mut frame: Value) -> Result<Value, CallError> {
 }
 
 /// The worker bounds both by itself, but it has run the plugin.
-const MAX_MESSAGE: usize = 4096;
-const MAX_TRACEBACK: usize = 128 * 1024;
+pub(super) const MAX_MESSAGE: usize = 4096;
+pub(super) const MAX_TRACEBACK: usize = 128 * 1024;
 
 async fn died(worker: &mut Worker, limit: Duration) -> CallError {
     match worker.ending(AFTER_END).await {

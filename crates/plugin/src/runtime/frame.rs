@@ -83,7 +83,8 @@ pub(super) fn encode(message: &Value) -> Result<Zeroizing<Vec<u8>>, FrameError> 
     Ok(frame)
 }
 
-fn split(received: &mut BytesMut) -> Result<Option<BytesMut>, FrameError> {
+/// Takes one frame from the bytes that have come, once it is there as a whole.
+pub(super) fn split(received: &mut BytesMut) -> Result<Option<BytesMut>, FrameError> {
     let Some(prefix) = received.first_chunk::<4>() else { return Ok(None) };
     let length = u32::from_be_bytes(*prefix) as usize;
     if length > MAX_FRAME {

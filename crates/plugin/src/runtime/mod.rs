@@ -30,3 +30,6 @@ pub use error::PluginError;
 pub use host::{HostConfig, PluginHost};
 pub use instance::{Bounds, Instance, InstanceConfig, Start};
 pub use report::{Call, CallError, CallErrorKind, CallReport, Exit, LogLine, Stream, Watch};
+
+#[cfg(test)]
+mod hostile_frames;

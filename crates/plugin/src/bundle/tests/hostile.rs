@@ -124,29 +124,3 @@ fn a_bomb_that_lies_about_its_size_is_refused() {
     let error = archive.copy(0, &mut budget, &mut std::io::sink()).unwrap_err();
     assert!(error.to_string().starts_with("entry \"x\": it cannot be unpacked"), "{error}");
 }
-
-proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn no_archive_panics_or_leaves_a_file_when_refused(
-        noise: Vec<u8>,
-        changes in proptest::collection::vec((0_usize..2000, 0_u8..=255), 1..6),
-        cut in 0_usize..2000,
-    ) {
-        let good = bundle_with([Part::folder("lib/"), Part::file("lib/a.py", "x = 1\n"), Part::file("default.cfg", "[a]\n")]);
-        let mut changed = good.clone();
-        for (at, byte) in changes {
-            let at = at % changed.len();
-            changed[at] = byte;
-        }
-        for archive in [&noise[..], &changed, &good[..cut.min(good.len())], &good[cut.min(good.len())..]] {
-            let parent = tempfile::tempdir().unwrap();
-            let into = parent.path().join("bundle");
-            let inspected = Bundle::inspect(archive);
-            let unpacked = Bundle::unpack(archive, &into);
-            proptest::prop_assert_eq!(inspected.is_ok(), unpacked.is_ok());
-            proptest::prop_assert_eq!(parent.path().read_dir().unwrap().count(), usize::from(unpacked.is_ok()));
-        }
-    }
-}

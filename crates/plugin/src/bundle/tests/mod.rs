@@ -1,5 +1,6 @@
 mod disk;
 mod hostile;
+mod mutations;
 mod raw_zip;
 mod rules;
 mod verify;
