@@ -10,13 +10,13 @@ use crate::{packages, program, python};
 const HOOKS: &str = "hook_latency";
 const SSH: &str = "ssh_bench";
 
-/// Measures the release build. Both programs lie beside the crate whose fixtures they use.
+/// Measures the release build; what follows the name of a program are its own arguments. Both programs lie beside the crate whose fixtures they use.
 pub(crate) fn bench(workspace: &Workspace, steps: &Steps, arguments: &[String]) -> Result<()> {
-    let programs: &[&str] = match arguments {
-        [] => &[HOOKS, SSH],
-        [one] if one == "hooks" => &[HOOKS],
-        [one] if one == "ssh" => &[SSH],
-        _ => bail!("usage: cargo xtask bench [hooks|ssh]"),
+    let (programs, own): (&[&str], &[String]) = match arguments {
+        [] => (&[HOOKS, SSH], &[]),
+        [one, own @ ..] if one == "hooks" && own.len() <= 2 => (&[HOOKS], own),
+        [one, own @ ..] if one == "ssh" && own.len() <= 1 => (&[SSH], own),
+        _ => bail!("usage: cargo xtask bench [hooks [CALLS [SECONDS]] | ssh [MIB]]"),
     };
     steps.step("packages", || packages::ensure(&[&packages::BUILD, &packages::PEERS]))?;
     let interpreters = steps.step("Python environments", || python::ensure(workspace))?;
@@ -25,6 +25,7 @@ pub(crate) fn bench(workspace: &Workspace, steps: &Steps, arguments: &[String]) 
         steps.step(name, || {
             let mut measure = Command::new(workspace.target.join("release/examples").join(name));
             measure
+                .args(own)
                 .env("KEYWARD_BIN", workspace.target.join("release/keyward"))
                 .env("KEYWARD_TEST_PYTHON", &interpreters.plugins)
                 .env("KEYWARD_TEST_PEERS", &interpreters.peers);

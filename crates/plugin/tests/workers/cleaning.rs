@@ -52,6 +52,56 @@ async fn nothing_is_left_after_200_calls() {
     eventually("no descriptor is left", || open_files() == before).await;
 }
 
+/// The one long test of workers: a leak of a few hundred bytes needs many calls to be seen.
+#[tokio::test]
+async fn ten_thousand_calls_leak_no_process_descriptor_or_memory() {
+    const CALLS: usize = 10_000;
+    // Some 210 bytes a call: allocators and maps settle within less, and one lost task, buffer or log line is more.
+    const GROWTH: u64 = 2 << 20;
+    let loaded = authorize("print('x')\nreturn {'x': arguments['cookie']}").load().await;
+    // What is there once everything has been used: caches, maps and buffers have their size.
+    let mut warm = None;
+    for count in 0..500 + CALLS {
+        if count == 500 {
+            at_rest().await;
+            warm = Some((open_files(), anonymous("self"), anonymous(&template())));
+        }
+        let report = loaded.authorize(json!({"cookie": {"n": count}})).await;
+        assert_eq!(report.outcome.unwrap()["x"]["n"], count);
+    }
+    at_rest().await;
+    let (files, gateway, python) = warm.unwrap();
+    eventually("the descriptors are those of before", || open_files() == files).await;
+    for (whose, before, after) in
+        [("gateway", gateway, anonymous("self")), ("template", python, anonymous(&template()))]
+    {
+        println!("{whose}: {before} bytes before, {after} after");
+        assert!(after < before + GROWTH, "{whose}: {before} bytes before, {after} after {CALLS} calls");
+    }
+    loaded.host.shutdown().await;
+    assert!(descendants().is_empty());
+}
+
+/// Waits until a template and its two idle workers are all that there is, with nothing dead among them.
+async fn at_rest() {
+    eventually("a template and two idle workers", || descendants().len() == 3).await;
+}
+
+/// The one child of this process. It is another one than before where the system got a new user meanwhile.
+fn template() -> String {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let children: String = tasks.map(|task| read(&task.path().join("children"))).collect();
+    let [template] = children.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{children}") };
+    template.to_owned()
+}
+
+/// Resident memory that is no file's, in bytes.
+fn anonymous(pid: &str) -> u64 {
+    let text = read(std::path::Path::new(&format!("/proc/{pid}/smaps_rollup")));
+    let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
 #[tokio::test]
 async fn one_call_too_many_begins_no_session_but_serves_an_old_one() {
     let mut plugin = authorize("time.sleep(0.5)\nreturn {'x': 1}");
