@@ -83,7 +83,9 @@ async fn settle(instances: &[Instance], idle_workers: usize) -> Result<(), Failu
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Err("the instances have not got their idle workers".into())
+    let idle: Vec<usize> = instances.iter().map(Instance::idle_workers).collect();
+    let there = below(std::process::id())?.len();
+    Err(format!("{there} processes are there for idle workers {idle:?}, and not {wanted}").into())
 }
 
 /// Every process below `pid`.
