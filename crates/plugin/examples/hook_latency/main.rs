@@ -62,8 +62,9 @@ async fn main() -> Result<(), Failure> {
     println!("{:<34}{:>9}{:>9}{:>11}", "", "p50 ms", "p99 ms", "calls/s");
     let speed = speed(&setting, calls).await?;
     let imports = uploads(&setting).await?;
-    let waited = waiting::wait(&setting, wait).await?;
     let further = memory::idle(&setting).await?;
+    println!();
+    let waited = waiting::wait(&setting, wait).await?;
 
     let Speed { cold, warm, slowest, best } = speed;
     println!();
