@@ -168,6 +168,8 @@ fn a_new_configuration_is_taken_at_sighup_and_a_session_keeps_the_one_that_it_be
     let sessions = plugged.gateway.sessions();
     let [new, old] = sessions.as_slice() else { panic!("{sessions:?}") };
     let (new, old) = (new["id"].as_str().unwrap(), old["id"].as_str().unwrap());
+    // A call that is under way at the kill would not be repeated.
+    until("the new one's end is told", PATIENCE, || (heard(&plugged, new).len() == 3).then_some(()));
 
     plugged.gateway.kill();
     before.ended(PATIENCE);
