@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::end::chain;
 use crate::gateway::Shared;
-use crate::settle::{End, Hiding, LONGEST_PAUSE, SHORTEST_PAUSE, Told};
+use crate::settle::{LONGEST_PAUSE, SHORTEST_PAUSE};
+use crate::tell::{End, Hiding, Told};
 use crate::{NotLoadable, PluginVersion};
 
 /// How many sessions are made up for at once, so that the plugins serve those that are open.

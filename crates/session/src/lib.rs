@@ -28,6 +28,7 @@ mod relay;
 mod resolve;
 mod service;
 mod settle;
+mod tell;
 mod version;
 
 pub use activity::EndCause;
