@@ -9,8 +9,9 @@ use crate::program;
 
 /// What a build needs beside the Rust toolchain: SQLite and aws-lc are compiled from their C sources.
 pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
-/// What the demo shows: a stock client, and an interpreter for the plugins.
-pub(crate) const DEMO: [&str; 3] = ["openssh-client", "python3", "python3-venv"];
+/// What the demo shows: a stock client, an interpreter for the plugins, and what builds python-ldap for it.
+pub(crate) const DEMO: [&str; 6] =
+    ["openssh-client", "python3", "python3-venv", "python3-dev", "libldap2-dev", "libsasl2-dev"];
 /// The peers of the tests and of the benchmark.
 pub(crate) const PEERS: [&str; 16] = [
     "openssh-server",
