@@ -8,12 +8,14 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 use keyward_model::{InstanceName, Secret};
 use keyward_plugin::{
-    Bounds, Bundle, BundleError, Environment, HostConfig, Instance, InstanceConfig, Network, PluginHost,
-    PythonMajor, Reachable, ReachableHost, Start, UnpackedBundle,
+    Bounds, Bundle, BundleError, Environment, HostConfig, Instance, InstanceConfig, Network, PluginError,
+    PluginHost, PythonMajor, Reachable, ReachableHost, Start, UnpackedBundle,
 };
 use keyward_policy::{HostPattern, PatternHost, PatternPort, PluginInstance, PluginStart, Policy};
 use keyward_session::{Loading, NotLoadable, OldVersions, PluginVersion, service_data};
 use keyward_store::{PluginRevision, RevisionId, Store, StoredBundle};
+
+use crate::command::shown;
 
 /// The folders of a gateway's data.
 #[derive(Clone, Debug)]
@@ -101,8 +103,8 @@ impl Loader {
 
     /// Loads the bundle that is current in the store, and has the ledger know the version. Cancel-safe.
     pub(crate) async fn load(&self, instance: &PluginInstance) -> anyhow::Result<PluginVersion> {
-        let name = &instance.name;
-        self.load_current(instance).await.with_context(|| format!("plugin instance {name}"))
+        let loaded = self.load_current(instance).await;
+        loaded.inspect_err(log_traceback).map_err(|error| named(&instance.name, error))
     }
 
     async fn load_current(&self, instance: &PluginInstance) -> anyhow::Result<PluginVersion> {
@@ -217,6 +219,24 @@ impl OldVersions for Earlier {
     }
 }
 
+/// Where a plugin's import failed is for the log; the message says only why.
+fn log_traceback(error: &anyhow::Error) {
+    if let Some(PluginError::Import { instance, traceback, .. }) = error.downcast_ref() {
+        for line in traceback.lines() {
+            tracing::error!(plugin = %instance, "  {}", shown(line));
+        }
+    }
+}
+
+/// Says which instance it is about, where the error does not.
+fn named(name: &InstanceName, error: anyhow::Error) -> anyhow::Error {
+    let prefix = format!("plugin instance {name}");
+    match error.to_string().starts_with(&format!("{prefix} ")) {
+        true => error,
+        false => error.context(prefix),
+    }
+}
+
 fn bounds(instance: &PluginInstance) -> Bounds {
     let network = match &instance.network {
         None => Network::Open,
@@ -270,19 +290,24 @@ async fn environment_for(
         PythonMajor::Two => "python2",
     };
     let name = instance.environment.as_deref().unwrap_or(chosen);
-    let python = match policy.environments.get(name) {
-        Some(environment) => environment.python.clone(),
-        None => data.environment(name),
+    let (python, what) = match policy.environments.get(name) {
+        Some(environment) => {
+            let python = environment.python.clone();
+            let what =
+                format!("environment {name} has the interpreter {}, which is not there", python.display());
+            (python, what)
+        }
+        None => (data.environment(name), format!("no environment {name} is configured")),
     };
     if !python.exists() {
-        bail!(
-            "no environment {name} is configured: `keyward environment create {name} {}{}` makes one",
-            data.0.join("environments").join(name).display(),
-            match major {
-                PythonMajor::Three => "",
-                PythonMajor::Two => " --python /path/to/python2.7",
-            }
-        );
+        // The folder of an environment has its interpreter as bin/python.
+        let own = python.parent().filter(|bin| bin.ends_with("bin")).and_then(Path::parent);
+        let folder = own.map_or_else(|| data.0.join("environments").join(name), Path::to_owned);
+        let more = match major {
+            PythonMajor::Three => "",
+            PythonMajor::Two => " --python /path/to/python2.7",
+        };
+        bail!("{what}: `keyward environment create {name} {}{more}` makes one", folder.display());
     }
     Ok(Environment::probe(name, &python).await?)
 }

@@ -29,12 +29,14 @@ pub struct GatewayPlan {
     lacking: Vec<Lacking>,
 }
 
-/// A part of the kernel that a gateway is made to go without.
+/// What a gateway is made to go without: a part of the kernel, or the machine's name server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Lacking {
     Landlock,
     Seccomp,
     Cgroup,
+    /// Names are those of `/etc/hosts` alone.
+    NameServer,
 }
 
 impl Lacking {
@@ -43,13 +45,14 @@ impl Lacking {
             Self::Landlock => "landlock",
             Self::Seccomp => "seccomp",
             Self::Cgroup => "cgroup",
+            Self::NameServer => "names",
         }
     }
 }
 
-/// Becomes the program of its arguments, without the parts of the kernel that the first one names: system calls are
-/// answered as a kernel answers that does not have them, and the control groups are unmounted for it alone.
-const OLDER_KERNEL: &str = r#"
+/// Becomes the program of its arguments, without what the first one names: system calls are answered as a kernel
+/// answers that does not have them; for it alone the control groups are unmounted, and the list of name servers is empty.
+const WITHOUT: &str = r#"
 import ctypes, os, platform, struct, sys
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -59,9 +62,12 @@ if "landlock" in lacking:
     calls += [444, 445, 446]
 if "seccomp" in lacking:
     calls.append({"x86_64": 317, "aarch64": 277}[platform.machine()])
-if "cgroup" in lacking:
+if "cgroup" in lacking or "names" in lacking:
     assert libc.unshare(0x00020000) == 0
     assert libc.mount(None, b"/", None, 0x4000 | 0x40000, None) == 0
+if "names" in lacking:
+    assert libc.mount(b"/dev/null", b"/etc/resolv.conf", None, 0x1000, None) == 0
+if "cgroup" in lacking:
     for line in open("/proc/self/mounts").read().splitlines():
         place, kind = line.split()[1:3]
         if kind == "cgroup2":
@@ -171,7 +177,7 @@ impl GatewayPlan {
         }
         let words: Vec<&str> = self.lacking.iter().map(|part| part.word()).collect();
         let mut command = Command::new("/usr/bin/python3");
-        command.args(["-c", OLDER_KERNEL, &words.join(",")]).arg(bin());
+        command.args(["-c", WITHOUT, &words.join(",")]).arg(bin());
         command
     }
 

@@ -49,7 +49,8 @@ impl Plug {
         }
     }
 
-    /// Its configuration text. `@user@` and `@password@` stand for the account on the server.
+    /// Its configuration text. `@user@` and `@password@` stand for the account on the server, `@key@` for the private
+    /// key of [`Sshd::user`] there.
     pub fn configuration(self, text: &str) -> Self {
         Self { configuration: text.to_owned(), ..self }
     }
@@ -80,8 +81,9 @@ impl Plug {
         bundle
     }
 
-    fn table(&self, account: Option<&Account>) -> String {
+    fn table(&self, sshd: &Sshd, account: Option<&Account>) -> String {
         let Self { instance, configuration, settings, .. } = self;
+        let configuration = &configuration.replace("@key@", &sshd.key().private());
         let filled = account.map(|account| {
             configuration.replace("@user@", &account.name).replace("@password@", &account.password)
         });
@@ -200,7 +202,7 @@ impl PluggedPlan {
         let Self { gateway, connection, channel_rule, more, .. } = self;
         let data = data.map_or("@data@".into(), Path::to_string_lossy);
         let python = if self.own_users { "/usr/bin/python3".into() } else { plugin_python() };
-        let plugins: String = self.plugs.iter().map(|plug| plug.table(account)).collect();
+        let plugins: String = self.plugs.iter().map(|plug| plug.table(sshd, account)).collect();
         let (target, host, host_key) = (sshd.addr(), sshd.addr().ip(), sshd.host_key());
         let (user, key) = (sshd.user(), sshd.key().private());
         let source = if account.is_some() { "plugin = \"store\"" } else { "local = \"keys\"" };
@@ -270,6 +272,12 @@ impl Plugged {
     /// The user on the server.
     pub fn user(&self) -> String {
         self.account.as_ref().map_or_else(|| self.sshd.user(), |account| account.name.clone())
+    }
+
+    /// The password of the account on the server.
+    #[track_caller]
+    pub fn password(&self) -> &str {
+        &self.account.as_ref().expect("only a credential store plugin has an account").password
     }
 
     /// A client that answers questions, and has `pairs` (`key=value@`) in its login string.

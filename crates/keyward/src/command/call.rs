@@ -35,7 +35,7 @@ pub(crate) async fn call(arguments: PluginCall) -> anyhow::Result<ExitCode> {
     if !hook.belongs_to(kind) {
         bail!("{hook} is no hook of a plugin of type {}", kind.as_str());
     }
-    let given = arguments.args.as_deref().map(read_arguments).transpose()?.unwrap_or_default();
+    let given = read_arguments(arguments.args.as_deref(), kind)?;
     let mut cookies = given_cookies(&given)?;
     let place = Place::new(&unpacked.root);
     let interpreters = Interpreters::new(arguments.environment.clone(), policy.as_ref());
@@ -86,7 +86,10 @@ fn explain(error: &CallError, hook: Hook, plugin: PluginKind, place: &Place) -> 
     failure.explain(place)
 }
 
-pub(crate) fn read_arguments(path: &Path) -> anyhow::Result<Map<String, Value>> {
+/// The arguments in the file that `--args` names, or on standard input: those of any hook of the kind, so that one file
+/// serves all of them. A name that no hook knows is misspelt.
+pub(crate) fn read_arguments(path: Option<&Path>, kind: PluginKind) -> anyhow::Result<Map<String, Value>> {
+    let Some(path) = path else { return Ok(Map::new()) };
     let mut text = String::new();
     if path == Path::new("-") {
         std::io::stdin().lock().take(MAX_ARGS).read_to_string(&mut text).context("standard input")?;
@@ -96,7 +99,16 @@ pub(crate) fn read_arguments(path: &Path) -> anyhow::Result<Map<String, Value>> 
             .read_to_string(&mut text)
             .with_context(|| format!("--args {}", path.display()))?;
     }
-    serde_json::from_str(&text).context("--args must hold one JSON object, the hook's arguments by name")
+    let given: Map<String, Value> = serde_json::from_str(&text)
+        .context("--args must hold one JSON object, the hook's arguments by name")?;
+    let known = Hook::family(kind);
+    match given.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(unknown) => bail!(
+            "--args has {unknown:?}, which is no argument of a plugin of type {kind}: {} are",
+            known.join(", ")
+        ),
+        None => Ok(given),
+    }
 }
 
 fn given_cookies(arguments: &Map<String, Value>) -> anyhow::Result<Cookies> {

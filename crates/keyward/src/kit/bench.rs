@@ -58,7 +58,7 @@ pub(crate) async fn bench(arguments: PluginBench) -> anyhow::Result<ExitCode> {
         std::fs::read_to_string(path).with_context(|| format!("--configuration {}", path.display()))
     };
     let configuration = arguments.configuration.as_deref().map(text).transpose()?;
-    let given = arguments.args.as_deref().map(read_arguments).transpose()?.unwrap_or_default();
+    let given = read_arguments(arguments.args.as_deref(), kind)?;
     let piece = |name, bundle, start| {
         Ok::<_, anyhow::Error>(Piece {
             name: InstanceName::try_from(name)?,

@@ -116,8 +116,18 @@ impl Checked {
             println!("note: {}", shown(left_out));
         }
         match &self.refusal {
-            None => println!("{} is a sound bundle.", path.display()),
+            None => println!("{} {}.", path.display(), self.praise()),
             Some(text) => eprintln!("keyward: {}: {}", path.display(), shown(text)),
+        }
+    }
+}
+
+impl Checked {
+    fn praise(&self) -> String {
+        match self.warnings.len() {
+            0 => "is a sound bundle".to_owned(),
+            1 => "would be taken by a gateway, with the warning above".to_owned(),
+            n => format!("would be taken by a gateway, with the {n} warnings above"),
         }
     }
 }

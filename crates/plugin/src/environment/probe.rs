@@ -1,6 +1,8 @@
 //! Asks an interpreter what it is.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -27,13 +29,15 @@ for folder in sys.path:
         if name.endswith(('.dist-info', '.egg-info')) and len(parts) > 1 and sdk is None:
             if re.sub('[-_.]+', '_', parts[0]).lower() == 'oneidentity_safeguard_sessions_plugin_sdk':
                 sdk = parts[1]
-print(json.dumps({'version': list(sys.version_info[:3]), 'sdk': sdk}))
+print(json.dumps({'version': list(sys.version_info[:3]), 'sdk': sdk, 'executable': sys.executable}))
 "#;
 
 #[derive(Deserialize)]
 struct Answer {
     version: (u32, u32, u32),
     sdk: Option<String>,
+    /// Where the interpreter says that it lies.
+    executable: Option<String>,
 }
 
 impl Environment {
@@ -57,6 +61,7 @@ impl Environment {
         let Some(answer) = answer else {
             return Err(EnvironmentError::NotPython { python, output: finished.said() });
         };
+        let python = behind(&python, answer.executable.as_deref()).unwrap_or(python);
         let (major, minor, micro) = answer.version;
         let version = PythonVersion { major, minor, micro };
         if !version.fits() {
@@ -67,6 +72,15 @@ impl Environment {
             Err(_) => Err(EnvironmentError::SdkVersion { python, version: answer.sdk.unwrap_or_default() }),
         }
     }
+}
+
+/// The interpreter that a script at `python` starts, as version managers put them on the search path. A confined plugin
+/// has no shell to run such a script with. `None`: it is no script.
+fn behind(python: &Path, executable: Option<&str>) -> Option<PathBuf> {
+    let mut start = [0; 2];
+    File::open(python).and_then(|mut file| file.read_exact(&mut start)).ok()?;
+    let executable = executable.map(PathBuf::from).filter(|path| path.is_absolute())?;
+    (&start == b"#!").then_some(executable)
 }
 
 /// The last line: whatever a site's own start-up prints comes before it.

@@ -40,6 +40,19 @@ async fn an_interpreter_is_asked_for_its_version() {
 }
 
 #[tokio::test]
+async fn the_interpreter_behind_a_script_of_a_version_manager_is_the_one_that_runs_plugins() {
+    let folder = tempfile::tempdir().unwrap();
+    let shim = program(folder.path(), &format!("exec '{}' \"$@\"", python3().display()));
+    let found = Environment::probe("shim", &shim).await.unwrap();
+    assert_ne!(found.python, shim);
+    let mut start = [0; 2];
+    std::io::Read::read_exact(&mut fs::File::open(&found.python).unwrap(), &mut start).unwrap();
+    assert_ne!(&start, b"#!", "{}", found.python.display());
+    let again = Environment::probe("shim", &found.python).await.unwrap();
+    assert_eq!(again.python, found.python);
+}
+
+#[tokio::test]
 async fn the_api_is_that_of_the_sdk_or_of_the_host() {
     let answer = |sdk: &str| format!(r#"echo noise; echo '{{"version": [3, 11, 7], "sdk": {sdk}}}'"#);
     let with = probe(&answer("\"1.7.2\"")).await.unwrap();

@@ -103,7 +103,7 @@ impl Hook {
     }
 
     /// Every argument name of the plugin's kind: one that a hook declares without being given it is `None`.
-    pub(crate) fn family(kind: PluginKind) -> Vec<&'static str> {
+    pub fn family(kind: PluginKind) -> Vec<&'static str> {
         let tables: &[&[&str]] = match kind {
             PluginKind::Aa => &[ALWAYS, AA_BOTH, AA_AUTHORIZE],
             PluginKind::CredentialStore => &[ALWAYS, CREDENTIALS, REMOTE_APP],

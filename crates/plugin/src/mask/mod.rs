@@ -1,7 +1,7 @@
 //! Secrets in what a plugin prints and raises: they are found also in the forms that programs put texts into, and
 //! masked before anything is logged or kept (contract section 8).
 //!
-//! The text is brought back from JSON, Python, URL and base64 forms, and two of them in each other, and then searched for the
+//! The text is brought back from JSON, Python, URL, base64 and hexadecimal forms, and two of them in each other, and then searched for the
 //! secrets; the other way round there would be no end of spellings.
 
 mod automaton;
@@ -10,10 +10,12 @@ mod view;
 use std::ops::Range;
 
 use automaton::Automaton;
-use view::{Hex, Plus, View};
+use view::{Digits, Hex, Plus, View};
 
-/// Shorter pieces would mask words that are no secret.
+/// Shorter pieces would mask parts of words that are no secret: they are looked for as whole words.
 const MIN_BYTES: usize = 4;
+/// A single byte keeps no secret, and masked it would spoil every count from 1 to 9.
+const MIN_WORD: usize = 2;
 /// A longer piece is masked in parts.
 const MAX_PIECE: usize = 512;
 /// Of all pieces. Where secrets have more, nothing that the plugin prints is shown.
@@ -27,9 +29,17 @@ const MASKED: &str = "[masked]";
 pub(crate) struct Masks(Kind);
 
 enum Kind {
-    These(Automaton),
+    These(Patterns),
     /// There is too much to look for.
     Everything,
+}
+
+/// What is looked for.
+#[derive(Default)]
+struct Patterns {
+    anywhere: Automaton,
+    /// Whole words only, and only where the text is readable: short bytes are everywhere in what was base64 or hexadecimal.
+    words: Automaton,
 }
 
 /// What a text has of secrets.
@@ -57,7 +67,11 @@ impl Masks {
                 all.push(piece);
             }
         }
-        Self(Kind::These(Automaton::new(all.iter().map(|piece| piece.as_bytes()))))
+        let (anywhere, words): (Vec<_>, Vec<_>) = all.iter().partition(|piece| piece.len() >= MIN_BYTES);
+        let automaton = |pieces: Vec<&zeroize::Zeroizing<String>>| {
+            Automaton::new(pieces.into_iter().map(|piece| piece.as_bytes()))
+        };
+        Self(Kind::These(Patterns { anywhere: automaton(anywhere), words: automaton(words) }))
     }
 
     /// Looks through lines that are joined by line ends, which do not count.
@@ -65,15 +79,18 @@ impl Masks {
         let mut scan = Scan { begun: text.len(), open: text.len(), ..Scan::default() };
         match &self.0 {
             Kind::Everything => scan.found.push(0..text.len()),
-            Kind::These(patterns) if patterns.is_empty() => {}
+            Kind::These(Patterns { anywhere, words }) if anywhere.is_empty() && words.is_empty() => {}
             Kind::These(patterns) => {
                 let plain = View::of(text);
                 let run = plain.last_run();
                 if run.len() >= LONG_RUN {
                     scan.open = plain.source(run).start;
                 }
-                for view in forms(plain) {
-                    scan.look(patterns, &view);
+                for (view, is_readable) in forms(plain) {
+                    scan.look(&patterns.anywhere, &view);
+                    if is_readable {
+                        scan.look_for_words(&patterns.words, &view);
+                    }
                 }
             }
         }
@@ -101,29 +118,43 @@ impl Scan {
         self.open = self.open.min(self.begun).min(view.open.unwrap_or(usize::MAX));
         self.cost += bytes.len();
     }
+
+    fn look_for_words(&mut self, words: &Automaton, view: &View) {
+        words.scan(&view.bytes, |end, length| {
+            if view.is_edge_of_word(end - length) && view.is_edge_of_word(end) {
+                self.found.push(view.source(end - length..end));
+            }
+        });
+    }
 }
 
-/// The text in every form that it may have been before.
-fn forms(plain: View) -> Vec<View> {
+/// The text in every form that it may have been before, and whether it is one that a person could read.
+fn forms(plain: View) -> Vec<(View, bool)> {
     let mut all = Vec::new();
-    for once in once(&plain) {
+    let encoded = encoded(&plain).into_iter().map(|view| (view, false));
+    for (once, is_readable) in escaped(&plain).into_iter().map(|view| (view, true)).chain(encoded) {
         // What was base64 within base64, or a URL in a URL, is nothing that plugins print by accident; the others are.
-        all.extend(once.unescaped(Hex::Byte));
-        all.extend(once.percent(Plus::Space));
-        all.push(once);
+        let twice = [once.unescaped(Hex::Byte), once.percent(Plus::Space)];
+        all.extend(twice.into_iter().flatten().map(|view| (view, is_readable)));
+        all.push((once, is_readable));
     }
     for decoded in [plain.unescaped(Hex::Byte), plain.percent(Plus::Itself)].into_iter().flatten() {
-        all.extend((0..4).filter_map(|skip| decoded.base64(skip)));
+        all.extend((0..4).filter_map(|skip| Some((decoded.decoded(Digits::Base64, skip)?, false))));
     }
-    all.push(plain);
+    all.push((plain, true));
     all
 }
 
-fn once(plain: &View) -> Vec<View> {
+fn escaped(plain: &View) -> Vec<View> {
     let escapes = [plain.unescaped(Hex::Byte), plain.unescaped(Hex::Char)];
     let urls = [plain.percent(Plus::Itself), plain.percent(Plus::Space)];
-    let base64 = (0..4).map(|skip| plain.base64(skip));
-    escapes.into_iter().chain(urls).chain(base64).flatten().collect()
+    escapes.into_iter().chain(urls).flatten().collect()
+}
+
+fn encoded(plain: &View) -> Vec<View> {
+    let base64 = (0..4).map(|skip| plain.decoded(Digits::Base64, skip));
+    let hexadecimal = (0..2).map(|skip| plain.decoded(Digits::Hex, skip));
+    base64.chain(hexadecimal).flatten().collect()
 }
 
 /// What of a secret is looked for: each line of it, as a key is printed, and the whole.
@@ -138,7 +169,7 @@ fn pieces(secret: &str) -> Vec<zeroize::Zeroizing<String>> {
     if lines.len() > 1 && whole.len() <= MAX_PIECE {
         pieces.push(whole);
     }
-    pieces.retain(|piece| piece.len() >= MIN_BYTES);
+    pieces.retain(|piece| piece.len() >= MIN_WORD);
     pieces.sort_unstable_by(|one, other| one.as_str().cmp(other));
     pieces.dedup();
     pieces

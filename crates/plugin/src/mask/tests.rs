@@ -10,8 +10,37 @@ fn mask(secrets: &[&str], text: &str) -> String {
 
 #[test]
 fn a_secret_is_masked_line_by_line() {
-    let secrets = ["hunter2", "abc", "LINE-ONE\nLINE-TWO\n"];
-    assert_eq!(mask(&secrets, "got hunter2, abc and LINE-TWO"), "got [masked], abc and [masked]");
+    let secrets = ["hunter2", "a", "LINE-ONE\nLINE-TWO\n"];
+    assert_eq!(mask(&secrets, "got hunter2, a and LINE-TWO"), "got [masked], a and [masked]");
+}
+
+#[test]
+fn a_short_secret_is_masked_as_a_whole_word() {
+    let secrets = ["abc", "7é", "#1"];
+    let shown = "abc, xabc, abcd, a_abc; (abc) 'abc' pin=abc\nabc, 7é 17é #1 x#1 #12";
+    let masked = "[masked], xabc, abcd, a_abc; ([masked]) '[masked]' pin=[masked]\n[masked], [masked] 17é [masked] x[masked] #12";
+    assert_eq!(mask(&secrets, shown), masked);
+    assert_eq!(mask(&secrets, r#"{"pin":"7\u00e9"} ?pin=%61bc&"#), r#"{"pin":"[masked]"} ?pin=[masked]&"#);
+    assert_eq!(mask(&secrets, "is ab\nc."), "is [masked].");
+    // Bytes of a picture are no words.
+    assert_eq!(mask(&secrets, "data:ICBhYmMgIGFiYyAg"), "data:ICBhYmMgIGFiYyAg");
+}
+
+#[test]
+fn a_secret_in_hexadecimal_is_masked_wherever_its_digits_begin() {
+    for text in
+        ["68756e74657232", "68756E74657232", "f68756e74657232", "0x68756e746572320a", "key:f968756e74657232!"]
+    {
+        let masked = mask(&["hunter2"], text);
+        assert!(
+            masked.contains(MASKED) && !masked.to_lowercase().contains("68756e74657232"),
+            "{text}: {masked}"
+        );
+    }
+    assert_eq!(mask(&["hunter2"], "68756e74\n657232"), "[masked]");
+    // As `bytes.hex()` of what `json.dumps` made.
+    let json: String = "\"b\\u00e4r-lauch\"".bytes().map(|byte| format!("{byte:02x}")).collect();
+    assert!(mask(&["bär-lauch"], &json).contains(MASKED));
 }
 
 #[test]
@@ -79,6 +108,8 @@ fn forms_of(secret: &str) -> Vec<String> {
         url("-_.~/", false),
         url("-_.~ ", true).replace(' ', "+"),
         secret.bytes().map(|b| format!("%{b:02X}")).collect(),
+        secret.bytes().map(|b| format!("{b:02x}")).collect(),
+        secret.bytes().map(|b| format!("{b:02X}")).collect(),
     ];
     for before in ["", "u", "us"] {
         let text = format!("{before}{secret}:z");

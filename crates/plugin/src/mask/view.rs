@@ -4,8 +4,6 @@ use std::ops::Range;
 
 /// What [`View`]s put between pieces that do not belong together: no byte of any UTF-8 text.
 const BREAK: u8 = 0xff;
-/// Fewer base64 digits in a row hold nothing that is long enough to be masked.
-const SHORTEST_RUN: usize = 6;
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct View {
@@ -31,6 +29,39 @@ pub(super) enum Hex {
     Byte,
     /// A character, as in Python's `str`.
     Char,
+}
+
+/// How bytes are written in digits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Digits {
+    /// Of either alphabet (RFC 4648 sections 4 and 5).
+    Base64,
+    /// Of either case (RFC 4648 section 8).
+    Hex,
+}
+
+impl Digits {
+    fn value(self, digit: u8) -> Option<u32> {
+        match self {
+            Self::Base64 => sextet(digit).map(u32::from),
+            Self::Hex => char::from(digit).to_digit(16),
+        }
+    }
+
+    fn bits(self) -> u32 {
+        match self {
+            Self::Base64 => 6,
+            Self::Hex => 4,
+        }
+    }
+
+    /// Fewer digits in a row hold nothing that is long enough to be masked.
+    fn shortest_run(self) -> usize {
+        match self {
+            Self::Base64 => 6,
+            Self::Hex => 8,
+        }
+    }
 }
 
 impl View {
@@ -98,19 +129,19 @@ impl View {
         })
     }
 
-    /// Each run of base64 digits of either alphabet as the bytes that they stand for, when the first `skip` digits
-    /// belong to a group that begins before. `None`: there is no run.
-    pub(super) fn base64(&self, skip: usize) -> Option<Self> {
+    /// Each run of digits as the bytes that they stand for, when the first `skip` digits belong to a group that begins
+    /// before. `None`: there is no run.
+    pub(super) fn decoded(&self, digits: Digits, skip: usize) -> Option<Self> {
         let mut view = Self::default();
         let mut at = 0;
         while let Some(byte) = self.bytes.get(at) {
-            if sextet(*byte).is_none() {
+            if digits.value(*byte).is_none() {
                 at += 1;
                 continue;
             }
-            let run = self.run(at);
-            if run.len() >= SHORTEST_RUN {
-                self.decode(run.start + skip..run.end, &mut view);
+            let run = self.run(digits, at);
+            if run.len() >= digits.shortest_run() {
+                self.decode(digits, run.start + skip..run.end, &mut view);
                 if run.end < self.bytes.len() {
                     view.push(BREAK, self.source(run.end..run.end + 1));
                 }
@@ -120,28 +151,36 @@ impl View {
         (!view.bytes.is_empty()).then_some(view)
     }
 
+    /// Whether a word ends before `at`, or begins there: also between lines, whose ends are left out.
+    pub(super) fn is_edge_of_word(&self, at: usize) -> bool {
+        let Some(before) = at.checked_sub(1) else { return true };
+        let is_word = |at: usize| self.bytes.get(at).is_some_and(|byte| is_word(*byte));
+        let place = |at: usize| self.places.get(at).copied().unwrap_or((u32::MAX, u32::MAX));
+        !is_word(before) || !is_word(at) || place(before).1 < place(at).0
+    }
+
     /// The run of base64 digits that the text ends with.
     pub(super) fn last_run(&self) -> Range<usize> {
         let digits = self.bytes.iter().rev().take_while(|byte| sextet(**byte).is_some()).count();
         self.bytes.len() - digits..self.bytes.len()
     }
 
-    fn run(&self, start: usize) -> Range<usize> {
+    fn run(&self, digits: Digits, start: usize) -> Range<usize> {
         let rest = self.bytes.get(start..).unwrap_or_default();
-        start..start + rest.iter().take_while(|byte| sextet(**byte).is_some()).count()
+        start..start + rest.iter().take_while(|byte| digits.value(**byte).is_some()).count()
     }
 
-    /// Every eight bits that are complete.
-    fn decode(&self, digits: Range<usize>, view: &mut Self) {
+    /// Every eight bits of `run` that are complete.
+    fn decode(&self, digits: Digits, run: Range<usize>, view: &mut Self) {
         let (mut bits, mut held) = (0_u32, 0);
-        for at in digits.clone() {
-            let Some(value) = self.bytes.get(at).copied().and_then(sextet) else { return };
-            bits = bits << 6 | u32::from(value);
-            held += 6;
+        for at in run.clone() {
+            let Some(value) = self.bytes.get(at).and_then(|digit| digits.value(*digit)) else { return };
+            bits = bits << digits.bits() | value;
+            held += digits.bits();
             if held >= 8 {
                 held -= 8;
                 // A byte is made of two digits, or of the whole of one and parts of its neighbours.
-                let from = at.saturating_sub(1).max(digits.start);
+                let from = at.saturating_sub(1).max(run.start);
                 view.push_raw((bits >> held & 0xff) as u8, self.source(from..at + 1));
             }
         }
@@ -249,6 +288,11 @@ enum Escaped {
     Char(char),
 }
 
+/// Letters of all languages, digits and `_`.
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
+}
+
 /// The value of a base64 digit (RFC 4648 sections 4 and 5).
 fn sextet(digit: u8) -> Option<u8> {
     match digit {
@@ -266,7 +310,7 @@ mod tests {
     use super::*;
 
     fn text(view: Option<View>) -> String {
-        String::from_utf8(view.unwrap().bytes).unwrap()
+        String::from_utf8_lossy(&view.unwrap().bytes).into_owned()
     }
 
     #[test]
@@ -279,11 +323,13 @@ mod tests {
             "ää\"\\/A😀😀\u{1b}"
         );
         assert_eq!(text(of(r"p\xc3\xa4\n").unescaped(Hex::Byte)), "pä");
-        assert_eq!(text(of("YWJjZGVm").base64(0)), "abcdef");
-        assert_eq!(text(of("xYWJjZGVm").base64(1)), "abcdef");
+        assert_eq!(text(of("YWJjZGVm").decoded(Digits::Base64, 0)), "abcdef");
+        assert_eq!(text(of("xYWJjZGVm").decoded(Digits::Base64, 1)), "abcdef");
+        assert_eq!(text(of("<616a4A4b>").decoded(Digits::Hex, 0)), "ajJK\u{fffd}");
         assert_eq!(of("?? plain ??").percent(Plus::Space), None);
         assert_eq!(of("?? plain ??").unescaped(Hex::Byte), None);
-        assert_eq!(of("a b c").base64(0), None);
+        assert_eq!(of("a b c").decoded(Digits::Base64, 0), None);
+        assert_eq!(of("616a4a4").decoded(Digits::Hex, 0), None);
     }
 
     #[test]
@@ -291,6 +337,13 @@ mod tests {
         let view = View::of("x%41\ny").percent(Plus::Itself).unwrap();
         assert_eq!(view.bytes, b"xAy");
         assert_eq!(view.source(1..3), 1..6);
+    }
+
+    #[test]
+    fn words_end_at_signs_and_at_line_ends() {
+        let view = View::of("ab-ä\ncd");
+        let edges: Vec<usize> = (0..=view.bytes.len()).filter(|at| view.is_edge_of_word(*at)).collect();
+        assert_eq!(edges, [0, 2, 3, 5, 7]);
     }
 
     #[test]

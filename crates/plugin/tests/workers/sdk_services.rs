@@ -191,6 +191,7 @@ async fn users_are_mapped_by_the_configuration_and_by_the_directory() {
 const EVALUATE: &str = "
 from safeguard.sessions.plugin import AAPlugin, AAResponse
 from safeguard.sessions.plugin.box_configuration import BoxConfiguration
+from safeguard.sessions.plugin.box_configuration_settings import extract_http_proxy_settings
 from safeguard.sessions.plugin.memory_cache import MemoryCache
 from safeguard.sessions.plugin.requests_tls import RequestsTLS
 import json, socket, ssl
@@ -435,7 +436,30 @@ async fn requests_go_through_the_gateways_proxy() {
             }
         }
     }
-    let without = evaluating("").load().await;
-    let none = value(&without, "BoxConfiguration.open().get_http_proxy()").await;
-    assert_eq!(none, json!([null, null, null, null]));
+}
+
+/// What the SDK itself makes of the settings of a product that has no proxy, or one that is switched off.
+#[tokio::test]
+async fn without_a_proxy_the_sdk_is_told_what_it_reads_from_a_product_without_one() {
+    let loaded = evaluating("").load().await;
+    let ours = value(&loaded, "BoxConfiguration.open().get_http_proxy()").await;
+    for settings in ["None", "{'enabled': False}"] {
+        let expression = format!("extract_http_proxy_settings({settings})");
+        assert_eq!(ours, value(&loaded, &expression).await, "{settings}");
+    }
+    let none = "[p.server, p.port, p.username, p.password]";
+    let by_name = format!("(lambda p: {none})(BoxConfiguration.open().get_http_proxy())");
+    assert_eq!(value(&loaded, &by_name).await, json!([null, null, null, null]));
+}
+
+/// The SDK says of no proxy what it would say of half a one; its own switch has it say what is meant.
+#[tokio::test]
+async fn the_sdk_is_quiet_about_a_missing_proxy_where_its_configuration_says_so() {
+    let said = async |configuration: &str| {
+        let loaded = evaluating(configuration).load().await;
+        let report = loaded.instance.call(asking("1")).await;
+        report.log.into_iter().map(|line| line.line).filter(|line| line.contains("proxy")).collect::<Vec<_>>()
+    };
+    assert_eq!(said("").await, ["HTTPS proxy server enabled but not configured properly: dropping proxy"]);
+    assert_eq!(said("[https_proxy]\nenabled=no\n").await, ["HTTPS proxy server is not enabled"]);
 }

@@ -1,6 +1,6 @@
 //! What plugins are told, what they may change, and what is kept of what they say.
 
-use keyward_testsuite::{Askpass, Plug, Plugged, PluggedPlan};
+use keyward_testsuite::{Askpass, Input, Lacking, Plug, Plugged, PluggedPlan, run};
 use serde_json::{Value, json};
 
 fn facts(plugged: &Plugged, word: &str) -> Value {
@@ -183,4 +183,32 @@ fn the_metadata_of_a_refusal_is_kept() {
     let plugged = PluggedPlan::new([Plug::aa(DENIES)]).open();
     crate::plugin_faults::told(&plugged, "otp=1@");
     assert_eq!(plugged.session()["additional_metadata"], r#"{"reason": "ticket 12 is closed"}"#);
+}
+
+const WHENCE: &str = r#"
+from notes import note
+
+class Plugin:
+    def authenticate(self, client_ip, client_hostname, server_username):
+        note("authenticate", ip=client_ip, name=client_hostname)
+        return {"verdict": "ACCEPT", "gateway_user": server_username}
+
+    def authorize(self, client_ip, client_hostname):
+        note("authorize", ip=client_ip, name=client_hostname)
+        return {"verdict": "ACCEPT"}
+
+    def session_ended(self):
+        pass
+"#;
+
+#[test]
+fn the_name_of_a_client_is_none_when_reverse_dns_fails() {
+    let plugged = PluggedPlan::new([Plug::aa(WHENCE)]).lacking(&[Lacking::NameServer]).open();
+    for (address, name) in [("127.0.0.1", json!("localhost")), ("127.77.66.55", Value::Null)] {
+        let client = plugged.client("", &Askpass::new(&[]));
+        run(&mut client.command(&["-b", address], &["true"]), Input::Nothing).must_succeed();
+        let told = plugged.notes("aa").into_iter().filter(|(_, facts)| facts["ip"] == address);
+        let told: Vec<(String, Value)> = told.map(|(hook, facts)| (hook, facts["name"].clone())).collect();
+        assert_eq!(told, [("authenticate".to_owned(), name.clone()), ("authorize".to_owned(), name)]);
+    }
 }

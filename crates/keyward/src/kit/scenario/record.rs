@@ -49,14 +49,22 @@ async fn ask(plugin: PathBuf, mut terminal: Terminal) -> anyhow::Result<Document
         Reply::Leaves | Reply::Nothing => Err(anyhow::anyhow!("the input has ended: nothing is written")),
     };
     let title = line("What does the scenario show? ", true).await?;
-    let login = line("Login string, such as gu=alice@root@db1: ", true).await?;
-    if login.is_empty() {
-        bail!("the login string is empty: nothing is written");
-    }
-    let has_authenticated =
-        line("Has the gateway authenticated the person before the plugin? [y/N] ", true).await?;
-    let gateway_user = match has_authenticated.trim() {
-        "y" | "Y" | "yes" => {
+    let login = loop {
+        let login = line("Login string, such as gu=alice@root@db1: ", true).await?;
+        if !login.is_empty() {
+            break login;
+        }
+    };
+    let has_authenticated = loop {
+        let said = line("Has the gateway authenticated the person before the plugin? [y/N] ", true).await?;
+        match said.trim() {
+            "y" | "Y" | "yes" => break true,
+            "" | "n" | "N" | "no" => break false,
+            _ => eprintln!("Type y or n."),
+        }
+    };
+    let gateway_user = match has_authenticated {
+        true => {
             let groups = line("Groups of the gateway user, with commas between: ", true).await?;
             let password = line("Password that the gateway saw (empty: none, a key): ", false).await?;
             let groups =
@@ -66,14 +74,16 @@ async fn ask(plugin: PathBuf, mut terminal: Terminal) -> anyhow::Result<Document
                 password: Some(password).filter(|text| !text.is_empty()),
             })
         }
-        _ => None,
+        false => None,
     };
-    let outcome = line("What does the target do? accepts, refuses, unreachable [accepts] ", true).await?;
-    let outcome = match outcome.trim() {
-        "" | "accepts" => Outcome::Accepts,
-        "refuses" => Outcome::Refuses,
-        "unreachable" => Outcome::Unreachable,
-        other => bail!("{other:?} is none of accepts, refuses and unreachable: nothing is written"),
+    let outcome = loop {
+        let said = line("What does the target do? accepts, refuses, unreachable [accepts] ", true).await?;
+        match said.trim() {
+            "" | "accepts" => break Outcome::Accepts,
+            "refuses" => break Outcome::Refuses,
+            "unreachable" => break Outcome::Unreachable,
+            other => eprintln!("{other:?} is none of accepts, refuses and unreachable."),
+        }
     };
     Ok(Document {
         title: Some(title).filter(|title| !title.is_empty()),
