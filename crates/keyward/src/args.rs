@@ -66,7 +66,7 @@ pub(crate) enum Plugin {
     Bench(PluginBench),
     /// Check a plugin and play its scenarios again at each save, until Ctrl-C
     Watch(PluginWatch),
-    /// Put a bundle into the gateway's store; the same name again is an update
+    /// Put a bundle into the gateway's store, and tell what a running gateway makes of it; the same name again is an update
     Upload {
         /// A bundle (.zip), or the folder of one
         bundle: PathBuf,
@@ -83,7 +83,7 @@ pub(crate) enum Plugin {
         #[arg(long)]
         json: bool,
     },
-    /// List the bundles in the gateway's store
+    /// List the bundles in the gateway's store, with what a running gateway has made of them
     List {
         /// The policy document of the gateway
         #[arg(long)]

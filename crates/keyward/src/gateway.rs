@@ -1,22 +1,23 @@
 //! The life of the gateway: configure, build, run, drain.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use keyward_model::{Protocol, Secret};
+use keyward_model::{InstanceName, Protocol, Secret};
 use keyward_plugin::PluginHost;
 use keyward_policy::Policy;
 use keyward_proxy_ssh::{HostKeys, SshProxy};
-use keyward_session::{Gateway, GatewayParts, OldVersions};
+use keyward_session::{Gateway, GatewayParts, OldVersions, PluginVersion};
 use keyward_store::{RevisionId, Store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::command;
 use crate::listen::Listeners;
-use crate::plugins::{self, DataDir, Earlier, Loader};
+use crate::plugins::{self, DataDir, Earlier, Loader, NotLoaded, serves_somebody};
 use crate::shards::Shards;
 use crate::updates::{Site, Updates};
 
@@ -75,15 +76,18 @@ impl Running {
         let host = plugins::start_host(&policy, &data)?;
         let trails = data.trails();
         let loader = Loader::new(Arc::new(policy.clone()), store.clone(), host.clone(), data);
-        let plugins = loader.load_all().await?;
+        let (plugins, failed) = load_plugins(&loader).await?;
         let today: Vec<RevisionId> = plugins.values().filter_map(|version| version.revision).collect();
         store.forget_revisions(&today).await?;
+        if let Err(error) = loader.forget_old_bundles().await {
+            tracing::warn!(error = format!("{error:#}"), "old bundles cannot be removed");
+        }
         let earlier = Arc::new(Earlier::new(loader.clone()));
         let old_versions = Arc::clone(&earlier) as Arc<dyn OldVersions>;
         let gateway = Gateway::start(GatewayParts { policy, store, plugins, old_versions, trails }).await?;
         let to = (gateway.clone(), Arc::new(Shards::start(&ssh)?));
         listeners.serve(loader.policy(), bound, &to);
-        let updates = Updates::follow(Site { to, loader, earlier, listeners });
+        let updates = Updates::follow(Site { to, loader, earlier, listeners }, failed).await;
         Ok(Self { gateway, host, updates })
     }
 
@@ -107,6 +111,26 @@ impl Running {
             }
         }
     }
+}
+
+/// What cannot be loaded is missed by its own connections alone: they refuse everybody, since each of their sessions
+/// has to call it. A gateway that could serve nobody does not start.
+async fn load_plugins(
+    loader: &Loader,
+) -> anyhow::Result<(HashMap<InstanceName, PluginVersion>, Vec<NotLoaded>)> {
+    let (loaded, mut failed) = loader.load_each().await;
+    if !failed.is_empty() && !serves_somebody(loader.policy(), &loaded) {
+        return Err(failed.swap_remove(0).error);
+    }
+    for NotLoaded { instance, error } in &failed {
+        let (plugin, error) = (&instance.name, format!("{error:#}"));
+        if loaded.contains_key(plugin) {
+            tracing::error!(%plugin, error, "ALERT: the newest version of a plugin cannot be loaded: the one that served last does");
+        } else {
+            tracing::error!(%plugin, error, "ALERT: a plugin cannot be loaded: connections that use it refuse everybody until it can be");
+        }
+    }
+    Ok((loaded, failed))
 }
 
 /// Whether this program can do what the policy asks for.

@@ -1,6 +1,6 @@
 //! From the policy's plugin instances to loaded ones.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -11,7 +11,9 @@ use keyward_plugin::{
     Bounds, Bundle, BundleError, Environment, HostConfig, Instance, InstanceConfig, Network, PluginError,
     PluginHost, PythonMajor, Reachable, ReachableHost, Start, UnpackedBundle,
 };
-use keyward_policy::{HostPattern, PatternHost, PatternPort, PluginInstance, PluginStart, Policy};
+use keyward_policy::{
+    Connection, CredentialSource, HostPattern, PatternHost, PatternPort, PluginInstance, PluginStart, Policy,
+};
 use keyward_session::{Loading, NotLoadable, OldVersions, PluginVersion, service_data};
 use keyward_store::{PluginRevision, RevisionId, Store, StoredBundle};
 
@@ -67,6 +69,16 @@ pub(crate) fn start_host(policy: &Policy, data: &DataDir) -> anyhow::Result<Plug
     })?)
 }
 
+/// Uploads of a bundle that are kept, the current one among them.
+const KEPT_UPLOADS: u32 = 3;
+
+/// A plugin instance whose current bundle could not be loaded.
+#[derive(Debug)]
+pub(crate) struct NotLoaded {
+    pub(crate) instance: PluginInstance,
+    pub(crate) error: anyhow::Error,
+}
+
 /// Loads the plugin instances of one policy.
 #[derive(Clone, Debug)]
 pub(crate) struct Loader {
@@ -101,6 +113,49 @@ impl Loader {
         Ok(loaded)
     }
 
+    /// Loads every instance that can be loaded, and tells whose current bundle cannot be, and why.
+    pub(crate) async fn load_each(&self) -> (HashMap<InstanceName, PluginVersion>, Vec<NotLoaded>) {
+        let (mut loaded, mut failed) = (HashMap::new(), Vec::new());
+        for instance in self.policy.plugins.values() {
+            let version = match self.load(instance).await {
+                Ok(version) => Some(version),
+                Err(error) => {
+                    failed.push(NotLoaded { instance: instance.clone(), error });
+                    self.load_last(instance).await
+                }
+            };
+            loaded.extend(version.map(|version| (instance.name.clone(), version)));
+        }
+        (loaded, failed)
+    }
+
+    /// The bundle that served last, where it is not the one that is current: what was refused while the gateway ran is
+    /// no better after a restart.
+    async fn load_last(&self, instance: &PluginInstance) -> Option<PluginVersion> {
+        let all = self.store.plugin_status().await.ok()?;
+        let last = all.into_iter().find(|status| status.instance == instance.name)?.checksum?;
+        let current = self.store.bundle(&instance.bundle).await.ok()??;
+        let stored = self.store.bundle_by_checksum(&last).await.ok()??;
+        if current.checksum == last || stored.name != instance.bundle {
+            return None;
+        }
+        self.load_bundle(instance, stored).await.ok()
+    }
+
+    /// Forgets bundles that nothing needs any more, with the folders that they were unpacked to. Only at a start, once
+    /// every instance was loaded that can be.
+    pub(crate) async fn forget_old_bundles(&self) -> anyhow::Result<()> {
+        let forgotten = self.store.forget_archives(KEPT_UPLOADS).await?;
+        let kept: HashSet<String> =
+            self.store.all_bundles().await?.into_iter().map(|bundle| bundle.checksum).collect();
+        let folder = self.data.bundles();
+        let removed = tokio::task::spawn_blocking(move || remove_others(&folder, &kept)).await??;
+        if forgotten > 0 || removed > 0 {
+            tracing::info!(forgotten, removed, "old bundles, and folders of such, were removed");
+        }
+        Ok(())
+    }
+
     /// Loads the bundle that is current in the store, and has the ledger know the version. Cancel-safe.
     pub(crate) async fn load(&self, instance: &PluginInstance) -> anyhow::Result<PluginVersion> {
         let loaded = self.load_current(instance).await;
@@ -114,6 +169,14 @@ impl Loader {
                 instance.bundle
             );
         };
+        self.load_bundle(instance, stored).await
+    }
+
+    async fn load_bundle(
+        &self,
+        instance: &PluginInstance,
+        stored: StoredBundle,
+    ) -> anyhow::Result<PluginVersion> {
         let (bundle, checksum) = (stored.name.clone(), stored.checksum.clone());
         let (ready, environment) =
             self.import(instance, stored, instance.configuration.clone(), instance.idle_workers).await?;
@@ -192,6 +255,40 @@ impl Loader {
         };
         Ok((self.host.load(config).await?, name))
     }
+}
+
+/// Removes the unpacked bundles that are not in the store any more, and what a killed gateway left half unpacked.
+fn remove_others(bundles: &Path, kept: &HashSet<String>) -> anyhow::Result<usize> {
+    let entries = match std::fs::read_dir(bundles) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", bundles.display())),
+    };
+    let is_checksum = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_ours = |name: &str| is_checksum(name) || name.starts_with(".unpacking-");
+    let mut removed = 0;
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if is_ours(name) && !kept.contains(name) {
+            std::fs::remove_dir_all(&path)
+                .with_context(|| format!("{} cannot be removed", path.display()))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Whether there is a connection that has all of its plugins.
+pub(crate) fn serves_somebody(policy: &Policy, loaded: &HashMap<InstanceName, PluginVersion>) -> bool {
+    let has_all = |connection: &Connection| {
+        let store = match &connection.credential_store {
+            CredentialSource::Plugin(instance) => Some(instance),
+            CredentialSource::None | CredentialSource::Local(_) => None,
+        };
+        connection.aa_plugin.iter().chain(store).all(|name| loaded.contains_key(name))
+    };
+    policy.connections.iter().any(|connection| connection.active && has_all(connection))
 }
 
 /// Loads what sessions of earlier runs are owed their ends by, with the policy of the moment.

@@ -6,22 +6,26 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use keyward_model::{InstanceName, PluginName};
 use keyward_policy::{PluginInstance, Policy};
 use keyward_session::{Gateway, PluginVersion};
+use keyward_store::{PluginStatus, RefusedBundle};
 use tokio::sync::watch;
 
 use crate::command;
 use crate::gateway::check_supported;
 use crate::listen::Listeners;
-use crate::plugins::{Earlier, Loader};
+use crate::plugins::{Earlier, Loader, NotLoaded};
 use crate::shards::Shards;
 
 /// Between two looks at the store.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// Until an instance that nothing serves is tried again with the same bundle: its environment may have been mended.
+const RETRY: Duration = Duration::from_secs(60);
 
 /// The task that follows changes. It ends when the gateway stops.
 #[derive(Debug)]
@@ -40,9 +44,16 @@ pub(crate) struct Site {
 }
 
 impl Updates {
-    pub(crate) fn follow(site: Site) -> Self {
+    /// `failed` are the instances that could not be loaded at the start.
+    pub(crate) async fn follow(site: Site, failed: Vec<NotLoaded>) -> Self {
         let (reread, asked) = watch::channel((0, PathBuf::new()));
-        let follower = Follower { site, refused: HashMap::new(), is_readable: true };
+        let mut follower = Follower { site, refused: HashMap::new(), is_readable: true };
+        let current = follower.current().await.unwrap_or_default();
+        for NotLoaded { instance, error } in failed {
+            let checksum = current.get(&instance.bundle).cloned().unwrap_or_default();
+            follower.refuse(instance.name, checksum, &error);
+        }
+        follower.tell().await;
         tokio::spawn(follower.run(asked));
         Self { reread }
     }
@@ -60,9 +71,17 @@ impl Updates {
 struct Follower {
     site: Site,
     /// Bundles that could not be loaded, which are not tried again and again.
-    refused: HashMap<InstanceName, String>,
+    refused: HashMap<InstanceName, Refused>,
     /// Whether the store could be read the last time.
     is_readable: bool,
+}
+
+#[derive(Debug)]
+struct Refused {
+    /// Empty: the store has none.
+    checksum: String,
+    reason: String,
+    at: Instant,
 }
 
 impl Follower {
@@ -93,6 +112,7 @@ impl Follower {
         match self.site.take(path).await {
             Ok(()) => {
                 self.refused.clear();
+                self.tell().await;
                 tracing::info!(path = %path.display(), "the policy document was read again");
             }
             Err(error) => {
@@ -105,42 +125,111 @@ impl Follower {
         }
     }
 
-    /// Loads the bundles that are new in the store.
+    /// Loads the bundles that are new in the store, and now and then tries those again without which nothing serves.
     async fn look(&mut self) {
-        let current = match self.site.to.0.store().bundles().await {
-            Ok(bundles) => bundles.into_iter().map(|bundle| (bundle.name, bundle.checksum)).collect(),
+        let Some(current) = self.current().await else { return };
+        let outdated = self.site.outdated(&current);
+        self.forget_refused(&outdated).await;
+        for (instance, checksum) in outdated {
+            if self
+                .refused
+                .get(&instance.name)
+                .is_some_and(|refused| self.keeps(&instance, refused, &checksum))
+            {
+                continue;
+            }
+            match self.site.update(&instance).await {
+                Ok(()) => {
+                    self.refused.remove(&instance.name);
+                }
+                Err(error) => {
+                    self.alert(&instance, &checksum, &error);
+                    self.refuse(instance.name, checksum, &error);
+                }
+            }
+            self.tell().await;
+        }
+    }
+
+    fn alert(&self, instance: &PluginInstance, checksum: &str, error: &anyhow::Error) {
+        let (plugin, error) = (&instance.name, format!("{error:#}"));
+        if self.is_served(plugin) {
+            tracing::error!(%plugin, checksum, error, "ALERT: the new version of a plugin is refused, and the one before stays in force");
+        } else {
+            tracing::error!(%plugin, checksum, error, "ALERT: a plugin still cannot be loaded: connections that use it refuse everybody");
+        }
+    }
+
+    /// Forgets those that were replaced by what is served.
+    async fn forget_refused(&mut self, outdated: &[(PluginInstance, String)]) {
+        let before = self.refused.len();
+        let is_outdated = |name: &InstanceName| outdated.iter().any(|(instance, _)| instance.name == *name);
+        let gateway = &self.site.to.0;
+        self.refused.retain(|name, _| is_outdated(name) || !gateway.plugins().contains_key(name));
+        if self.refused.len() < before {
+            self.tell().await;
+        }
+    }
+
+    fn is_served(&self, instance: &InstanceName) -> bool {
+        self.site.to.0.plugins().contains_key(instance)
+    }
+
+    /// Whether a bundle stays refused without another try.
+    fn keeps(&self, instance: &PluginInstance, refused: &Refused, checksum: &str) -> bool {
+        refused.checksum == checksum && (self.is_served(&instance.name) || refused.at.elapsed() < RETRY)
+    }
+
+    fn refuse(&mut self, instance: InstanceName, checksum: String, error: &anyhow::Error) {
+        let refused = Refused { checksum, reason: format!("{error:#}"), at: Instant::now() };
+        self.refused.insert(instance, refused);
+    }
+
+    /// The current bundles of the store by name, with their checksums; `None` where it cannot be read.
+    async fn current(&mut self) -> Option<HashMap<PluginName, String>> {
+        match self.site.to.0.store().bundles().await {
+            Ok(bundles) => {
+                self.is_readable = true;
+                Some(bundles.into_iter().map(|bundle| (bundle.name, bundle.checksum)).collect())
+            }
             Err(error) => {
                 if std::mem::take(&mut self.is_readable) {
                     tracing::error!(%error, "the store cannot be read: new bundles are not seen");
                 }
-                return;
+                None
             }
+        }
+    }
+
+    /// Writes down what serves and what was refused, for the commands that ask.
+    async fn tell(&self) {
+        let gateway = &self.site.to.0;
+        let loaded = gateway.plugins();
+        let status = |instance: &PluginInstance| PluginStatus {
+            instance: instance.name.clone(),
+            bundle: instance.bundle.clone(),
+            checksum: loaded.get(&instance.name).map(|version| version.instance.checksum().to_owned()),
+            refused: self.refused.get(&instance.name).map(|refused| RefusedBundle {
+                checksum: refused.checksum.clone(),
+                reason: refused.reason.clone(),
+            }),
         };
-        self.is_readable = true;
-        for (instance, checksum) in self.site.outdated(&current) {
-            if self.refused.get(&instance.name) == Some(&checksum) {
-                continue;
-            }
-            if let Err(error) = self.site.update(&instance).await {
-                tracing::error!(
-                    plugin = %instance.name,
-                    checksum,
-                    error = format!("{error:#}"),
-                    "ALERT: the new version of a plugin is refused, and the one before stays in force"
-                );
-                self.refused.insert(instance.name, checksum);
-            }
+        let all: Vec<PluginStatus> = self.site.loader.policy().plugins.values().map(status).collect();
+        if let Err(error) = gateway.store().put_plugin_status(&all).await {
+            tracing::warn!(%error, "what serves cannot be written down for `keyward plugin list`");
         }
     }
 }
 
 impl Site {
-    /// The instances whose bundle another one has taken the place of, with the checksum of that.
+    /// The instances whose bundle another one has taken the place of, and those that have none, with the checksum of
+    /// what is current.
     fn outdated(&self, current: &HashMap<PluginName, String>) -> Vec<(PluginInstance, String)> {
         let loaded = self.to.0.plugins();
         let newer = |instance: &PluginInstance| {
             let checksum = current.get(&instance.bundle)?;
-            let is_there = loaded.get(&instance.name)?.instance.checksum() == checksum;
+            let is_there =
+                loaded.get(&instance.name).is_some_and(|version| version.instance.checksum() == checksum);
             (!is_there).then(|| (instance.clone(), checksum.clone()))
         };
         self.loader.policy().plugins.values().filter_map(newer).collect()

@@ -31,7 +31,7 @@ use crate::{Ended, OldVersions, PluginVersion, Reason, Refused};
 pub struct GatewayParts {
     pub policy: Policy,
     pub store: Store,
-    /// Every plugin instance that the policy names, loaded.
+    /// The plugin instances that the policy names. A session that needs one which is not here is refused.
     pub plugins: HashMap<InstanceName, PluginVersion>,
     pub old_versions: Arc<dyn OldVersions>,
     /// Where recordings are written.
@@ -120,8 +120,7 @@ impl Gateway {
         self.shared.current().plugins.clone()
     }
 
-    /// Judges the connections to come by `policy`, with `plugins`, which are every instance that it names. Sessions
-    /// that are there keep what they began with, and the versions that only they use keep no idle workers.
+    /// Judges the connections to come by `policy`, with `plugins`, the instances that it names. Sessions that are there keep what they began with, and the versions that only they use keep no idle workers.
     pub fn replace(&self, policy: Arc<Policy>, plugins: HashMap<InstanceName, PluginVersion>) {
         let new = Arc::new(Current { policy, plugins });
         let old = {

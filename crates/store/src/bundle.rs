@@ -1,4 +1,5 @@
-//! Plugin bundles. Old versions stay, since a session keeps the one that it began with.
+//! Plugin bundles. Old versions stay for as long as a session may need the one that it began with. After that their
+//! archives go, and their rows stay, which the records of sessions tell the version by.
 
 use std::fmt;
 
@@ -78,7 +79,7 @@ impl Store {
 
     /// A bundle of any age, by the SHA-256 of its archive.
     pub async fn bundle_by_checksum(&self, checksum: &str) -> Result<Option<StoredBundle>, StoreError> {
-        let found = sqlx::query("SELECT * FROM bundles WHERE checksum = $1")
+        let found = sqlx::query("SELECT * FROM bundles WHERE checksum = $1 AND size > 0")
             .bind(checksum)
             .fetch_optional(self.readers())
             .await?;
@@ -96,14 +97,34 @@ impl Store {
         rows.iter().map(summary).collect()
     }
 
-    /// Every bundle that was ever uploaded, by name, the current one of a name first.
+    /// Every bundle whose archive is there, by name, the current one of a name first.
     pub async fn all_bundles(&self) -> Result<Vec<BundleSummary>, StoreError> {
         let rows = sqlx::query(
-            "SELECT name, version, api, kind, checksum, size, uploaded FROM bundles ORDER BY name, generation DESC",
+            "SELECT name, version, api, kind, checksum, size, uploaded FROM bundles WHERE size > 0
+             ORDER BY name, generation DESC",
         )
         .fetch_all(self.readers())
         .await?;
         rows.iter().map(summary).collect()
+    }
+
+    /// Forgets the archives that nothing needs any more: no revision has them, no session is owed its end by them, and
+    /// they are not among the last `keep` uploads of their name. How many went.
+    pub async fn forget_archives(&self, keep: u32) -> Result<u64, StoreError> {
+        let mut change = self.write().await?;
+        let done = sqlx::query(
+            "UPDATE bundles SET archive = $2, size = 0 WHERE size > 0
+                AND (SELECT COUNT(*) FROM bundles newer
+                     WHERE newer.name = bundles.name AND newer.generation > bundles.generation) >= $1
+                AND checksum NOT IN (SELECT checksum FROM plugin_revisions)
+                AND checksum NOT IN (SELECT checksum FROM session_plugins WHERE state <> 'ended')",
+        )
+        .bind(i64::from(keep))
+        .bind(Vec::new())
+        .execute(&mut *change)
+        .await?;
+        change.commit().await?;
+        Ok(done.rows_affected())
     }
 }
 
@@ -137,11 +158,12 @@ async fn insert(
     bundle: &StoredBundle,
     generation: i64,
 ) -> Result<(), StoreError> {
-    // The same checksum is the same archive, and so the same MANIFEST: only its turn has changed.
+    // The same checksum is the same archive, and so the same MANIFEST: its turn has changed, and it may have been forgotten.
     sqlx::query(
         "INSERT INTO bundles (checksum, name, generation, version, api, kind, uploaded, size, archive)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         ON CONFLICT (checksum) DO UPDATE SET generation = excluded.generation, uploaded = excluded.uploaded",
+         ON CONFLICT (checksum) DO UPDATE SET generation = excluded.generation, uploaded = excluded.uploaded,
+            size = excluded.size, archive = excluded.archive",
     )
     .bind(&bundle.checksum)
     .bind(bundle.name.as_str())

@@ -7,10 +7,11 @@ use sqlx::{SqlSafeStr, SqlitePool};
 
 use crate::StoreError;
 
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
     (2, "reached", include_str!("../migrations/0002_reached.sql")),
     (3, "revisions", include_str!("../migrations/0003_revisions.sql")),
+    (4, "plugin status", include_str!("../migrations/0004_plugin_status.sql")),
 ];
 
 /// The schema that this program writes.

@@ -74,6 +74,14 @@ impl Store {
         Self::with_readers(&directory, writer, None).await
     }
 
+    /// Whether a gateway runs on the directory at this moment.
+    pub async fn is_served(data_dir: &Path) -> Result<bool, StoreError> {
+        let directory = Directory::prepare(data_dir)?;
+        // A gateway that is starting must not find its lock taken by whoever only asks.
+        let _opening = directory.begin_opening().await?;
+        Ok(matches!(directory.claim()?, Claim::Theirs(_)))
+    }
+
     /// Closes the connections once they are idle. Later calls on any clone fail.
     ///
     /// A store that is only dropped loses nothing; closing also writes the log back into the database file.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    Account, Askpass, BundleFolder, Gateway, GatewayPlan, Lacking, PATIENCE, SshClient, Sshd, keyward,
+    Account, Askpass, BundleFolder, Gateway, GatewayPlan, Lacking, PATIENCE, Run, SshClient, Sshd, keyward,
     plugin_python, until,
 };
 
@@ -70,7 +70,8 @@ impl Plug {
         Self { version, ..self }
     }
 
-    fn bundle(&self) -> BundleFolder {
+    /// Its folder.
+    pub fn bundle(&self) -> BundleFolder {
         let name = format!("{}_bundle", self.instance);
         let bundle = if self.legacy {
             BundleFolder::legacy(&name, self.kind, &self.main)
@@ -264,9 +265,20 @@ impl Plugged {
     /// Uploads another version of a plugin to the gateway, which may be running.
     #[track_caller]
     pub fn upload(&self, plug: &Plug) {
-        let (bundle, policy) = (plug.bundle(), self.gateway.policy());
-        let words = [Path::new("plugin"), Path::new("upload"), bundle.path(), Path::new("--policy"), &policy];
-        keyward(words).must_succeed();
+        self.upload_bundle(&plug.bundle()).must_succeed();
+    }
+
+    /// Uploads one that the gateway refuses, and gives what the command says.
+    #[track_caller]
+    pub fn upload_refused(&self, plug: &Plug) -> String {
+        let run = self.upload_bundle(&plug.bundle());
+        assert_eq!(run.status.code(), Some(1), "{run:?}");
+        String::from_utf8_lossy(&run.stdout).into_owned()
+    }
+
+    pub fn upload_bundle(&self, bundle: &BundleFolder) -> Run {
+        let policy = self.gateway.policy();
+        keyward([Path::new("plugin"), Path::new("upload"), bundle.path(), Path::new("--policy"), &policy])
     }
 
     /// The user on the server.

@@ -4,6 +4,7 @@ mod call;
 mod environment;
 mod plugin;
 mod policy;
+mod served;
 mod session;
 mod trail;
 mod user;

@@ -1,7 +1,7 @@
-use keyward_model::{PluginName, UnixMillis};
-use keyward_store::{PutBundle, Store, StoreError, StoredBundle};
+use keyward_model::{InstanceName, PluginName, Secret, UnixMillis};
+use keyward_store::{EngagedPlugin, PluginRevision, PutBundle, Store, StoreError, StoredBundle};
 
-use crate::Fixture;
+use crate::{Fixture, otp, outcome};
 
 fn bundle(name: &str, digit: char) -> StoredBundle {
     StoredBundle {
@@ -71,4 +71,40 @@ async fn a_bundle_without_a_checksum_or_too_large_is_refused() {
     let large = StoredBundle { archive: vec![0; 64 * 1024 * 1024 + 1], ..bundle("Otp", '1') };
     assert!(matches!(fixture.store.put_bundle(&large).await, Err(StoreError::TooLarge { .. })));
     assert!(fixture.store.bundles().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_archive_is_kept_while_it_is_one_of_the_last_or_somebody_may_need_it() {
+    let fixture = Fixture::new().await;
+    let all: Vec<StoredBundle> = ('1'..='7').map(|digit| bundle("Otp", digit)).collect();
+    for upload in all.iter().chain([&bundle("Other", 'a')]) {
+        fixture.store.put_bundle(upload).await.unwrap();
+    }
+    // 2 is owed the end of a session, 4 is what an instance runs on.
+    let owed = EngagedPlugin { checksum: all[1].checksum.clone(), ..otp() };
+    let session = fixture.ended_with(1, &[&owed]).await;
+    let revision = PluginRevision {
+        instance: InstanceName::try_from("otp").unwrap(),
+        bundle: all[3].name.clone(),
+        checksum: all[3].checksum.clone(),
+        environment: "python3".into(),
+        configuration: Secret::new(String::new()),
+    };
+    fixture.store.put_revision(&revision, UnixMillis(1)).await.unwrap();
+
+    assert_eq!(fixture.store.forget_archives(2).await.unwrap(), 3);
+    let kept: Vec<String> =
+        fixture.store.all_bundles().await.unwrap().into_iter().map(|bundle| bundle.version).collect();
+    assert_eq!(kept, ["1.a", "1.7", "1.6", "1.4", "1.2"]);
+    assert_eq!(fixture.store.bundle_by_checksum(&all[0].checksum).await.unwrap(), None);
+    assert_eq!(fixture.store.forget_archives(2).await.unwrap(), 0);
+
+    let end = fixture.begin_end(&session, &owed).await.unwrap();
+    assert!(fixture.store.finish_session_ended(end, &outcome("ok")).await.unwrap());
+    assert_eq!(fixture.store.forget_archives(2).await.unwrap(), 1);
+    // The record still tells the version, and an upload brings the archive back.
+    let record = fixture.store.session(&session).await.unwrap().unwrap();
+    assert_eq!(record.plugins[0].version.as_deref(), Some("1.2"));
+    assert_eq!(fixture.store.put_bundle(&all[1]).await.unwrap(), PutBundle::Updated);
+    assert_eq!(fixture.store.bundle(&all[1].name).await.unwrap().unwrap(), all[1]);
 }

@@ -7,6 +7,7 @@ mod cost;
 mod host_keys;
 mod ledger;
 mod opening;
+mod plugin_status;
 mod revisions;
 mod session_ended;
 

@@ -118,7 +118,7 @@ async fn a_database_of_a_newer_program_is_refused_and_left_alone() {
     .await;
     for opened in [Store::open(dir.path()).await, Store::open_beside(dir.path()).await] {
         let error = opened.unwrap_err().to_string();
-        assert!(error.contains("has schema 9") && error.contains("none above 3"), "{error}");
+        assert!(error.contains("has schema 9") && error.contains("none above 4"), "{error}");
     }
     run_sql(dir.path(), "DELETE FROM _sqlx_migrations WHERE version = 9").await;
     assert_eq!(Store::open(dir.path()).await.unwrap().open_sessions().await.unwrap().len(), 1);

@@ -439,6 +439,8 @@ fn wrong_usage_of_a_call_is_status_2_and_says_how_to_mend_it() {
     is_refused(&bench.call("get_password_list", &[], ""), &["get_password_list", "aa"]);
     is_refused(&bench.call("authorize", &["--args", "-"], "[1]"), &["--args", "object"]);
     is_refused(&bench.call("authorize", &["--args", "/nonexistent"], ""), &["--args", "/nonexistent"]);
+    let misspelt = bench.call("authorize", &["--args", "-"], r#"{"servr_ip": "192.0.2.7"}"#);
+    is_refused(&misspelt, &["\"servr_ip\"", "no argument", "server_ip"]);
     is_refused(&bench.call("authorize", &["--environment", "python3"], ""), &["NAME=PATH"]);
     let nowhere = ["--environment", "python3=/nonexistent/python"];
     is_refused(&bench.call("authorize", &nowhere, ""), &["/nonexistent/python"]);

@@ -100,6 +100,22 @@ fn a_check_warns_of_hooks_that_are_missing() {
 }
 
 #[test]
+fn a_bundle_with_warnings_is_not_called_sound() {
+    let missing = WHOLE.replace("authorize", "authorise");
+    let told = |main: &str| {
+        let bundle = BundleFolder::new("some", "aa", main);
+        let words = ["plugin", "check", bundle.path().to_str().unwrap(), "--environment", &environment()];
+        keyward(Path::new("/"), &words).text()
+    };
+    assert!(told(WHOLE).ends_with("is a sound bundle.\n"));
+    assert!(
+        told(&missing).ends_with("would be taken by a gateway, with the warning above.\n"),
+        "{}",
+        told(&missing)
+    );
+}
+
+#[test]
 fn a_check_warns_of_arguments_that_cannot_be_given() {
     let only = WHOLE.replace("authorize(self)", "authorize(self, server_ip, /, cookie)");
     warns(

@@ -420,10 +420,13 @@ fn a_recorded_session_is_a_scenario_that_passes() {
     let file = author.bundle.path().join("tests/recorded.toml");
     let environment = format!("python3={}", plugin_python().display());
     let words = ["plugin", "scenario", "--record", file.to_str().unwrap(), "--environment", &environment];
-    let typed = "Somebody has a word\nann@db1\nn\naccepts\nplease\n";
+    // What cannot be is asked for again.
+    let typed = "Somebody has a word\n\nann@db1\nperhaps\nn\naccept\naccepts\nplease\n";
     let recorded = run(&mut keyward_in(Path::new("/"), &words), Input::Bytes(typed.into()));
     recorded.must_succeed();
-    assert!(recorded.stderr.contains("The word: "), "{}", recorded.stderr);
+    for words in ["The word: ", "Type y or n.", "\"accept\" is none of accepts, refuses and unreachable."] {
+        assert!(recorded.stderr.contains(words), "no {words:?} in {}", recorded.stderr);
+    }
     let text = fs::read_to_string(&file).unwrap();
     for words in [
         "title = \"Somebody has a word\"",

@@ -123,6 +123,12 @@ fn a_gateway_without_python_2_says_how_to_get_it() {
     let log = plan.refuses_to_start();
     assert!(log.contains("no environment python2 is configured"), "{log}");
     assert!(log.contains("keyward environment create python2"), "{log}");
+
+    let environment = "[[environment]]\nname = \"python2\"\npython = \"/nonexistent/old/bin/python\"\n";
+    let bundle = BundleFolder::legacy("aa_bundle", "aa", AA);
+    let log = GatewayPlan::new(&document(environment)).plugin(&bundle).refuses_to_start();
+    assert!(log.contains("has the interpreter /nonexistent/old/bin/python, which is not there"), "{log}");
+    assert!(log.contains("keyward environment create python2 /nonexistent/old "), "{log}");
 }
 
 #[test]

@@ -132,9 +132,15 @@ fn a_session_keeps_its_version_to_the_end_also_over_a_restart_of_the_gateway() {
 #[test]
 fn a_version_that_cannot_be_imported_is_refused_and_the_one_before_serves_on() {
     let plugged = open();
-    plugged.upload(&Plug::aa("raise ValueError('not today')").version("2.0"));
+    let told = plugged.upload_refused(&Plug::aa("raise ValueError('not today')").version("2.0"));
+    let why = "aa runs 1.0; 2.0 was refused: plugin instance aa cannot be imported: ValueError: not today";
+    assert!(told.contains("aa_bundle 2.0 is updated.") && told.contains(why), "{told}");
+    let list = plugged.gateway.policy();
+    let list = keyward(["plugin", "list", "--policy", list.to_str().unwrap()]).text();
+    assert!(list.contains(why), "{list}");
     let line = plugged.gateway.says(&["ALERT", "new version of a plugin is refused"]);
-    assert!(line.contains("not today"), "{line}");
+    assert!(line.contains("\"plugin instance aa cannot be imported: ValueError: not today"), "{line}");
+    plugged.gateway.says(&["ERROR", "File \"main.py\", line 2"]);
     log_in(&plugged);
     let session = plugged.session();
     assert_eq!(session["additional_metadata"], "1.0 alpha");
@@ -151,10 +157,57 @@ fn a_bundle_of_another_type_does_not_take_the_place_of_a_plugin() {
     let plugged = open();
     let other = "class Plugin:\n    pass\n";
     let bundle = keyward_testsuite::BundleFolder::of_version("aa_bundle", "credentialstore", "2.0", other);
-    let policy = plugged.gateway.policy();
-    let paths = ["plugin", "upload", bundle.path().to_str().unwrap(), "--policy", policy.to_str().unwrap()];
-    keyward(paths).must_succeed();
+    assert_eq!(plugged.upload_bundle(&bundle).status.code(), Some(1));
     plugged.gateway.says(&["ALERT", "new version of a plugin is refused", "type credentialstore"]);
+    log_in(&plugged);
+}
+
+#[test]
+fn an_upload_waits_until_the_running_gateway_has_taken_it() {
+    let mut plugged = open();
+    let run = plugged.upload_bundle(&labelled("2.0").bundle());
+    assert_eq!(run.text(), "aa_bundle 2.0 is updated.\naa runs 2.0.\n");
+    log_in(&plugged);
+    assert_eq!(plugged.session()["additional_metadata"], "2.0 alpha");
+
+    let unused = keyward_testsuite::BundleFolder::new("unused", "aa", "class Plugin: pass\n");
+    let told = plugged.upload_bundle(&unused).text();
+    assert!(told.contains("No [[plugin]] of the gateway that runs has this bundle"), "{told}");
+    assert!(plugged.gateway.stop().success());
+    let told = plugged.upload_bundle(&labelled("3.0").bundle()).text();
+    assert!(told.contains("No gateway runs on "), "{told}");
+}
+
+#[test]
+fn what_was_refused_while_the_gateway_ran_is_not_taken_at_its_restart() {
+    let mut plugged = open();
+    plugged.upload_refused(&Plug::aa("raise ValueError('not today')").version("2.0"));
+    assert!(plugged.gateway.stop().success());
+    plugged.gateway.start();
+    plugged.gateway.says(&["ALERT", "the newest version of a plugin cannot be loaded", "not today"]);
+    log_in(&plugged);
+    assert_eq!(plugged.session()["additional_metadata"], "1.0 alpha");
+    let policy = plugged.gateway.policy();
+    let list = keyward(["plugin", "list", "--json", "--policy", policy.to_str().unwrap()]);
+    let list: Value = serde_json::from_slice(&list.stdout).unwrap();
+    let instance = &list[0]["instances"][0];
+    assert_eq!((&instance["version"], &instance["refused"]["version"]), (&json!("1.0"), &json!("2.0")));
+}
+
+#[test]
+fn bundles_that_nobody_needs_any_more_go_at_a_start() {
+    let mut plugged = open();
+    for version in ["2.0", "3.0", "4.0", "5.0"] {
+        plugged.upload(&labelled(version));
+    }
+    let unpacked = |plugged: &Plugged| fs::read_dir(plugged.data().join("bundles")).unwrap().count();
+    assert_eq!(unpacked(&plugged), 5);
+    assert!(plugged.gateway.stop().success());
+    plugged.gateway.start();
+    let (status, kept) = verify(&plugged);
+    let kept: Vec<&str> =
+        kept.as_array().unwrap().iter().map(|bundle| bundle["version"].as_str().unwrap()).collect();
+    assert_eq!((status, kept.as_slice(), unpacked(&plugged)), (Some(0), &["5.0", "4.0", "3.0"][..], 3));
     log_in(&plugged);
 }
 
@@ -293,6 +346,60 @@ fn a_plugin_whose_unpacked_files_were_changed_is_refused_at_start_and_found_on_d
     plugged.gateway.start();
     log_in(&plugged);
 }
+
+#[test]
+fn a_plugin_that_was_changed_closes_its_own_connections_and_no_others() {
+    let mut plugged = open();
+    let second = keyward_testsuite::BundleFolder::new("second", "aa", LETS_IN);
+    plugged.upload_bundle(&second).must_succeed();
+    let other = keyward_testsuite::free_addr();
+    let (target, host_key) = (plugged.sshd.addr(), plugged.sshd.host_key());
+    let connection = format!(
+        "[[plugin]]\nname = \"second\"\nbundle = \"second\"\n[[connection]]\nname = \"second\"\nprotocol = \"ssh\"\n\
+         listen = [\"{other}\"]\ntarget = {{ fixed = \"{target}\" }}\naa-plugin = \"second\"\n\
+         credential-store = {{ local = \"keys\" }}\nchannel-policy = \"work\"\n\
+         known-host-keys = [{{ host = \"{target}\", key = \"{host_key}\" }}]\n"
+    );
+    plugged.gateway.edit_policy(|text| text + &connection);
+    assert!(plugged.gateway.stop().success());
+    let folder = unpacked(&plugged);
+    fs::write(folder.join("sitecustomize.py"), "").unwrap();
+
+    plugged.gateway.start();
+    plugged.gateway.says(&[
+        "ALERT",
+        "connections that use it refuse everybody",
+        "sitecustomize.py was added",
+    ]);
+    let askpass = Askpass::new(&[]);
+    SshClient::with_answers(other, &plugged.user(), &askpass).exec("true").must_succeed();
+    let logins = plugged.sshd.logins();
+    let shown = crate::plugin_faults::told(&plugged, "");
+    assert_eq!(shown, "The gateway cannot serve this session now.");
+    let session = plugged.newest_of(2);
+    assert_eq!((&session["verdict"], &session["calls"]), (&json!("plugin-error"), &json!([])));
+    assert_eq!(
+        (session["reason"].as_str(), plugged.sshd.logins()),
+        (Some("plugin instance aa is not loaded"), logins)
+    );
+
+    // It is mended while the gateway runs.
+    fs::remove_dir_all(folder).unwrap();
+    plugged.gateway.reread("was read again");
+    log_in(&plugged);
+}
+
+const LETS_IN: &str = r#"
+class Plugin:
+    def authenticate(self, server_username):
+        return {"verdict": "ACCEPT", "gateway_user": server_username}
+
+    def authorize(self):
+        return {"verdict": "ACCEPT"}
+
+    def session_ended(self):
+        pass
+"#;
 
 #[test]
 fn a_plugin_whose_stored_archive_was_changed_is_refused() {
