@@ -140,7 +140,7 @@ fn a_version_that_cannot_be_imported_is_refused_and_the_one_before_serves_on() {
     assert!(list.contains(why), "{list}");
     let line = plugged.gateway.says(&["ALERT", "new version of a plugin is refused"]);
     assert!(line.contains("\"plugin instance aa cannot be imported: ValueError: not today"), "{line}");
-    plugged.gateway.says(&["ERROR", "File \"main.py\", line 2"]);
+    plugged.gateway.says(&["ERROR", "main.py\", line 2, in <module>"]);
     log_in(&plugged);
     let session = plugged.session();
     assert_eq!(session["additional_metadata"], "1.0 alpha");
