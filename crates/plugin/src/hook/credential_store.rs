@@ -1,6 +1,7 @@
 //! Credential store plugins (contract section 5).
 
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use keyward_model::{ClientAddr, ConnectionName, Protocol, Secret, SessionId, TargetAddr};
 use serde_json::{Map, Value, json};
@@ -49,6 +50,15 @@ pub struct TotpCode {
     /// Seconds.
     pub period: u64,
     pub code: Secret,
+}
+
+impl TotpCode {
+    /// One that begins at 0 has no time: the SDK puts that where a plugin does not say.
+    pub fn is_valid_at(&self, now: SystemTime) -> bool {
+        let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let begin = u64::try_from(self.unix_time).unwrap_or(0);
+        begin == 0 || (begin <= now && now < begin.saturating_add(self.period))
+    }
 }
 
 /// What a RemoteApp is to be launched with, as a plugin tells it.

@@ -21,6 +21,34 @@ async fn a_dropped_call_kills_its_process() {
     eventually("nothing of it is left", || with_mark("985.3") == 0 && descendants().len() == 3).await;
 }
 
+/// The long wait is what it is about: a minute without a call.
+#[tokio::test]
+async fn a_version_that_was_replaced_ends_its_calls_then_its_template_and_can_be_called_again() {
+    let loaded =
+        authorize("time.sleep(arguments['server_port'] or 0)\nreturn {'x': os.getppid()}").load().await;
+    eventually("a template and two idle workers", || descendants().len() == 3).await;
+    let instance = loaded.instance.clone();
+    let running =
+        tokio::spawn(async move { instance.call(call(Hook::Authorize, json!({"server_port": 2}))).await });
+    eventually("the call has a worker", || loaded.instance.idle_workers() < 2).await;
+
+    loaded.instance.retire();
+    let template = running.await.unwrap().outcome.unwrap()["x"].clone();
+    // An end that comes later is called at once, and in the same template.
+    assert_eq!(loaded.result().await["x"], template);
+    eventually("only the template is left", || descendants().len() == 1).await;
+
+    let begin = Instant::now();
+    while !descendants().is_empty() {
+        assert!(
+            begin.elapsed() < Duration::from_secs(120),
+            "the template of a version that nobody calls stays"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_ne!(loaded.result().await["x"], template);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_calls_run_at_once() {
     let loaded = authorize("time.sleep(1)\nreturn {'x': 1}").load().await;

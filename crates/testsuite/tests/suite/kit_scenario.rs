@@ -267,6 +267,61 @@ fn each_outcome_of_the_target_has_its_verdict() {
     );
 }
 
+const CODES: &str = r#"
+import time
+
+class Plugin:
+    def get_private_key_list(self):
+        return None
+
+    def get_password_list(self):
+        return {"passwords": ["sesame"]}
+
+    def get_totp_codes(self):
+        now = time.time()
+        print("codes are 271828 and 314159")
+        stale = {"unix_time": int(now) - 90, "period": 30, "code": "271828"}
+        return {"totp_codes": [stale, {"unix_time": int(now), "period": 3600, "code": "314159"}]}
+
+    def authentication_completed(self):
+        pass
+
+    def session_ended(self):
+        pass
+"#;
+
+#[test]
+fn a_target_asks_for_a_one_time_code_after_the_password() {
+    let author = Author::new("credentialstore", CODES);
+    let scenario = |target: &str, codes: &str, more: &str, verdict: &str| {
+        format!(
+            "[client]\nlogin = \"gu=ann@root@db1\"\n[gateway-user]\n[target]\nasks = [\"password\", \"one-time-code\"]\n{target}\n\
+             [[step]]\nhook = \"get_password_list\"\npasswords = [\"sesame\"]\n\
+             [[step]]\nhook = \"get_totp_codes\"\ncodes = [{codes}]\n{more}\
+             [[step]]\nhook = \"session_ended\"\n[expect]\nverdict = \"{verdict}\"\n"
+        )
+    };
+    let codes = "\"271828\", \"314159\"";
+    let completed = "[[step]]\nhook = \"authentication_completed\"\n";
+    let shown = author.passes(&scenario("code = \"314159\"", codes, completed, "accept"));
+    assert!(shown.contains("credential-store get_totp_codes -> 2 codes\n"), "{shown}");
+    assert!(shown.contains("codes are [masked] and [masked]"), "{shown}");
+    // A code whose time is over lets nobody in, nor does one that the target does not know.
+    for code in ["271828", "161803"] {
+        author.passes(&scenario(&format!("code = \"{code}\""), codes, "", "target-auth-fail"));
+    }
+    let shown = author.fails(&scenario("", "\"271828\", \"0\"", completed, "accept"));
+    assert!(
+        shown.contains("get_totp_codes: code 2 is not the expected one (its text is not shown)"),
+        "{shown}"
+    );
+    assert!(!shown.contains("314159"), "{shown}");
+    // After a wrong password nothing more is asked for.
+    let wrong = scenario("password = \"other\"", codes, "", "target-auth-fail");
+    let shown = author.fails(&wrong);
+    assert!(shown.contains("expected a call of get_totp_codes"), "{shown}");
+}
+
 #[test]
 fn connection_policy_and_state_are_settings_of_a_scenario() {
     let author = Author::new("aa", GUARD);

@@ -94,6 +94,8 @@ pub(crate) struct Target {
     pub(crate) asks: Option<Vec<Asks>>,
     /// The one password that it accepts; without it any.
     pub(crate) password: Option<String>,
+    /// The one one-time code that it accepts; without it any that is valid now.
+    pub(crate) code: Option<String>,
 }
 
 /// What the target makes of the connection and the log-in.
@@ -113,6 +115,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Asks {
     Key,
     Password,
+    /// After the password, where it asks for one.
+    OneTimeCode,
 }
 
 /// A hook call with the question that comes of it, or a question of the gateway's own.
@@ -127,6 +131,8 @@ pub(crate) struct Step {
     /// The kind of error that the call ends with.
     pub(crate) error: Option<String>,
     pub(crate) passwords: Option<Vec<String>>,
+    /// Of `get_totp_codes`, whenever they are valid.
+    pub(crate) codes: Option<Vec<String>>,
     /// The types of the private keys.
     pub(crate) keys: Option<Vec<String>>,
     /// Each must be a part of some line that the call printed.

@@ -20,7 +20,7 @@ pub(crate) struct Mismatch {
 
 /// Everything that differs; empty: the scenario has passed. `text` is the scenario's file.
 pub(crate) fn judge(document: &Document, text: &str, played: &Played) -> Vec<Mismatch> {
-    let mut judge = Judge { text, document, found: Vec::new(), keys: 0, passwords: 0 };
+    let mut judge = Judge { text, document, found: Vec::new(), keys: 0, passwords: 0, codes: 0 };
     judge.steps(played);
     judge.outcome(&document.expect, played);
     judge.found
@@ -30,9 +30,10 @@ struct Judge<'d> {
     text: &'d str,
     document: &'d Document,
     found: Vec<Mismatch>,
-    /// How many calls for keys and for passwords have gone by.
+    /// How many calls for keys, for passwords and for codes have gone by.
     keys: usize,
     passwords: usize,
+    codes: usize,
 }
 
 /// Where in the file somebody should look.
@@ -106,9 +107,18 @@ impl Judge<'_> {
         }
         match hook.as_str() {
             "get_private_key_list" => self.keys(at, step, played),
-            "get_password_list" => self.passwords(at, step, played),
-            _ if step.keys.is_some() || step.passwords.is_some() => {
-                self.add(at, format!("`passwords` and `keys` are for get_password_list and get_private_key_list, not for {hook}"));
+            "get_password_list" => {
+                let came = played.passwords.get(self.passwords).map_or(&[][..], Vec::as_slice);
+                self.passwords += 1;
+                self.secrets(at, "get_password_list", "password", step.passwords.as_deref(), came);
+            }
+            "get_totp_codes" => {
+                let came = played.codes.get(self.codes).map_or(&[][..], Vec::as_slice);
+                self.codes += 1;
+                self.secrets(at, "get_totp_codes", "code", step.codes.as_deref(), came);
+            }
+            _ if step.keys.is_some() || step.passwords.is_some() || step.codes.is_some() => {
+                self.add(at, format!("`passwords`, `keys` and `codes` are for get_password_list, get_private_key_list and get_totp_codes, not for {hook}"));
             }
             _ => {}
         }
@@ -130,27 +140,16 @@ impl Judge<'_> {
     }
 
     /// The texts are not shown: the plugin may have asked a real store.
-    fn passwords(&mut self, at: At, step: &Step, played: &Played) {
-        let came: &[Secret] = played.passwords.get(self.passwords).map_or(&[], Vec::as_slice);
-        self.passwords += 1;
-        let Some(wanted) = &step.passwords else { return };
+    fn secrets(&mut self, at: At, hook: &str, what: &str, wanted: Option<&[String]>, came: &[Secret]) {
+        let Some(wanted) = wanted else { return };
         if wanted.len() != came.len() {
-            let text = format!(
-                "get_password_list: expected {}, the plugin returned {}",
-                count(wanted.len()),
-                count(came.len())
-            );
-            self.add(at, text);
+            let (wanted, came) = (count(wanted.len(), what), count(came.len(), what));
+            self.add(at, format!("{hook}: expected {wanted}, the plugin returned {came}"));
         }
         for (n, (wanted, came)) in wanted.iter().zip(came).enumerate() {
             if wanted != came.expose() {
-                self.add(
-                    at,
-                    format!(
-                        "get_password_list: password {} is not the expected one (its text is not shown)",
-                        n + 1
-                    ),
-                );
+                let n = n + 1;
+                self.add(at, format!("{hook}: {what} {n} is not the expected one (its text is not shown)"));
             }
         }
     }
@@ -276,10 +275,10 @@ fn is_of(step: &Step, call: &CallEntry) -> bool {
     role.is_none_or(|role| role == call.instance.as_str())
 }
 
-fn count(passwords: usize) -> String {
-    match passwords {
-        1 => "1 password".to_owned(),
-        n => format!("{n} passwords"),
+fn count(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) struct Played {
     pub(crate) asked: Vec<Asked>,
     pub(crate) keys: Vec<Vec<OfferedKey>>,
     pub(crate) passwords: Vec<Vec<Secret>>,
+    pub(crate) codes: Vec<Vec<Secret>>,
     pub(crate) verdict: Verdict,
     /// What the person was told.
     pub(crate) message: String,
@@ -144,8 +145,9 @@ async fn session(
         Err(ended) => (ended.verdict, ended.client_message().to_owned()),
     };
     let verdict = record.summary.verdict.unwrap_or(verdict);
-    let ScriptedTarget { keys, passwords, .. } = target;
-    Ok(Played { record, asked: talk.asked, keys, passwords, verdict, message, places, _folder: folder })
+    let ScriptedTarget { keys, passwords, codes, .. } = target;
+    let asked = talk.asked;
+    Ok(Played { record, asked, keys, passwords, codes, verdict, message, places, _folder: folder })
 }
 
 /// The order of events (gateway section 1), which the types of the stages keep.

@@ -143,6 +143,7 @@ fn scenario(document: &Document, bundle: Option<&Path>, base: &Path, played: &Pl
 fn steps(text: &mut String, played: &Played) {
     let mut keys = played.keys.iter();
     let mut passwords = played.passwords.iter();
+    let mut codes = played.codes.iter();
     let of_both = played.record.plugins.len() > 1;
     // Whether the step that was written last is a call that asks.
     let mut asks = false;
@@ -156,7 +157,10 @@ fn steps(text: &mut String, played: &Played) {
                 result(text, call);
                 match call.hook.as_str() {
                     "get_private_key_list" => found_keys(text, keys.next().map_or(&[], Vec::as_slice)),
-                    "get_password_list" => found_passwords(text, passwords.next().map_or(0, Vec::len)),
+                    "get_password_list" => {
+                        found_secrets(text, "passwords", passwords.next().map_or(0, Vec::len))
+                    }
+                    "get_totp_codes" => found_secrets(text, "codes", codes.next().map_or(0, Vec::len)),
                     _ => {}
                 }
                 asks = call.verdict.as_deref() == Some("NEEDINFO");
@@ -184,10 +188,10 @@ fn found_keys(text: &mut String, keys: &[OfferedKey]) {
 }
 
 /// A credential of a real store has no place in a file.
-fn found_passwords(text: &mut String, count: usize) {
+fn found_secrets(text: &mut String, key: &str, count: usize) {
     let _ = match count {
-        0 => writeln!(text, "passwords = []"),
-        n => writeln!(text, "# It returned {n}, not written here: `passwords = [...]` compares them."),
+        0 => writeln!(text, "{key} = []"),
+        n => writeln!(text, "# It returned {n}, not written here: `{key} = [...]` compares them."),
     };
 }
 

@@ -1,11 +1,12 @@
 //! The person and the target of a scenario, as the stages of a session see them.
 
 use std::collections::VecDeque;
+use std::time::SystemTime;
 
 use keyward_model::{Secret, SessionId};
 use keyward_proxy_ssh::key_fault;
 use keyward_session::{
-    ClientGone, Connected, Conversation, Echo, Ended, LoginTarget, OfferedKey, Question, Reason,
+    ClientGone, Connected, Conversation, Echo, Ended, LoginTarget, OfferedKey, Question, Reason, TotpCode,
 };
 use keyward_store::Store;
 
@@ -85,10 +86,12 @@ pub(crate) struct ScriptedTarget {
     asks: Vec<Asks>,
     accepts: Accepts,
     password: Option<Secret>,
+    code: Option<Secret>,
     is_in: bool,
     /// What each call of the credential store and each question for a password brought.
     pub(crate) keys: Vec<Vec<OfferedKey>>,
     pub(crate) passwords: Vec<Vec<Secret>>,
+    pub(crate) codes: Vec<Vec<Secret>>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -110,9 +113,11 @@ impl ScriptedTarget {
             asks: target.asks.clone().unwrap_or_else(|| vec![Asks::Key, Asks::Password]),
             accepts,
             password: target.password.clone().map(Secret::new),
+            code: target.code.clone().map(Secret::new),
             is_in: accepts == Accepts::Credentials && !somebody_has_credentials,
             keys: Vec::new(),
             passwords: Vec::new(),
+            codes: Vec::new(),
         }
     }
 
@@ -121,8 +126,23 @@ impl ScriptedTarget {
     }
 
     fn takes(&self, password: &Secret) -> bool {
-        let right = self.password.as_ref().is_none_or(|right| right.expose() == password.expose());
-        self.accepts == Accepts::Credentials && right
+        self.accepts == Accepts::Credentials && is_right(self.password.as_ref(), password)
+    }
+
+    /// Whether a password lets the gateway in, or as far as the question for a code.
+    fn takes_one(&self, passwords: &[Secret]) -> bool {
+        match self.asks.contains(&Asks::Password) {
+            true => passwords.iter().any(|password| self.takes(password)),
+            false => self.accepts == Accepts::Credentials,
+        }
+    }
+
+    fn takes_code(&mut self, codes: Vec<TotpCode>) -> bool {
+        let now = SystemTime::now();
+        let right =
+            codes.iter().any(|code| code.is_valid_at(now) && is_right(self.code.as_ref(), &code.code));
+        self.codes.push(codes.into_iter().map(|code| code.code).collect());
+        right
     }
 }
 
@@ -132,7 +152,7 @@ impl LoginTarget for ScriptedTarget {
     }
 
     fn wants_password(&self) -> bool {
-        self.wants(Asks::Password)
+        self.wants(Asks::Password) || self.wants(Asks::OneTimeCode)
     }
 
     async fn try_keys(&mut self, keys: Vec<OfferedKey>) {
@@ -143,8 +163,14 @@ impl LoginTarget for ScriptedTarget {
     }
 
     async fn try_passwords(&mut self, stage: Connected, passwords: Vec<Secret>) -> Result<Connected, Ended> {
-        self.is_in |= passwords.iter().any(|password| self.takes(password));
+        let is_taken = self.takes_one(&passwords);
         self.passwords.push(passwords);
+        if !is_taken || !self.asks.contains(&Asks::OneTimeCode) {
+            self.is_in |= is_taken;
+            return Ok(stage);
+        }
+        let (stage, codes) = stage.totp_codes().await?;
+        self.is_in |= self.takes_code(codes);
         Ok(stage)
     }
 
@@ -153,6 +179,15 @@ impl LoginTarget for ScriptedTarget {
             return None;
         }
         let (keys, passwords) = (self.keys.concat().len(), self.passwords.concat().len());
-        Some(Reason::TargetLogin(format!("tried {keys} keys and {passwords} passwords")))
+        let codes = match self.codes.concat().len() {
+            0 => String::new(),
+            n => format!(", and {n} one-time codes"),
+        };
+        Some(Reason::TargetLogin(format!("tried {keys} keys and {passwords} passwords{codes}")))
     }
+}
+
+/// Without one that is right, all are.
+fn is_right(right: Option<&Secret>, given: &Secret) -> bool {
+    right.is_none_or(|right| right.expose() == given.expose())
 }

@@ -16,7 +16,8 @@ use crate::kit::place::Place;
 
 /// The whole transcript, of several lines.
 pub(crate) fn transcript(title: &str, document: &Document, played: &Played) -> String {
-    let mut text = Transcript { text: format!("{title}\n\n"), document, played, keys: 0, passwords: 0 };
+    let mut text =
+        Transcript { text: format!("{title}\n\n"), document, played, keys: 0, passwords: 0, codes: 0 };
     text.beginning();
     for event in played.events() {
         match event {
@@ -34,6 +35,7 @@ struct Transcript<'p> {
     played: &'p Played,
     keys: usize,
     passwords: usize,
+    codes: usize,
 }
 
 impl Transcript<'_> {
@@ -86,6 +88,11 @@ impl Transcript<'_> {
                 let passwords = self.played.passwords.get(self.passwords).map_or(0, Vec::len);
                 self.passwords += 1;
                 count(passwords, "password")
+            }
+            "get_totp_codes" => {
+                let codes = self.played.codes.get(self.codes).map_or(0, Vec::len);
+                self.codes += 1;
+                count(codes, "code")
             }
             "authenticate" | "authorize" => "no verdict".to_owned(),
             _ => "ok".to_owned(),
