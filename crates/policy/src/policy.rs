@@ -47,6 +47,8 @@ pub struct GatewaySettings {
     pub max_sessions: NonZeroUsize,
     /// Hook calls at one time (contract section 3, "Many at once").
     pub max_plugin_calls: NonZeroUsize,
+    /// Bytes of memory that the machine must have left for a session to begin with a plugin call.
+    pub min_free_memory: u64,
     /// How long the gateway waits at a stop for its sessions to be ended and settled.
     pub drain: Duration,
     /// The first of the user ids that plugin workers run as; `None`: as the gateway's own user.
@@ -67,6 +69,7 @@ pub struct HttpProxy {
 impl Default for GatewaySettings {
     fn default() -> Self {
         const SESSIONS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+        const MIB: u64 = 1024 * 1024;
         const CALLS: NonZeroUsize = NonZeroUsize::new(500).unwrap();
         Self {
             data_dir: PathBuf::from("/var/lib/keyward"),
@@ -75,6 +78,7 @@ impl Default for GatewaySettings {
             starling_join: None,
             max_sessions: SESSIONS,
             max_plugin_calls: CALLS,
+            min_free_memory: 64 * MIB,
             drain: Duration::from_secs(30),
             plugin_user_base: None,
             strict: false,

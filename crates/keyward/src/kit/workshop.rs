@@ -44,6 +44,7 @@ impl Workshop {
         let host = PluginHost::start(HostConfig {
             worker_dir: scratch.path().join("worker"),
             max_calls,
+            min_free_memory: 0,
             services: match policy {
                 Some(policy) => service_data(policy, ca_dir),
                 None => ServiceData { ca_dir, ..ServiceData::default() },

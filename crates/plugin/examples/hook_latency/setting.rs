@@ -62,6 +62,7 @@ impl Setting {
         Ok(PluginHost::start(HostConfig {
             worker_dir: self.path("worker"),
             max_calls: 500 + more,
+            min_free_memory: 0,
             services: ServiceData { ca_dir: self.path("ca"), ..ServiceData::default() },
             own_user_base: None,
             strict: false,

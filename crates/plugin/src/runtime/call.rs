@@ -81,18 +81,9 @@ async fn begin<'a>(instance: &'a Inner, call: &Call, deadline: Instant) -> Resul
         instance.disk.measure_soon();
         return Err(failed(CallErrorKind::Unavailable, why));
     }
-    let busy = || {
-        let message = "as many plugin calls are running as the gateway allows".to_owned();
-        failed(CallErrorKind::Busy, message)
-    };
-    let permit = match (instance.calls().try_acquire(), call.hook) {
-        (Ok(permit), _) => permit,
-        // What begins a session is refused, so that sessions which are there already are served.
-        (Err(_), Hook::Authenticate) => return Err(busy()),
-        (Err(_), _) => match timeout_at(deadline, instance.calls().acquire()).await {
-            Ok(Ok(permit)) => permit,
-            Ok(Err(_)) | Err(_) => return Err(busy()),
-        },
+    let permit = match call.hook {
+        Hook::Authenticate => instance.budget.for_a_new_session()?,
+        _ => instance.budget.for_an_old_one(deadline).await?,
     };
     let no_worker = || failed(CallErrorKind::Unavailable, "no worker was ready within the time limit".into());
     let lease = timeout_at(deadline, instance.pool.take()).await.unwrap_or_else(|_| Err(no_worker()))?;

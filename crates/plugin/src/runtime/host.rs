@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::budget::Budget;
 use super::confinement::{Allowance, Disk, Doors, Kernel, Network, Reach, Rules, environment_folders};
 use super::instance::{Inner as InstanceInner, kind_name};
 use super::keeper::Keeper;
@@ -29,6 +29,8 @@ pub struct HostConfig {
     pub worker_dir: PathBuf,
     /// How many calls may run at once. One more is refused when it would begin a session, and waits otherwise.
     pub max_calls: usize,
+    /// Bytes of memory that the machine must have left for a call that would begin a session; 0: it is not looked at.
+    pub min_free_memory: u64,
     pub services: ServiceData,
     /// As root only: the first uid of a range of 10,000, of which each instance gets one. `None`: no change.
     ///
@@ -49,7 +51,7 @@ pub struct PluginHost {
 #[derive(Debug)]
 struct Inner {
     main: PathBuf,
-    calls: Arc<Semaphore>,
+    budget: Arc<Budget>,
     users: Mutex<Users>,
     /// Where instances have users of their own.
     way: Option<Way>,
@@ -77,7 +79,7 @@ impl PluginHost {
         let services = Services::new(config.services).map_err(no_services)?;
         let host = Inner {
             main,
-            calls: Arc::new(Semaphore::new(config.max_calls.min(Semaphore::MAX_PERMITS))),
+            budget: Arc::new(Budget::new(config.max_calls, config.min_free_memory)),
             users: Mutex::new(Users::new(own_user_base)),
             way,
             kernel,
@@ -130,7 +132,7 @@ impl PluginHost {
             hooks,
             pool: Arc::clone(&pool),
             services: Arc::clone(&self.services),
-            calls: Arc::clone(&self.host.calls),
+            budget: Arc::clone(&self.host.budget),
             allowance: Allowance {
                 memory: config.memory_limit,
                 processes: usize::try_from(config.processes).unwrap_or(usize::MAX),

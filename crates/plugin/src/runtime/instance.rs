@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use keyward_model::{InstanceName, Secret};
-use tokio::sync::Semaphore;
 use tokio_util::sync::DropGuard;
 
+use super::budget::Budget;
 use super::confinement::{Allowance, Disk, Doors, Network};
 use super::pool::Pool;
 use super::{Call, CallReport, Watch, call};
@@ -93,7 +93,7 @@ pub(super) struct Inner {
     pub(super) hooks: Option<Vec<String>>,
     pub(super) pool: Arc<Pool>,
     pub(super) services: Arc<Services>,
-    pub(super) calls: Arc<Semaphore>,
+    pub(super) budget: Arc<Budget>,
     pub(super) allowance: Allowance,
     pub(super) disk: Disk,
     pub(super) doors: Option<Arc<Doors>>,
@@ -163,10 +163,6 @@ impl Instance {
 impl Inner {
     pub(super) fn services(&self) -> &Arc<Services> {
         &self.services
-    }
-
-    pub(super) fn calls(&self) -> &Semaphore {
-        &self.calls
     }
 
     pub(super) fn kind_name(&self) -> &'static str {

@@ -154,6 +154,21 @@ async fn one_call_too_many_begins_no_session_but_serves_an_old_one() {
 }
 
 #[tokio::test]
+async fn without_memory_to_spare_no_session_begins_and_an_old_one_is_served() {
+    let mut plugin = authorize("return {'x': 1}");
+    plugin.source +=
+        "    def authenticate(self):\n        pass\n    def session_ended(self):\n        return {'x': 2}\n";
+    plugin.min_free_memory = u64::MAX;
+    let loaded = plugin.load().await;
+    let refused = loaded.instance.call(call(Hook::Authenticate, json!({}))).await.outcome.unwrap_err();
+    assert_eq!(refused.kind, CallErrorKind::Busy);
+    assert!(refused.message.contains("memory"), "{refused:?}");
+    assert_eq!(loaded.result().await["x"], 1);
+    let ended = loaded.instance.call(call(Hook::SessionEnded, json!({}))).await;
+    assert_eq!(ended.outcome.unwrap()["x"], 2);
+}
+
+#[tokio::test]
 async fn a_shutdown_waits_for_what_runs_and_then_refuses() {
     let loaded = authorize("time.sleep(0.5)\nreturn {'x': 1}").load().await;
     let running = tokio::spawn({

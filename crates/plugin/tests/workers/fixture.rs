@@ -64,6 +64,7 @@ pub(super) struct Plugin {
     pub(super) start: Start,
     pub(super) idle_workers: usize,
     pub(super) max_calls: usize,
+    pub(super) min_free_memory: u64,
     pub(super) memory_limit: u64,
     pub(super) own_user_base: Option<u32>,
     pub(super) processes: u32,
@@ -98,6 +99,7 @@ impl Plugin {
             start: Start::Warm,
             idle_workers: 2,
             max_calls: 500,
+            min_free_memory: 0,
             memory_limit: 1 << 30,
             own_user_base: None,
             processes: 64,
@@ -112,6 +114,7 @@ impl Plugin {
         PluginHost::start(HostConfig {
             worker_dir: self.dir.path().join("worker"),
             max_calls: self.max_calls,
+            min_free_memory: self.min_free_memory,
             services: self.services.clone(),
             own_user_base: self.own_user_base,
             strict: self.strict,

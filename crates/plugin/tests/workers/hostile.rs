@@ -171,6 +171,7 @@ impl DataFolder {
         PluginHost::start(HostConfig {
             worker_dir: self.0.join("worker"),
             max_calls: 2,
+            min_free_memory: 0,
             services: plugin.services.clone(),
             own_user_base: plugin.own_user_base,
             strict: false,

@@ -4,12 +4,15 @@ use std::path::Path;
 
 use super::report::Fault;
 use super::section::Section;
-use super::value::{flag, integer, limit, line, owned_line, seconds, text};
+use super::value::{flag, integer, limit, line, owned_line, seconds, size, text};
 use crate::pattern::is_host_name;
 use crate::{GatewaySettings, HttpProxy};
 
 /// Below are the users of the system; above, many file systems and containers give up.
 const USER_BASES: std::ops::RangeInclusive<u64> = 1000..=4_000_000_000;
+
+/// One tebibyte.
+const MOST_FREE_MEMORY: u64 = 1 << 40;
 
 pub(super) fn gateway(section: &Section<'_>, base: &Path) -> GatewaySettings {
     let default = GatewaySettings::default();
@@ -33,6 +36,9 @@ pub(super) fn gateway(section: &Section<'_>, base: &Path) -> GatewaySettings {
         max_plugin_calls: section
             .optional("max-plugin-calls", limit(100_000))
             .map_or(default.max_plugin_calls, |item| item.value),
+        min_free_memory: section
+            .optional("min-free-memory", size(0..=MOST_FREE_MEMORY))
+            .map_or(default.min_free_memory, |item| item.value),
         drain: section.optional("drain", seconds).map_or(default.drain, |item| item.value),
         plugin_user_base: section.optional("plugin-user-base", integer(USER_BASES)).map(|item| item.value),
         strict: section.optional("strict", flag).is_some_and(|item| item.value),

@@ -95,6 +95,7 @@ impl Site {
         let host = PluginHost::start(HostConfig {
             worker_dir: dir.path().join("worker"),
             max_calls,
+            min_free_memory: 0,
             services: ServiceData { ca_dir: dir.path().join("ca"), ..ServiceData::default() },
             own_user_base: None,
             strict: false,
