@@ -33,7 +33,8 @@ pub(super) fn write(lists: &BTreeMap<String, CaList>, dir: &Path) -> Result<Valu
     for (name, list) in lists {
         let location = dir.join(address(name, list));
         if !location.exists() {
-            write_list(name, list, &location).map_err(|error| (location.clone(), error))?;
+            all_at_once(&location, |folder| write_list(name, list, folder))
+                .map_err(|error| (location.clone(), error))?;
         }
         let entry = json!({
             "certs": list.certs,
@@ -48,9 +49,21 @@ pub(super) fn write(lists: &BTreeMap<String, CaList>, dir: &Path) -> Result<Valu
     Ok(Value::Object(answer))
 }
 
+/// Makes a directory under its name once it is filled. Half a list would do harm: its certificates without the
+/// revocation lists that belong to them.
+fn all_at_once(location: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let parent = location.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent)?;
+    let draft = tempfile::Builder::new().prefix(".writing-").tempdir_in(parent)?;
+    fill(draft.path())?;
+    fs::set_permissions(draft.path(), fs::Permissions::from_mode(0o755))?;
+    fs::rename(draft.path(), location)?;
+    // It has another name now, under which it stays.
+    let _ = draft.keep();
+    Ok(())
+}
+
 fn write_list(name: &str, list: &CaList, location: &Path) -> io::Result<()> {
-    fs::create_dir_all(location)?;
-    fs::set_permissions(location, fs::Permissions::from_mode(0o755))?;
     let mut used = HashMap::new();
     let certs = list.certs.iter().map(|pem| (pem, subject_hash(pem), ""));
     let crls = list.crls.iter().map(|pem| (pem, issuer_hash(pem), "r"));
@@ -91,4 +104,33 @@ fn address(name: &str, list: &CaList) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_written_to_its_end_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = folder.path().join("lists/one");
+        let full = |draft: &Path| {
+            fs::write(draft.join("certificate"), "PEM")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        };
+        assert_eq!(all_at_once(&location, full).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(names(&folder.path().join("lists")), [""; 0]);
+
+        all_at_once(&location, |draft| fs::write(draft.join("certificate"), "PEM")).unwrap();
+        assert_eq!(
+            (names(&folder.path().join("lists")), names(&location)),
+            (vec!["one".to_owned()], vec!["certificate".to_owned()])
+        );
+        assert_eq!(fs::metadata(&location).unwrap().permissions().mode() & 0o777, 0o755);
+    }
 }
