@@ -20,17 +20,17 @@ pub enum BundleError {
     #[error("entry {entry:?}: {fault}")]
     Entry { entry: String, fault: EntryFault },
     #[error(
-        "the archive has no MANIFEST in its root: it must have one, a file of that name without an extension"
+        "the bundle has no MANIFEST in its root: it must have one, a file of that name without an extension"
     )]
     NoManifest,
     #[error(
-        "the archive has no MANIFEST in its root, but has {found:?}: pack what is in that folder, not the folder"
+        "the bundle has no MANIFEST in its root, but has {found:?}: pack what is in that folder, not the folder"
     )]
     ManifestInFolder { found: String },
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     #[error(
-        "the archive has no file {entry:?} in its root: it must have the one that the MANIFEST names as `entry_point`, or main.py"
+        "the bundle has no file {entry:?} in its root: it must have the one that the MANIFEST names as `entry_point`, or main.py"
     )]
     NoEntryFile { entry: String },
     #[error(

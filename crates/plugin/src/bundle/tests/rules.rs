@@ -39,7 +39,7 @@ fn an_archive_is_smaller_than_20_mib() {
 #[test]
 fn a_manifest_in_the_root_is_required() {
     assert!(
-        refusal(&zip([Part::file("main.py", MAIN)])).starts_with("the archive has no MANIFEST in its root")
+        refusal(&zip([Part::file("main.py", MAIN)])).starts_with("the bundle has no MANIFEST in its root")
     );
     assert!(refusal(&zip([Part::file("MANIFEST.yml", MANIFEST)])).contains("no MANIFEST"));
     assert!(refusal(&zip([Part::folder("MANIFEST/")])).contains("no MANIFEST"));
