@@ -86,7 +86,7 @@ fn explain(error: &CallError, hook: Hook, plugin: PluginKind, place: &Place) -> 
     failure.explain(place)
 }
 
-/// The arguments in the file that `--args` names, or on standard input: those of any hook of the kind, so that one file
+/// The arguments in the file that `--args` names, or on standard input: those of any hook of any plugin, so that one file
 /// serves all of them. A name that no hook knows is misspelt.
 pub(crate) fn read_arguments(path: Option<&Path>, kind: PluginKind) -> anyhow::Result<Map<String, Value>> {
     let Some(path) = path else { return Ok(Map::new()) };
@@ -101,11 +101,11 @@ pub(crate) fn read_arguments(path: Option<&Path>, kind: PluginKind) -> anyhow::R
     }
     let given: Map<String, Value> = serde_json::from_str(&text)
         .context("--args must hold one JSON object, the hook's arguments by name")?;
-    let known = Hook::family(kind);
+    let known = [Hook::family(PluginKind::Aa), Hook::family(PluginKind::CredentialStore)].concat();
     match given.keys().find(|name| !known.contains(&name.as_str())) {
         Some(unknown) => bail!(
-            "--args has {unknown:?}, which is no argument of a plugin of type {kind}: {} are",
-            known.join(", ")
+            "--args has {unknown:?}, which is no argument of any hook: those of a plugin of type {kind} are {}",
+            Hook::family(kind).join(", ")
         ),
         None => Ok(given),
     }
