@@ -8,14 +8,18 @@ from __future__ import absolute_import
 
 import _socket
 import struct
-from json import dumps, loads
+from json import JSONDecoder, dumps
 
 from . import python
 
 # What the gateway takes in one frame.
 MAX_FRAME = 8 * 1024 * 1024
 
+# More than most frames have, so that they come in one piece.
+_PIECE = 4 * 1024
+
 _LENGTH = struct.Struct(">I")
+_decoder = JSONDecoder()
 _MSG_NOSIGNAL = getattr(_socket, "MSG_NOSIGNAL", 0)
 # Python 2 has a socket's errors beside the system's.
 _ERRORS = (OSError, _socket.error)
@@ -44,8 +48,11 @@ class Channel(object):
             raise Closed(str(error))
 
     def receive(self):
-        (length,) = _LENGTH.unpack(self._exactly(4))
-        return loads(self._exactly(length).decode("utf-8"))
+        """A frame that nothing follows before it is answered."""
+        text = self._some(_PIECE)
+        text += self._exactly(4 - len(text))
+        (length,) = _LENGTH.unpack(text[:4])
+        return _decoded(text[4:] + self._exactly(length + 4 - len(text)))
 
     def receive_with_files(self):
         """A frame, and the file descriptors that came with its first byte or, on Python 2, after it."""
@@ -54,7 +61,7 @@ class Channel(object):
             raise Closed("end of file")
         head += self._exactly(4 - len(head))
         (length,) = _LENGTH.unpack(head)
-        message = loads(self._exactly(length).decode("utf-8"))
+        message = _decoded(self._exactly(length))
         return message, files + python.receive_files(self._socket, message.get("files_after", 0))
 
     def close(self):
@@ -62,13 +69,21 @@ class Channel(object):
 
     def _exactly(self, length):
         parts = []
-        while length:
-            try:
-                part = self._socket.recv(min(length, 1 << 20))
-            except _ERRORS as error:
-                raise Closed(str(error))
-            if not part:
-                raise Closed("end of file")
+        while length > 0:
+            part = self._some(min(length, 1 << 20))
             parts.append(part)
             length -= len(part)
         return b"".join(parts)
+
+    def _some(self, most):
+        try:
+            part = self._socket.recv(most)
+        except _ERRORS as error:
+            raise Closed(str(error))
+        if not part:
+            raise Closed("end of file")
+        return part
+
+
+def _decoded(text):
+    return _decoder.raw_decode(text.decode("utf-8"))[0]

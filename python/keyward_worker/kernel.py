@@ -1,4 +1,4 @@
-"""Two system calls that the standard library has no function for. Where ctypes is missing, workers go without."""
+"""What of the C library the standard library has no function for. Where ctypes is missing, workers go without."""
 
 try:
     import ctypes
@@ -11,6 +11,15 @@ try:
 except Exception:
     madvise = None
     _prctl = None
+
+try:
+    malloc, malloc_trim = _libc.malloc, _libc.malloc_trim
+    malloc.argtypes = (ctypes.c_size_t,)
+    malloc.restype = ctypes.c_size_t
+    malloc_trim.argtypes = (ctypes.c_size_t,)
+except Exception:
+    # Another C library than GNU's, whose heap is of another kind.
+    malloc = malloc_trim = None
 
 POPULATE_READ = 22
 POPULATE_WRITE = 23

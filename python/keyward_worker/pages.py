@@ -20,9 +20,9 @@ _MAX_PAGES = 4096
 _PRESENT = 1 << 63
 _EXCLUSIVE = 1 << 56
 _PAGE = mmap.PAGESIZE
-# The number of lessons, the number of ranges, then start, length and advice of each range.
-_HEAD_BYTES = 16
-_RANGE_BYTES = 24
+# The notes are numbers of eight bytes: of lessons, of ranges, then start, length and advice of each range.
+_HEAD = 2
+_MOST = _HEAD + 3 * _MAX_RANGES
 
 
 class Pages(object):
@@ -35,35 +35,28 @@ class Pages(object):
     def __init__(self):
         self._notes = None
         if kernel.madvise is not None:
-            self._notes = mmap.mmap(-1, _HEAD_BYTES + _MAX_RANGES * _RANGE_BYTES)
+            self._notes = memoryview(mmap.mmap(-1, 8 * _MOST)).cast("Q")
 
     def populate(self):
         """In a new worker."""
-        if self._notes is None:
+        notes = self._notes
+        if notes is None:
             return
-        _, count = self._head()
-        end = _HEAD_BYTES + min(count, _MAX_RANGES) * _RANGE_BYTES
-        ranges = array("Q", self._notes[_HEAD_BYTES:end])
-        for at in range(0, len(ranges), 3):
-            kernel.madvise(ranges[at], ranges[at + 1], ranges[at + 2])
+        end = min(_HEAD + 3 * notes[1], _MOST)
+        for _ in map(kernel.madvise, notes[_HEAD:end:3], notes[_HEAD + 1 : end : 3], notes[_HEAD + 2 : end : 3]):
+            pass
 
     def learn(self):
         """In a worker, at the end of its call."""
-        if self._notes is None:
-            return
-        lessons, _ = self._head()
-        if lessons >= _LESSONS:
+        if self._notes is None or self._notes[0] >= _LESSONS:
             return
         try:
             ranges = _touched()
         except (OSError, ValueError):
             return
-        text = ranges.tobytes()
-        self._notes[_HEAD_BYTES : _HEAD_BYTES + len(text)] = text
-        self._notes[:_HEAD_BYTES] = array("Q", (lessons + 1, len(ranges) // 3)).tobytes()
-
-    def _head(self):
-        return array("Q", self._notes[:_HEAD_BYTES])
+        self._notes[_HEAD : _HEAD + len(ranges)] = memoryview(ranges)
+        self._notes[1] = len(ranges) // 3
+        self._notes[0] += 1
 
 
 def _touched():

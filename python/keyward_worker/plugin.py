@@ -5,31 +5,22 @@ from __future__ import absolute_import
 import os
 import sys
 import traceback
-from json import dumps
+from json import JSONEncoder
 
 from . import python
 from .channel import MAX_FRAME
+from .failure import Failure
+from .signatures import Signatures
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _MAX_TRACEBACK = 64 * 1024
 _MAX_MESSAGE = 2000
 
-
-class Failure(Exception):
-    """A call without a result: its kind in the words of the gateway, and what to tell."""
-
-    def __init__(self, kind, message, trace=None):
-        Exception.__init__(self, message)
-        self.kind = kind
-        self.message = message
-        self.trace = trace
-
-    def frame(self):
-        return {"error": {"kind": self.kind, "message": self.message, "traceback": self.trace}}
+_encoder = JSONEncoder(allow_nan=False)
 
 
 def load(root, entry):
-    """Imports the entry module with the bundle's root first on sys.path, and returns its class Plugin."""
+    """Imports the entry module with the bundle's root first on sys.path, and returns how its class Plugin is called."""
     sys.path.insert(0, root)
     path = os.path.join(root, entry)
     sys.argv[:] = [path]
@@ -41,17 +32,18 @@ def load(root, entry):
     plugin = getattr(module, "Plugin", None)
     if not callable(plugin):
         raise Failure("import", "%s defines no class Plugin" % entry)
-    return plugin
+    return Signatures(plugin)
 
 
-def call(plugin, configuration, hook, arguments, known):
+def call(signatures, start, order):
     """Constructs the plugin, calls the hook, and returns its result as JSON text."""
+    hook = order["hook"]
     try:
-        instance = _construct(plugin, configuration)
+        instance = _construct(signatures, start["configuration"])
         method = getattr(instance, hook, None)
         if not callable(method):
             raise Failure("missing-hook", "the plugin has no method %s" % hook)
-        result = method(**_bind(method, hook, arguments, known))
+        result = method(**signatures.bind(method, hook, order["arguments"], start["known"]))
     except Failure:
         raise
     except SystemExit as error:
@@ -61,12 +53,13 @@ def call(plugin, configuration, hook, arguments, known):
     return _encode(result)
 
 
-def hooks(plugin, names):
-    return [name for name in names if callable(getattr(plugin, name, None))]
+def hooks(signatures, names):
+    """Those that its class has."""
+    return [name for name in names if callable(getattr(signatures.plugin, name, None))]
 
 
-def _construct(plugin, configuration):
-    given = _constructor_argument(plugin)
+def _construct(signatures, configuration):
+    plugin, given = signatures.plugin, signatures.constructor()
     if given == "none":
         if configuration.strip():
             raise Failure("configuration", "the plugin takes no configuration, and the instance has one: empty it")
@@ -76,57 +69,9 @@ def _construct(plugin, configuration):
     return plugin(configuration)
 
 
-def _constructor_argument(plugin):
-    """How the constructor takes the configuration: "none", "keyword" or "position"."""
-    if not python.has_constructor(plugin):
-        return "none"
-    try:
-        parameters = python.parameters(plugin)
-    except (TypeError, ValueError):
-        return "position"
-    kinds = [parameter.kind for parameter in parameters]
-    if any(kind in _BY_POSITION for kind in kinds):
-        return "position"
-    keyword = any(p.kind == p.KEYWORD_ONLY and p.name == "configuration" for p in parameters)
-    return "keyword" if keyword or python.Parameter.VAR_KEYWORD in kinds else "none"
-
-
-_BY_POSITION = (
-    python.Parameter.POSITIONAL_ONLY,
-    python.Parameter.POSITIONAL_OR_KEYWORD,
-    python.Parameter.VAR_POSITIONAL,
-)
-
-
-def _bind(method, hook, arguments, known):
-    """The named subset of the arguments that the hook declares; everything when it has **kwargs."""
-    bound = {}
-    for parameter in python.parameters(method):
-        if parameter.kind == parameter.VAR_POSITIONAL:
-            continue
-        if parameter.kind == parameter.VAR_KEYWORD:
-            for name, value in arguments.items():
-                bound.setdefault(str(name), value)
-        elif parameter.kind == parameter.POSITIONAL_ONLY:
-            raise Failure(
-                "signature",
-                "%s() declares %s as positional-only: arguments are passed by name" % (hook, parameter.name),
-            )
-        elif parameter.name in arguments:
-            bound[parameter.name] = arguments[parameter.name]
-        elif parameter.name in known:
-            bound[parameter.name] = None
-        elif parameter.default is parameter.empty:
-            raise Failure(
-                "signature",
-                "%s() declares %s, which is no hook argument and has no default" % (hook, parameter.name),
-            )
-    return bound
-
-
 def _encode(result):
     try:
-        text = dumps(result, allow_nan=False)
+        text = _encoder.encode(result)
     except python.UNWRITABLE as error:
         raise Failure("wrong-result", "the result cannot be written as JSON: %s" % _text(error))
     except MemoryError:

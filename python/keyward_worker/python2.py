@@ -9,6 +9,7 @@ import _multiprocessing
 import _socket
 import errno
 import fcntl
+import gc
 import imp
 import inspect
 import os
@@ -38,6 +39,12 @@ class Pages(object):
 
     def learn(self):
         pass
+
+
+def settle():
+    """Nothing of what is in memory now is looked at in workers, which would write to it."""
+    gc.collect()
+    gc.disable()
 
 
 class _Services(object):

@@ -9,9 +9,10 @@ import os
 import sys
 
 from . import network, outlet, services
+from .memory import settle
 from .pages import Pages
 
-__all__ = ("Pages", "Parameter", "UNWRITABLE", "network", "outlet", "services")
+__all__ = ("Pages", "Parameter", "UNWRITABLE", "network", "outlet", "services", "settle")
 
 Parameter = inspect.Parameter
 

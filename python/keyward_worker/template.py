@@ -2,7 +2,6 @@
 
 from __future__ import absolute_import
 
-import gc
 import os
 import signal
 import sys
@@ -29,13 +28,15 @@ def serve(control_fd):
             python.network.install()
         services.install()
         services.bind(control, start["box"])
-        plugin_class = None
+        signatures = None
+        # It may have come as ignored from whoever started the gateway.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         if start["warm"]:
-            plugin_class = _import(control, start)
+            signatures = _import(control, start)
         else:
             control.send({"ready": [], "version": VERSION})
         while True:
-            _obey(control, start, plugin_class, workers, pages)
+            _obey(control, start, signatures, workers, pages)
     except Closed:
         # The gateway is gone. Calls that run end by themselves; what earlier calls left behind ends now.
         _kill_orphans(workers)
@@ -46,7 +47,7 @@ def _import(control, start):
     # A dead man's switch: the gateway kills a template that is stuck, unless it is dead itself.
     signal.setitimer(signal.ITIMER_REAL, start["import_limit"] + 5)
     try:
-        plugin_class = plugin.load(start["root"], start["entry"])
+        signatures = plugin.load(start["root"], start["entry"])
     except plugin.Failure as failure:
         control.send(failure.frame())
         raise Closed("import failed")
@@ -57,14 +58,12 @@ def _import(control, start):
     if obstacle:
         control.send({"unforkable": obstacle, "version": VERSION})
         raise Closed("not fit to fork")
+    hooks = plugin.hooks(signatures, start["hooks"])
+    signatures.learn(hooks)
     outlet.flush()
-    gc.collect()
-    gc.disable()
-    freeze = getattr(gc, "freeze", None)
-    if freeze is not None:
-        freeze()
-    control.send({"ready": plugin.hooks(plugin_class, start["hooks"]), "version": VERSION})
-    return plugin_class
+    python.settle()
+    control.send({"ready": hooks, "version": VERSION})
+    return signatures
 
 
 def _obstacle(control_fd):
@@ -91,7 +90,7 @@ def _thread_owner():
     return "native code"
 
 
-def _obey(control, start, plugin_class, workers, pages):
+def _obey(control, start, signatures, workers, pages):
     order, files = control.receive_with_files()
     for pid in order["reap"]:
         workers.discard(pid)
@@ -110,7 +109,7 @@ def _obey(control, start, plugin_class, workers, pages):
     else:
         if pid == 0:
             control.close()
-            worker.run(start, plugin_class, pages, order["ahead"], (channel, stdout, stderr))
+            worker.run(start, signatures, pages, order["ahead"], (channel, stdout, stderr))
         workers.add(pid)
         answer = {"pid": pid}
     for fd in files:

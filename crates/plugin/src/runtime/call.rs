@@ -124,7 +124,6 @@ async fn talk(
     let order = json!({
         "hook": call.hook.name(),
         "arguments": call.arguments,
-        "known": Hook::family(instance.kind),
         "limit": deadline.saturating_duration_since(Instant::now()).as_secs_f64(),
     });
     let sent = worker.channel.send(&order).await;

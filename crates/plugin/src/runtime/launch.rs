@@ -86,6 +86,7 @@ impl Launch {
             "configuration": self.configuration.expose(),
             "import_limit": IMPORT_SECONDS,
             "hooks": hooks.collect::<Vec<_>>(),
+            "known": Hook::family(self.kind),
             "box": self.settings,
             "network": if self.rules.doors.is_some() { "asked" } else { "open" },
         })

@@ -16,7 +16,9 @@ const FILES: &[(&str, &str)] = embedded!(
     "__init__.py",
     "__main__.py",
     "channel.py",
+    "failure.py",
     "kernel.py",
+    "memory.py",
     "network.py",
     "outlet.py",
     "pages.py",
@@ -24,6 +26,7 @@ const FILES: &[(&str, &str)] = embedded!(
     "python2.py",
     "python3.py",
     "services.py",
+    "signatures.py",
     "template.py",
     "worker.py",
 );
