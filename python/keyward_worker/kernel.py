@@ -3,9 +3,11 @@
 try:
     import ctypes
 
-    _libc = ctypes.CDLL(None, use_errno=True)
+    # None of them waits, so that letting other threads run meanwhile would only take time; nor is `errno` looked at.
+    _libc = ctypes.PyDLL(None)
     madvise = _libc.madvise
-    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    # Whole registers, and of all types the one that takes a number with the fewest questions.
+    madvise.argtypes = (ctypes.c_void_p,) * 3
     _prctl = _libc.prctl
     _prctl.argtypes = (ctypes.c_int,) + (ctypes.c_ulong,) * 4
 except Exception:
