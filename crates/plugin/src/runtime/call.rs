@@ -19,6 +19,9 @@ use super::{Call, CallError, CallErrorKind, CallReport, Exit, Watch};
 use crate::hook::{self, Hook};
 use crate::service::Owner;
 
+/// What a call prints this early is read together. The worker would be held up by a reader that is told of each line,
+/// and most calls are over by then.
+const TOGETHER: Duration = Duration::from_millis(5);
 /// How long the worker may take to end after its result.
 const AFTER_RESULT: Duration = Duration::from_secs(1);
 /// How long output is collected once the worker is gone: something that it started may hold the pipes.
@@ -46,11 +49,15 @@ pub(super) async fn perform(
             printing.reached();
             let (stdout, stderr) = (lease.stdout.take(), lease.stderr.take());
             let outcome = {
-                let mut output = pin!(printing.collect(stdout, stderr));
                 let mut outcome = pin!(converse(instance, &mut lease, call, deadline));
-                let (outcome, drained) = tokio::select! {
-                    outcome = &mut outcome => (outcome, false),
-                    () = &mut output => (outcome.await, true),
+                let early = timeout(TOGETHER, &mut outcome).await;
+                let mut output = pin!(printing.collect(stdout, stderr));
+                let (outcome, drained) = match early {
+                    Ok(outcome) => (outcome, false),
+                    Err(_) => tokio::select! {
+                        outcome = &mut outcome => (outcome, false),
+                        () = &mut output => (outcome.await, true),
+                    },
                 };
                 let duration = started.elapsed();
                 if !drained {

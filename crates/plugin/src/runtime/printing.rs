@@ -1,6 +1,7 @@
 //! What a plugin prints during a call: collected, masked, logged and kept.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use keyward_model::Secret;
@@ -80,11 +81,8 @@ impl Printing {
     }
 
     /// Until both streams end. Cancel-safe: what was read is kept.
-    pub(super) async fn collect(
-        &mut self,
-        mut stdout: Option<pipe::Receiver>,
-        mut stderr: Option<pipe::Receiver>,
-    ) {
+    pub(super) async fn collect(&mut self, stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) {
+        let (mut stdout, mut stderr) = (reader(stdout), reader(stderr));
         let (mut out, mut err) = ([0; 4096], [0; 4096]);
         while stdout.is_some() || stderr.is_some() {
             tokio::select! {
@@ -201,6 +199,13 @@ fn keep(log: &mut Log, session: &str, plugin: &str, line: LogLine) {
     if let Some(line) = log.push(line) {
         tracing::info!(target: "plugin", session, plugin, stream = line.stream.as_str(), line = line.line);
     }
+}
+
+/// `None` where the system has no room to wait for one more stream, and it is lost.
+fn reader(stream: Option<OwnedFd>) -> Option<pipe::Receiver> {
+    pipe::Receiver::from_owned_fd(stream?)
+        .inspect_err(|error| tracing::warn!(%error, "the output of a plugin is lost"))
+        .ok()
 }
 
 /// Never ready for a stream that has ended.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 use tokio::io::unix::AsyncFd;
-use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
 use super::frame::Channel;
@@ -19,8 +18,9 @@ pub(super) struct Worker {
     pub(super) pid: Pid,
     pidfd: AsyncFd<OwnedFd>,
     pub(super) channel: Channel,
-    pub(super) stdout: Option<pipe::Receiver>,
-    pub(super) stderr: Option<pipe::Receiver>,
+    /// Nobody is told of what comes here before somebody reads it.
+    pub(super) stdout: Option<OwnedFd>,
+    pub(super) stderr: Option<OwnedFd>,
     /// How its call ended it, as far as the gateway has seen.
     pub(super) exit: Exit,
 }
@@ -36,8 +36,8 @@ impl Worker {
             pid,
             pidfd: spawn::watch(pidfd)?,
             channel,
-            stdout: Some(pipe::Receiver::from_owned_fd(stdout)?),
-            stderr: Some(pipe::Receiver::from_owned_fd(stderr)?),
+            stdout: Some(stdout),
+            stderr: Some(stderr),
             exit: Exit::Returned,
         })
     }
