@@ -152,6 +152,8 @@ impl PluginHost {
             old_groups: Vec::new(),
             disk,
             looked: Instant::now(),
+            started: Instant::now(),
+            replace: false,
         };
         self.host.keepers.spawn(keeper.run(stop));
         Ok(instance)

@@ -29,6 +29,10 @@ pub(super) struct Keeper {
     pub(super) disk: Disk,
     /// When the template was last asked whether it is stale.
     pub(super) looked: Instant,
+    /// When the template was started.
+    pub(super) started: Instant,
+    /// The template was lost, and is to be replaced before a call asks for it.
+    pub(super) replace: bool,
 }
 
 /// How long running calls may go on once the instance is given up.
@@ -41,6 +45,8 @@ const RETIRED: Duration = Duration::from_secs(60);
 const QUIET: Duration = Duration::from_millis(4);
 /// Between looks at the files that the template may read.
 const LOOK: Duration = Duration::from_secs(5);
+/// A template that is lost earlier than this is replaced when a call asks for it: the next one may do no better.
+const STEADY: Duration = Duration::from_secs(5);
 /// After a fork that was refused.
 const FORK_PAUSE: Duration = Duration::from_millis(50);
 /// So many refused forks in a row, and the template is replaced.
@@ -114,7 +120,7 @@ impl Keeper {
             Task::Fork
         } else if self.pool.take_leftovers() {
             Task::Clean
-        } else if self.template.is_some() && self.pool.idle() < self.wanted() {
+        } else if (self.template.is_some() || self.replace) && self.pool.idle() < self.wanted() {
             Task::ForkAhead
         } else {
             Task::Nothing
@@ -166,6 +172,10 @@ impl Keeper {
     async fn fork(&mut self) -> bool {
         // What calls left is cleaned between forks, so that a busy instance is cleaned as well.
         let dead = if self.pool.take_leftovers() { self.kill_strays() } else { Vec::new() };
+        if !dead.is_empty() {
+            // Some may not have ended by the time that the template reaps them.
+            self.pool.mark_leftovers();
+        }
         if self.template.is_none() && !self.start().await {
             return true;
         }
@@ -207,10 +217,12 @@ impl Keeper {
 
     /// Starts a template for those who wait.
     async fn start(&mut self) -> bool {
+        self.replace = false;
         loop {
             match Template::start(&self.launch, &self.services).await {
                 Ok(Started::Ready(template)) => {
                     self.template = Some(*template);
+                    self.started = Instant::now();
                     return true;
                 }
                 Ok(Started::Unforkable(obstacle)) if self.launch.warm => {
@@ -234,13 +246,14 @@ impl Keeper {
         self.pool.refuse(error, Instant::now() + pause);
     }
 
-    /// The template is no use any more. Calls that run go on; the next one gets a new template.
+    /// The template is no use any more. Calls that run go on; the next ones get a new template.
     async fn lose(&mut self, why: &str) {
         tracing::warn!(plugin = %self.launch.name, why, "the template is replaced");
         if let Some(mut template) = self.template.take() {
             template.end().await;
             self.old_groups.extend(template.group.take());
         }
+        self.replace = self.started.elapsed() > STEADY;
         self.pool.drop_idle();
         let running = self.pool.running();
         self.kill_others(&running);

@@ -80,6 +80,15 @@ async fn nothing_is_left_after_200_calls() {
     eventually("no descriptor is left", || open_files() == before).await;
 }
 
+#[tokio::test]
+async fn no_process_of_a_call_waits_for_the_next_call_to_be_reaped() {
+    let loaded = authorize("return {}").load().await;
+    for _ in 0..100 {
+        loaded.result().await;
+        eventually("a template and two idle workers", || descendants().len() == 3).await;
+    }
+}
+
 /// The one long test of workers: a leak of a hundred bytes needs many calls to be seen.
 #[tokio::test]
 async fn ten_thousand_calls_leak_no_process_descriptor_or_memory() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use keyward_plugin::{Call, CallErrorKind, Hook, HostConfig, InstanceConfig, PluginHost};
@@ -254,6 +254,18 @@ async fn a_dead_template_is_replaced() {
     for _ in 0..5 {
         assert_ne!(loaded.result().await["x"], first);
     }
+}
+
+#[tokio::test]
+async fn a_template_that_has_served_for_long_is_replaced_before_a_call_asks_for_it() {
+    let loaded = authorize("return {'x': os.getppid()}").load().await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let template = loaded.result().await["x"].as_i64().unwrap();
+    let pid = rustix::process::Pid::from_raw(template.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let is_new = || loaded.instance.idle_workers() == 2 && !Path::new(&format!("/proc/{template}")).exists();
+    eventually("the idle workers are back", is_new).await;
+    assert_ne!(loaded.result().await["x"], template);
 }
 
 #[tokio::test]
