@@ -64,6 +64,7 @@ pub(crate) fn start_host(policy: &Policy, data: &DataDir) -> anyhow::Result<Plug
         worker_dir: runtime,
         max_calls: policy.gateway.max_plugin_calls.get(),
         min_free_memory: policy.gateway.min_free_memory,
+        memory: policy.gateway.plugin_memory,
         services: service_data(policy, data.trusted_ca()),
         own_user_base: policy.gateway.plugin_user_base,
         strict: policy.gateway.strict,

@@ -285,6 +285,7 @@ fn name_what_waits(before: &Policy, now: &Policy) {
         ("data-dir", before.data_dir != now.data_dir),
         ("max-plugin-calls", before.max_plugin_calls != now.max_plugin_calls),
         ("min-free-memory", before.min_free_memory != now.min_free_memory),
+        ("plugin-memory", before.plugin_memory != now.plugin_memory),
         ("plugin-user-base", before.plugin_user_base != now.plugin_user_base),
     ];
     for (setting, _) in settings.iter().filter(|(_, is_other)| *is_other) {

@@ -49,6 +49,9 @@ pub struct GatewaySettings {
     pub max_plugin_calls: NonZeroUsize,
     /// Bytes of memory that the machine must have left for a session to begin with a plugin call.
     pub min_free_memory: u64,
+    /// What the interpreters that wait for calls hold together, over all plugin instances, in bytes; `None`: a quarter of
+    /// the machine's memory.
+    pub plugin_memory: Option<u64>,
     /// How long the gateway waits at a stop for its sessions to be ended and settled.
     pub drain: Duration,
     /// The first of the user ids that plugin workers run as; `None`: as the gateway's own user.
@@ -79,6 +82,7 @@ impl Default for GatewaySettings {
             max_sessions: SESSIONS,
             max_plugin_calls: CALLS,
             min_free_memory: 64 * MIB,
+            plugin_memory: None,
             drain: Duration::from_secs(30),
             plugin_user_base: None,
             strict: false,

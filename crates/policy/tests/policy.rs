@@ -63,6 +63,11 @@ fn the_example_is_read_as_it_is_commented() {
 }
 
 #[test]
+fn the_memory_of_all_plugins_is_a_size() {
+    assert_eq!(parse("[gateway]\nplugin-memory = '2 GiB'").gateway.plugin_memory, Some(2 << 30));
+}
+
+#[test]
 fn what_is_left_out_has_the_default_of_the_documentation() {
     let policy = parse("[[plugin]]\nname = 'a'\nbundle = 'Ab'");
     let gateway = &policy.gateway;
@@ -71,6 +76,7 @@ fn what_is_left_out_has_the_default_of_the_documentation() {
     assert_eq!(gateway.min_free_memory, 64 << 20);
     assert_eq!(parse("[gateway]\nmin-free-memory = '2 GiB'").gateway.min_free_memory, 2 << 30);
     assert_eq!(gateway.drain, Duration::from_secs(30));
+    assert_eq!(gateway.plugin_memory, None);
     let plugin = &policy.plugins[&"a".try_into().unwrap()];
     assert_eq!(plugin.start, PluginStart::Warm);
     assert_eq!((plugin.idle_workers, plugin.memory_limit, plugin.processes), (2, 512 << 20, 64));

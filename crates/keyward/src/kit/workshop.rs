@@ -45,6 +45,7 @@ impl Workshop {
             worker_dir: scratch.path().join("worker"),
             max_calls,
             min_free_memory: 0,
+            memory: None,
             services: match policy {
                 Some(policy) => service_data(policy, ca_dir),
                 None => ServiceData { ca_dir, ..ServiceData::default() },

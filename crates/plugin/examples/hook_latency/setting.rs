@@ -63,6 +63,7 @@ impl Setting {
             worker_dir: self.path("worker"),
             max_calls: 500 + more,
             min_free_memory: 0,
+            memory: None,
             services: ServiceData { ca_dir: self.path("ca"), ..ServiceData::default() },
             own_user_base: None,
             strict: false,

@@ -1,85 +1,118 @@
-//! How many calls run at one time, and what memory stays free for everything else (contract section 3, "Many at once").
-//! Where either is used up no session begins, and those that are there are served.
+//! What the templates of all instances and their idle workers hold in memory together.
+//!
+//! Each keeper says what its own hold. Where all are over the limit, the one that was used the longest ago is to give
+//! its memory back, and the others look again.
 
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout_at};
-
-use super::{CallError, CallErrorKind};
+use std::collections::HashMap;
+use std::fs;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Budget {
-    calls: Semaphore,
-    /// Bytes.
-    free_memory: u64,
+    /// In bytes.
+    limit: u64,
+    holdings: Mutex<Holdings>,
 }
+
+#[derive(Debug, Default)]
+struct Holdings {
+    last: u64,
+    of: HashMap<u64, Holding>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Holding {
+    bytes: u64,
+    used: Instant,
+}
+
+/// The part of one instance. What it holds is given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Part {
+    budget: Arc<Budget>,
+    id: u64,
+}
+
+/// Where the machine does not say how much it has.
+const UNKNOWN: u64 = 8 << 30;
 
 impl Budget {
-    pub(super) fn new(max_calls: usize, min_free_memory: u64) -> Self {
-        let calls = Semaphore::new(max_calls.min(Semaphore::MAX_PERMITS));
-        Self { calls, free_memory: min_free_memory }
+    /// `limit` in bytes; a quarter of the machine's memory where there is none.
+    pub(super) fn new(limit: Option<u64>) -> Arc<Self> {
+        let limit = limit.unwrap_or_else(|| memory_of_machine().unwrap_or(UNKNOWN) / 4);
+        Arc::new(Self { limit, holdings: Mutex::default() })
     }
 
-    /// A place for a call that begins a session: at once, or not at all.
-    pub(super) fn for_a_new_session(&self) -> Result<SemaphorePermit<'_>, CallError> {
-        let left = available_memory();
-        if left.is_some_and(|left| left < self.free_memory) {
-            return Err(busy("less memory is left for plugin calls than the gateway keeps free"));
-        }
-        self.calls.try_acquire().map_err(|_| too_many())
+    pub(super) fn part(self: &Arc<Self>) -> Part {
+        let mut holdings = self.lock();
+        holdings.last += 1;
+        Part { budget: Arc::clone(self), id: holdings.last }
     }
 
-    /// A place for a call of a session that is there already, which may wait for it. Cancel-safe.
-    pub(super) async fn for_an_old_one(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, CallError> {
-        match timeout_at(deadline, self.calls.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(too_many()),
-        }
+    fn lock(&self) -> MutexGuard<'_, Holdings> {
+        // Each entry is whole by itself.
+        self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn too_many() -> CallError {
-    busy("as many plugin calls are running as the gateway allows")
+impl Part {
+    /// `used`: when the last call came, or now while one is running.
+    pub(super) fn hold(&self, bytes: u64, used: Instant) {
+        self.budget.lock().of.insert(self.id, Holding { bytes, used });
+    }
+
+    pub(super) fn give_back(&self) {
+        self.budget.lock().of.remove(&self.id);
+    }
+
+    /// What all hold in bytes, where that is too much and this part is the one that was used the longest ago.
+    pub(super) fn is_to_give_way(&self) -> Option<u64> {
+        let holdings = self.budget.lock();
+        let held = holdings.of.values().map(|holding| holding.bytes).sum::<u64>();
+        let (oldest, _) = holdings.of.iter().min_by_key(|(_, holding)| holding.used)?;
+        (held > self.budget.limit && *oldest == self.id).then_some(held)
+    }
 }
 
-fn busy(message: &str) -> CallError {
-    CallError { kind: CallErrorKind::Busy, message: message.to_owned(), traceback: None }
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.give_back();
+    }
 }
 
-/// What new processes could have without swapping, in bytes. `None`: the kernel does not say.
-fn available_memory() -> Option<u64> {
-    read_available(&std::fs::read_to_string("/proc/meminfo").ok()?)
-}
-
-/// Of `/proc/meminfo` (proc_meminfo(5)), which counts in units of 1024 bytes.
-fn read_available(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim_end().parse::<u64>().ok()?.checked_mul(1024)
+/// In bytes (proc_meminfo(5)).
+fn memory_of_machine() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn the_memory_that_is_left_is_read_from_the_kernels_own_account() {
-        let text = "MemTotal:        4039700 kB\nMemFree:          209556 kB\nMemAvailable:    2879812 kB\n";
-        assert_eq!(read_available(text), Some(2_879_812 * 1024));
-        for other in
-            ["", "MemAvailable:", "MemAvailable: many kB\n", "MemAvailable: 18446744073709551615 kB\n"]
-        {
-            assert_eq!(read_available(other), None, "{other}");
-        }
-        assert!(available_memory().is_some_and(|left| left > 0));
+    fn over_the_limit_only_the_part_that_was_used_the_longest_ago_gives_way() {
+        let budget = Budget::new(Some(100));
+        let (old, new) = (budget.part(), budget.part());
+        let begin = Instant::now();
+        old.hold(60, begin);
+        new.hold(40, begin + Duration::from_secs(1));
+        assert_eq!((old.is_to_give_way(), new.is_to_give_way()), (None, None));
+        new.hold(41, begin + Duration::from_secs(1));
+        assert_eq!((old.is_to_give_way(), new.is_to_give_way()), (Some(101), None));
+        old.hold(60, begin + Duration::from_secs(2));
+        assert_eq!((old.is_to_give_way(), new.is_to_give_way()), (None, Some(101)));
+        drop(old);
+        assert_eq!(new.is_to_give_way(), None);
     }
 
     #[test]
-    fn a_session_begins_only_where_memory_and_a_place_are_left() {
-        let budget = Budget::new(1, 0);
-        let place = budget.for_a_new_session().unwrap();
-        assert_eq!(budget.for_a_new_session().unwrap_err().kind, CallErrorKind::Busy);
-        drop(place);
-        assert!(budget.for_a_new_session().is_ok());
-        let refused = Budget::new(1, u64::MAX).for_a_new_session().unwrap_err();
-        assert!(refused.kind == CallErrorKind::Busy && refused.message.contains("memory"), "{refused:?}");
+    fn without_a_limit_a_quarter_of_the_machines_memory_may_be_held() {
+        let limit = Budget::new(None).limit;
+        assert!(limit > 1 << 20 && limit == memory_of_machine().unwrap() / 4, "{limit}");
     }
 }

@@ -89,8 +89,8 @@ async fn begin<'a>(instance: &'a Inner, call: &Call, deadline: Instant) -> Resul
         return Err(failed(CallErrorKind::Unavailable, why));
     }
     let permit = match call.hook {
-        Hook::Authenticate => instance.budget.for_a_new_session()?,
-        _ => instance.budget.for_an_old_one(deadline).await?,
+        Hook::Authenticate => instance.admission.for_a_new_session()?,
+        _ => instance.admission.for_an_old_one(deadline).await?,
     };
     let no_worker = || failed(CallErrorKind::Unavailable, "no worker was ready within the time limit".into());
     let lease = timeout_at(deadline, instance.pool.take()).await.unwrap_or_else(|_| Err(no_worker()))?;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admission::Admission;
 use super::budget::Budget;
 use super::confinement::{Allowance, Disk, Doors, Kernel, Network, Reach, Rules, environment_folders};
 use super::instance::{Inner as InstanceInner, kind_name};
@@ -31,6 +32,9 @@ pub struct HostConfig {
     pub max_calls: usize,
     /// Bytes of memory that the machine must have left for a call that would begin a session; 0: it is not looked at.
     pub min_free_memory: u64,
+    /// What the templates of all instances and their idle workers may hold together, in bytes; `None`: a quarter of the
+    /// machine's memory. Past it, the instance that was used the longest ago has none until its next call.
+    pub memory: Option<u64>,
     pub services: ServiceData,
     /// As root only: the first uid of a range of 10,000, of which each instance gets one. `None`: no change.
     ///
@@ -51,6 +55,7 @@ pub struct PluginHost {
 #[derive(Debug)]
 struct Inner {
     main: PathBuf,
+    admission: Arc<Admission>,
     budget: Arc<Budget>,
     users: Mutex<Users>,
     /// Where instances have users of their own.
@@ -79,7 +84,8 @@ impl PluginHost {
         let services = Services::new(config.services).map_err(no_services)?;
         let host = Inner {
             main,
-            budget: Arc::new(Budget::new(config.max_calls, config.min_free_memory)),
+            admission: Arc::new(Admission::new(config.max_calls, config.min_free_memory)),
+            budget: Budget::new(config.memory),
             users: Mutex::new(Users::new(own_user_base)),
             way,
             kernel,
@@ -132,7 +138,7 @@ impl PluginHost {
             hooks,
             pool: Arc::clone(&pool),
             services: Arc::clone(&self.services),
-            budget: Arc::clone(&self.host.budget),
+            admission: Arc::clone(&self.host.admission),
             allowance: Allowance {
                 memory: config.memory_limit,
                 processes: usize::try_from(config.processes).unwrap_or(usize::MAX),
@@ -154,6 +160,8 @@ impl PluginHost {
             looked: Instant::now(),
             started: Instant::now(),
             replace: false,
+            part: self.host.budget.part(),
+            held: None,
         };
         self.host.keepers.spawn(keeper.run(stop));
         Ok(instance)

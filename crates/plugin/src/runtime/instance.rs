@@ -7,7 +7,7 @@ use std::sync::Arc;
 use keyward_model::{InstanceName, Secret};
 use tokio_util::sync::DropGuard;
 
-use super::budget::Budget;
+use super::admission::Admission;
 use super::confinement::{Allowance, Disk, Doors, Network};
 use super::pool::Pool;
 use super::{Call, CallReport, Watch, call};
@@ -93,7 +93,7 @@ pub(super) struct Inner {
     pub(super) hooks: Option<Vec<String>>,
     pub(super) pool: Arc<Pool>,
     pub(super) services: Arc<Services>,
-    pub(super) budget: Arc<Budget>,
+    pub(super) admission: Arc<Admission>,
     pub(super) allowance: Allowance,
     pub(super) disk: Disk,
     pub(super) doors: Option<Arc<Doors>>,

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::budget::Part;
 use super::confinement::{Disk, Group};
 use super::launch::Launch;
 use super::pool::Pool;
-use super::process::{kill_strays, kill_user};
+use super::process::{kill_strays, kill_user, share};
 use super::template::{ForkError, Need, Started, Template};
 use super::{CallError, CallErrorKind, PluginError};
 use crate::service::Services;
@@ -33,7 +34,13 @@ pub(super) struct Keeper {
     pub(super) started: Instant,
     /// The template was lost, and is to be replaced before a call asks for it.
     pub(super) replace: bool,
+    /// Of the memory that all instances have together.
+    pub(super) part: Part,
+    /// What the template and its idle workers hold in bytes; `None`: others than those that were measured.
+    pub(super) held: Option<u64>,
 }
+
+const MIB: u64 = 1 << 20;
 
 /// How long running calls may go on once the instance is given up.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -113,6 +120,23 @@ impl Keeper {
             // The next call need not wait for the import.
             self.start().await;
         }
+        self.share_memory().await;
+    }
+
+    /// Says what the template and its idle workers hold, and ends them where others are to have that.
+    async fn share_memory(&mut self) {
+        let Some(template) = &self.template else { return };
+        let own = std::iter::once(template.pid).chain(self.pool.idle_pids());
+        let held = *self.held.get_or_insert_with(|| own.filter_map(share).sum());
+        self.part.hold(held, self.pool.used().unwrap_or(self.started));
+        let Some(all) = self.part.is_to_give_way() else { return };
+        self.pool.drop_idle();
+        // A call may have taken a worker just now.
+        if !self.pool.has_running() {
+            let (held, all) = (held / MIB, all / MIB);
+            tracing::info!(plugin = %self.launch.name, held, all, "MiB for plugins are too much: until its next call, it has no template");
+            self.rest().await;
+        }
     }
 
     fn next(&self) -> Task {
@@ -163,6 +187,7 @@ impl Keeper {
 
     /// Ends the template of a version that nobody calls; the next call starts one.
     async fn rest(&mut self) {
+        self.part.give_back();
         if let Some(template) = self.template.take() {
             sweep(template).await;
         }
@@ -184,6 +209,7 @@ impl Keeper {
         match template.fork(need, &dead).await {
             Ok(worker) => {
                 self.failures = 0;
+                self.held = None;
                 self.pool.give(worker);
             }
             Err(error @ ForkError::Refused(_)) => self.refused(&error).await,
@@ -254,6 +280,7 @@ impl Keeper {
             self.old_groups.extend(template.group.take());
         }
         self.replace = self.started.elapsed() > STEADY;
+        self.part.give_back();
         self.pool.drop_idle();
         let running = self.pool.running();
         self.kill_others(&running);

@@ -5,6 +5,7 @@
 //!                  └── call ───────────────────── takes a worker, gives it one call, kills what is left of it
 //! ```
 
+mod admission;
 mod budget;
 mod call;
 mod confinement;

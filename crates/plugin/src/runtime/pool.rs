@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use rustix::process::Pid;
 use tokio::sync::{Notify, oneshot};
 
 use super::worker::Worker;
@@ -23,6 +24,8 @@ pub(super) struct Pool {
 struct State {
     idle: VecDeque<Worker>,
     running: HashSet<i32>,
+    /// When the last call came.
+    used: Option<Instant>,
     /// As many as there are running calls at most.
     waiting: VecDeque<oneshot::Sender<Result<Lease, CallError>>>,
     /// A call has ended, and its processes are still to be looked after.
@@ -50,6 +53,7 @@ impl Pool {
             if state.closed {
                 return Err(closing());
             }
+            state.used = Some(Instant::now());
             while let Some(mut worker) = state.idle.pop_front() {
                 if !worker.channel.is_open() {
                     worker.kill();
@@ -155,6 +159,17 @@ impl Pool {
 
     pub(super) fn has_running(&self) -> bool {
         !self.lock().running.is_empty()
+    }
+
+    /// When the last call came, or now while one is running or waits for a worker.
+    pub(super) fn used(&self) -> Option<Instant> {
+        let state = self.lock();
+        if state.running.is_empty() && state.waiting.is_empty() { state.used } else { Some(Instant::now()) }
+    }
+
+    /// The pids of workers that wait for a call.
+    pub(super) fn idle_pids(&self) -> Vec<Pid> {
+        self.lock().idle.iter().map(|worker| worker.pid).collect()
     }
 
     /// The pids of running calls.

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use keyward_plugin::{CallErrorKind, Hook, Start};
+use keyward_plugin::{CallErrorKind, Hook, Instance, Start};
 use serde_json::json;
 
 use super::fixture::{Loaded, authorize, call, descendants, eventually, open_files, read, with_mark};
@@ -87,6 +87,35 @@ async fn no_process_of_a_call_waits_for_the_next_call_to_be_reaped() {
         loaded.result().await;
         eventually("a template and two idle workers", || descendants().len() == 3).await;
     }
+}
+
+#[tokio::test]
+async fn the_plugin_that_was_called_the_longest_ago_gives_its_memory_to_others_until_its_next_call() {
+    let mut plugin = authorize("return {'x': os.getppid()}");
+    plugin.source += "\nHELD = b'x' * (32 << 20)\n";
+    // Room for one and a half.
+    plugin.memory = Some(58 << 20);
+    let host = plugin.host();
+    let old = host.load(plugin.config()).await.unwrap();
+    let new = host.load(plugin.config()).await.unwrap();
+    let template = async |instance: &Instance| {
+        let report = instance.call(call(Hook::Authorize, json!({}))).await;
+        report.outcome.unwrap()["x"].clone()
+    };
+    let first = template(&old).await;
+    let kept = template(&new).await;
+    // Keepers look each five seconds, and each must have said what it holds.
+    let gone = async {
+        while old.idle_workers() > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("the older one has no worker");
+    eventually("the newer one has all of its own", || new.idle_workers() == 2 && descendants().len() == 3)
+        .await;
+    assert_eq!(template(&new).await, kept);
+    assert_ne!(template(&old).await, first);
+    host.shutdown().await;
 }
 
 /// The one long test of workers: a leak of a hundred bytes needs many calls to be seen.

@@ -172,6 +172,7 @@ impl DataFolder {
             worker_dir: self.0.join("worker"),
             max_calls: 2,
             min_free_memory: 0,
+            memory: None,
             services: plugin.services.clone(),
             own_user_base: plugin.own_user_base,
             strict: false,

@@ -96,6 +96,7 @@ impl Site {
             worker_dir: dir.path().join("worker"),
             max_calls,
             min_free_memory: 0,
+            memory: None,
             services: ServiceData { ca_dir: dir.path().join("ca"), ..ServiceData::default() },
             own_user_base: None,
             strict: false,

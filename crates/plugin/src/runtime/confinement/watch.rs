@@ -10,7 +10,7 @@ use rustix::process::Pid;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::disk::Disk;
-use crate::runtime::process::{children, usage};
+use crate::runtime::process::{children, share, usage};
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -94,13 +94,6 @@ fn tree(worker: Pid, most: usize) -> Option<Vec<(Pid, Seen)>> {
         found.extend(children(pid).into_iter().filter_map(Pid::from_raw));
     }
     Some(seen)
-}
-
-/// The share of a process in the memory that it has, in bytes; pages that three have count a third for each.
-fn share(pid: Pid) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// Bytes of files that a process has open and that have no name any more.
