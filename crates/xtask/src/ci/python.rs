@@ -14,7 +14,7 @@ const KIT: &str = "python/keyward_kit/";
 const FOLDERS: [&str; 2] = [WORKER, KIT];
 const PACKAGE: &str = "keyward_worker";
 /// What Python 2 never imports.
-const ONLY_3: [&str; 5] = ["network.py", "outlet.py", "pages.py", "python3.py", "services.py"];
+const ONLY_3: [&str; 6] = ["memory.py", "network.py", "outlet.py", "pages.py", "python3.py", "services.py"];
 /// What Python 3 never imports.
 const ONLY_2: [&str; 1] = ["python2.py"];
 
