@@ -30,9 +30,10 @@ def settle():
     _forget_lookups()
     _fill_heap()
     _fill_pools()
-    # A collection in a worker need not look at what is here, for it would write to all of it.
-    if hasattr(gc, "freeze"):
-        gc.freeze()
+    # A collection in a worker need not look at what is here, for it would write to all of it. Python has it from 3.7 on.
+    freeze = getattr(gc, "freeze", None)
+    if freeze is not None:
+        freeze()
 
 
 def _forget_lookups():
