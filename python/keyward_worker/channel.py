@@ -20,6 +20,7 @@ _PIECE = 4 * 1024
 
 _LENGTH = struct.Struct(">I")
 _decoder = JSONDecoder()
+own_socket = python.own_socket
 _MSG_NOSIGNAL = getattr(_socket, "MSG_NOSIGNAL", 0)
 # Python 2 has a socket's errors beside the system's.
 _ERRORS = (OSError, _socket.error)
@@ -31,7 +32,7 @@ class Closed(Exception):
 
 class Channel(object):
     def __init__(self, fd):
-        self._socket = python.own_socket(fd)
+        self._socket = own_socket(fd)
         self._socket.settimeout(None)
 
     def fileno(self):

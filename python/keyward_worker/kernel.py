@@ -9,7 +9,7 @@ try:
     # Whole registers, and of all types the one that takes a number with the fewest questions.
     madvise.argtypes = (ctypes.c_void_p,) * 3
     _prctl = _libc.prctl
-    _prctl.argtypes = (ctypes.c_int,) + (ctypes.c_ulong,) * 4
+    _prctl.argtypes = (ctypes.c_void_p,) * 5
 except Exception:
     madvise = None
     _prctl = None

@@ -9,7 +9,7 @@ of speed alone: where anything about it is missing (ctypes, the kernel's madvise
 import mmap
 from array import array
 
-from . import kernel
+from .kernel import POPULATE_READ, POPULATE_WRITE, madvise
 
 # How many calls are learnt from.
 _LESSONS = 3
@@ -34,7 +34,7 @@ class Pages(object):
 
     def __init__(self):
         self._notes = None
-        if kernel.madvise is not None:
+        if madvise is not None:
             self._notes = memoryview(mmap.mmap(-1, 8 * _MOST)).cast("Q")
 
     def populate(self):
@@ -43,7 +43,7 @@ class Pages(object):
         if notes is None:
             return
         end = min(_HEAD + 3 * notes[1], _MOST)
-        for _ in map(kernel.madvise, notes[_HEAD:end:3], notes[_HEAD + 1 : end : 3], notes[_HEAD + 2 : end : 3]):
+        for _ in map(madvise, notes[_HEAD:end:3], notes[_HEAD + 1 : end : 3], notes[_HEAD + 2 : end : 3]):
             pass
 
     def learn(self):
@@ -72,7 +72,7 @@ def _touched():
             entries = array("Q", pagemap.read((end - begin) // _PAGE * 8))
             written = fields[1][1] == "w"
             mask = _PRESENT | _EXCLUSIVE if written else _PRESENT
-            advice = kernel.POPULATE_WRITE if written else kernel.POPULATE_READ
+            advice = POPULATE_WRITE if written else POPULATE_READ
             for first, last in _runs(entries, mask):
                 owned += last - first + 1 if written else 0
                 if owned > _MAX_PAGES or len(ranges) >= _MAX_RANGES * 3:

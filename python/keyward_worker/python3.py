@@ -7,6 +7,8 @@ import importlib.util
 import inspect
 import os
 import sys
+from _socket import AF_UNIX, SOCK_STREAM, socket
+from os import set_inheritable
 
 from . import network, outlet, services
 from .memory import settle
@@ -22,8 +24,8 @@ UNWRITABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
 def own_socket(fd):
     """The socket behind `fd`, which no program inherits that a plugin starts."""
-    os.set_inheritable(fd, False)
-    return _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
+    set_inheritable(fd, False)
+    return socket(AF_UNIX, SOCK_STREAM, 0, fd)
 
 
 def receive_start(sock):

@@ -14,6 +14,7 @@ import sys
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from json import dumps
+from os import getpid
 
 PACKAGE = "safeguard.sessions.plugin_impl"
 
@@ -31,7 +32,7 @@ class NotFound(Exception):
 
 def bind(channel, box=None):
     _link["channel"] = channel
-    _link["pid"] = os.getpid()
+    _link["pid"] = getpid()
     if box is not None:
         _link["box"] = box
 

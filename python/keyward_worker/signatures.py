@@ -6,7 +6,7 @@ ahead of all calls; what it cannot know, because only an object of the class tel
 
 from __future__ import absolute_import
 
-import types
+from types import FunctionType, MethodType
 
 from . import python
 from .failure import Failure
@@ -37,8 +37,8 @@ class Signatures(object):
             try:
                 found = getattr(self.plugin, hook)
                 function = getattr(found, "__func__", found)
-                if type(function) is types.FunctionType:
-                    self._hooks[hook] = function, _taken(types.MethodType(function, self.plugin))
+                if type(function) is FunctionType:
+                    self._hooks[hook] = function, _taken(MethodType(function, self.plugin))
             except Exception:
                 pass
 
@@ -70,7 +70,7 @@ class Signatures(object):
     def _taken(self, method, hook):
         function, taken = self._hooks.get(hook, (None, None))
         # An object may have a hook of its own in the place of its class's.
-        if taken is not None and type(method) is types.MethodType and method.__func__ is function:
+        if taken is not None and type(method) is MethodType and method.__func__ is function:
             return taken
         return _taken(method)
 

@@ -8,6 +8,7 @@ from __future__ import absolute_import
 import gc
 import sys
 from atexit import _run_exitfuncs
+from gc import enable, set_threshold
 from os import _exit, close, dup2, getpid, setsid
 from signal import ITIMER_REAL, setitimer
 
@@ -20,6 +21,7 @@ from .plugin import call, load
 # Seconds that the gateway has to end a call by itself before the alarm does.
 _LATE = 5
 
+can_freeze = hasattr(gc, "freeze")
 flush_output, bind_services = python.outlet.flush, python.services.bind
 
 
@@ -61,10 +63,10 @@ def _reseed():
 
 
 def _collect_from_now_on():
-    if hasattr(gc, "freeze"):
+    if can_freeze:
         # What was imported is frozen: a collection looks at the call's own objects only.
-        gc.set_threshold(20000, 20, 100)
-        gc.enable()
+        set_threshold(20000, 20, 100)
+        enable()
 
 
 def _serve(start, signatures, pages, channel, order):
