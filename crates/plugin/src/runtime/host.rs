@@ -160,6 +160,7 @@ impl PluginHost {
             looked: Instant::now(),
             started: Instant::now(),
             replace: false,
+            replaced: None,
             part: self.host.budget.part(),
             held: None,
         };

@@ -34,6 +34,8 @@ pub(super) struct Keeper {
     pub(super) started: Instant,
     /// The template was lost, and is to be replaced before a call asks for it.
     pub(super) replace: bool,
+    /// When that was so the last time.
+    pub(super) replaced: Option<Instant>,
     /// Of the memory that all instances have together.
     pub(super) part: Part,
     /// What the template and its idle workers hold in bytes; `None`: others than those that were measured.
@@ -52,8 +54,8 @@ const RETIRED: Duration = Duration::from_secs(60);
 const QUIET: Duration = Duration::from_millis(4);
 /// Between looks at the files that the template may read.
 const LOOK: Duration = Duration::from_secs(5);
-/// A template that is lost earlier than this is replaced when a call asks for it: the next one may do no better.
-const STEADY: Duration = Duration::from_secs(5);
+/// A template that is lost this soon after another one is replaced when a call asks for it: the next may do no better.
+const AGAIN: Duration = Duration::from_secs(5);
 /// After a fork that was refused.
 const FORK_PAUSE: Duration = Duration::from_millis(50);
 /// So many refused forks in a row, and the template is replaced.
@@ -279,7 +281,8 @@ impl Keeper {
             template.end().await;
             self.old_groups.extend(template.group.take());
         }
-        self.replace = self.started.elapsed() > STEADY;
+        self.replace = self.replaced.is_none_or(|last| last.elapsed() > AGAIN);
+        self.replaced = Some(Instant::now());
         self.part.give_back();
         self.pool.drop_idle();
         let running = self.pool.running();
