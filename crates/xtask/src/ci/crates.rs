@@ -13,7 +13,7 @@ const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 fn allowed(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
         "model" | "wire" | "xtask" => &[],
-        "trail" | "policy" | "plugin" | "store" => &["model"],
+        "ssh" | "trail" | "policy" | "plugin" | "store" => &["model"],
         "session" => &["model", "policy", "plugin", "trail", "store"],
         "api" => &["model", "session", "store", "policy", "plugin"],
         "keyward" => &["proxy-*", "api", "session", "policy", "plugin", "store", "trail", "model"],

@@ -1,0 +1,23 @@
+//! Host keys and user keys: reading them, signing with them, checking their signatures.
+//!
+//! [`PublicKey`] and [`Certificate`] read what a peer sent, [`SigningKey`] what a store holds, in whatever
+//! text. All of them bound what they read before they compute with it.
+
+mod algorithm;
+mod certificate;
+mod dsa_numbers;
+mod error;
+mod form;
+mod pem;
+mod public;
+mod signing;
+mod verify;
+
+pub use algorithm::SignatureAlgorithm;
+pub use certificate::{Certificate, CertificateOptions, Purpose};
+pub use error::KeyError;
+pub use public::PublicKey;
+pub use signing::{KeyKind, SigningKey};
+
+#[cfg(test)]
+mod tests;
