@@ -59,13 +59,8 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// `RUST_LOG` changes what is logged, as in any Rust program; but not for the SSH library, whose debug lines have
-/// login strings in them, and with them one-time codes.
+/// `RUST_LOG` changes what is logged, as in any Rust program.
 fn log_to_stderr(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let filter = match "russh=warn".parse() {
-        Ok(quiet) => filter.add_directive(quiet),
-        Err(_) => filter,
-    };
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }

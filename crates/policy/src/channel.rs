@@ -5,8 +5,8 @@ use std::fmt;
 use ipnet::IpNet;
 use keyward_model::{ClientAddr, TargetAddr};
 
-use crate::HostPattern;
 use crate::connection::within;
+use crate::{HostPattern, TextPattern};
 
 /// Ordered rules: `[[channel-policy]]`. What no rule allows is refused.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -25,6 +25,12 @@ pub struct ChannelRule {
     pub groups: Vec<String>,
     /// Users on the target.
     pub users: Vec<String>,
+    /// What may be run, of `exec`.
+    pub commands: Vec<TextPattern>,
+    /// Where forwards may lead, or listen, of `local-forward`, `dynamic` and `remote-forward`.
+    pub hosts: Vec<HostPattern>,
+    /// Which sockets may be reached, or made, of `streamlocal`.
+    pub paths: Vec<TextPattern>,
     pub record: bool,
 }
 
@@ -41,12 +47,31 @@ pub enum ChannelKind {
     Scp,
     /// Any subsystem but `sftp`.
     Subsystem,
+    /// The client reaches a port through the target.
     LocalForward,
+    /// The target listens for the client.
     RemoteForward,
+    /// SOCKS at the client. What comes of it is the same on the wire as [`LocalForward`](Self::LocalForward), so a rule
+    /// for either allows both.
     Dynamic,
     X11,
+    /// The client's agent, on the target.
     Agent,
+    /// Forwards of Unix sockets, in both directions.
     StreamLocal,
+}
+
+/// What of a channel its rule's patterns look at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ChannelSubject<'a> {
+    Nothing,
+    Command(&'a [u8]),
+    /// Where a forward leads or listens, as its client wrote it: the target looks names up, not the gateway.
+    Host {
+        host: &'a str,
+        port: u16,
+    },
+    Path(&'a str),
 }
 
 /// What a channel is judged by at the moment it opens.
@@ -58,6 +83,7 @@ pub struct ChannelQuery<'a> {
     /// The gateway groups of the person.
     pub groups: &'a [String],
     pub remote_user: &'a str,
+    pub subject: ChannelSubject<'a>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,11 +107,36 @@ impl ChannelRule {
     fn matches(&self, query: &ChannelQuery<'_>) -> bool {
         let TargetAddr { addr, hostname } = query.target;
         let is_target = |pattern: &HostPattern| pattern.matches(hostname.as_deref(), addr.ip(), addr.port());
-        self.kinds.contains(&query.kind)
+        self.allows_kind(query.kind)
+            && self.allows_subject(query.subject)
             && within(&self.from, query.client.0.ip().to_canonical())
             && (self.targets.is_empty() || self.targets.iter().any(is_target))
             && (self.groups.is_empty() || self.groups.iter().any(|group| query.groups.contains(group)))
             && (self.users.is_empty() || self.users.iter().any(|user| user == query.remote_user))
+    }
+
+    fn allows_kind(&self, kind: ChannelKind) -> bool {
+        let also = match kind {
+            ChannelKind::LocalForward => Some(ChannelKind::Dynamic),
+            ChannelKind::Dynamic => Some(ChannelKind::LocalForward),
+            _ => None,
+        };
+        self.kinds.contains(&kind) || also.is_some_and(|also| self.kinds.contains(&also))
+    }
+
+    fn allows_subject(&self, subject: ChannelSubject<'_>) -> bool {
+        match subject {
+            ChannelSubject::Nothing => true,
+            ChannelSubject::Command(command) => {
+                self.commands.is_empty() || self.commands.iter().any(|pattern| pattern.matches(command))
+            }
+            ChannelSubject::Host { host, port } => {
+                self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches_text(host, port))
+            }
+            ChannelSubject::Path(path) => {
+                self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(path.as_bytes()))
+            }
+        }
     }
 }
 
@@ -118,19 +169,6 @@ impl ChannelKind {
             Self::X11 => "x11",
             Self::Agent => "agent",
             Self::StreamLocal => "streamlocal",
-        }
-    }
-
-    /// Whether this release can carry such a channel; a rule that allows another one is an error.
-    pub(crate) fn is_supported(self) -> bool {
-        match self {
-            Self::Shell | Self::Exec | Self::Sftp | Self::Scp | Self::Subsystem => true,
-            Self::LocalForward
-            | Self::RemoteForward
-            | Self::Dynamic
-            | Self::X11
-            | Self::Agent
-            | Self::StreamLocal => false,
         }
     }
 }

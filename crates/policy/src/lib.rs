@@ -16,9 +16,10 @@ mod pattern;
 mod plugin;
 mod policy;
 mod target;
+mod text_pattern;
 mod user;
 
-pub use channel::{ChannelDecision, ChannelKind, ChannelPolicy, ChannelQuery, ChannelRule};
+pub use channel::{ChannelDecision, ChannelKind, ChannelPolicy, ChannelQuery, ChannelRule, ChannelSubject};
 pub use connection::{
     Authentication, Backend, Connection, CredentialSource, HostKeyCheck, KnownHostKey, Method, RateLimit,
     Settings, Usermapping,
@@ -32,4 +33,5 @@ pub use pattern::{HostPattern, PatternError, PatternHost, PatternPort};
 pub use plugin::{PluginInstance, PluginStart, PythonEnvironment};
 pub use policy::{GatewaySettings, HttpProxy, Policy};
 pub use target::{Inband, RefusedBy, Target};
+pub use text_pattern::TextPattern;
 pub use user::LocalUser;

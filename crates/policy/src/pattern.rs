@@ -61,6 +61,15 @@ impl HostPattern {
     pub fn matches(&self, hostname: Option<&str>, addr: IpAddr, port: u16) -> bool {
         self.host.matches(hostname, Some(addr)) && self.port.matches(port)
     }
+
+    /// Whether a host that nobody has looked up is meant: an address by addresses and networks, a name by names.
+    pub fn matches_text(&self, host: &str, port: u16) -> bool {
+        let is_host = match host.parse() {
+            Ok(address) => self.host.matches(None, Some(address)),
+            Err(_) => self.host.matches(Some(host), None),
+        };
+        is_host && self.port.matches(port)
+    }
 }
 
 impl PatternHost {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use keyward_model::{ClientAddr, Host, Secret, TargetAddr};
 use keyward_policy::{
-    ChannelDecision, ChannelKind, ChannelQuery, Connection, CredentialSource, HostKeyCheck, HostPattern,
-    Inband, LdapTls, Method, PatternPort, PluginStart, Policy, PolicyError, RefusedBy, Target,
+    ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, CredentialSource, HostKeyCheck,
+    HostPattern, Inband, LdapTls, Method, PatternPort, PluginStart, Policy, PolicyError, RefusedBy, Target,
     UserListDefault, hash_password,
 };
 
@@ -221,6 +221,7 @@ fn a_channel_opens_by_the_first_rule_that_matches_or_not_at_all() {
         target: &target,
         groups: &ops,
         remote_user: "root",
+        subject: ChannelSubject::Nothing,
     };
     let unrecorded = ChannelDecision::Allow { record: false };
     let recorded = ChannelDecision::Allow { record: true };
@@ -236,6 +237,37 @@ fn a_channel_opens_by_the_first_rule_that_matches_or_not_at_all() {
             assert_eq!(channels.decide(&ChannelQuery { kind, ..query }), ChannelDecision::Refuse, "{kind}");
         }
     }
+}
+
+#[test]
+fn a_rule_looks_at_what_a_channel_is_for() {
+    let policy = parse(
+        "[[channel-policy]]\nname = 'c'\n\
+         [[channel-policy.rule]]\ntypes = ['exec']\ncommands = ['uptime', 'systemctl status [a-z.@-]+']\n\
+         [[channel-policy.rule]]\ntypes = ['dynamic']\nhosts = ['*.example.com:443', '10.0.0.0/8:5432', 'db1']\n\
+         [[channel-policy.rule]]\ntypes = ['remote-forward']\nhosts = ['localhost:8080']\n\
+         [[channel-policy.rule]]\ntypes = ['streamlocal']\npaths = ['/run/postgresql/[^/]+']\n\
+         [[connection]]\nname = 'x'\nprotocol = 'ssh'\nlisten = ['[::1]:22']\ntarget = { fixed = 'h' }\n\
+         channel-policy = 'c'",
+    );
+    let target = TargetAddr { addr: addr("192.0.2.1:9"), hostname: None };
+    let allows = |kind, subject: ChannelSubject<'_>| {
+        let client = ClientAddr(addr("192.0.2.9:5"));
+        let query = ChannelQuery { kind, client, target: &target, groups: &[], remote_user: "root", subject };
+        policy.connections[0].channels.decide(&query) != ChannelDecision::Refuse
+    };
+    let runs = |command: &str| allows(ChannelKind::Exec, ChannelSubject::Command(command.as_bytes()));
+    assert!(runs("uptime") && runs("systemctl status sshd.service"));
+    assert!(!runs("uptime; sh") && !runs("systemctl status x; sh") && !runs(""));
+    let leads = |host, port| allows(ChannelKind::LocalForward, ChannelSubject::Host { host, port });
+    assert!(leads("www.example.com", 443) && leads("10.1.2.3", 5432) && leads("DB1", 1));
+    assert!(!leads("www.example.com", 80) && !leads("10.1.2.3", 22) && !leads("example.com", 443));
+    assert!(!leads("10.1.2.3.evil.com", 5432) && !leads("", 443));
+    let listens = |host, port| allows(ChannelKind::RemoteForward, ChannelSubject::Host { host, port });
+    assert!(listens("localhost", 8080) && !listens("", 8080) && !listens("localhost", 80));
+    let socket = |path| allows(ChannelKind::StreamLocal, ChannelSubject::Path(path));
+    assert!(socket("/run/postgresql/.s.PGSQL.5432") && !socket("/run/docker.sock"));
+    assert!(!socket("/run/postgresql/../docker.sock"));
 }
 
 #[test]

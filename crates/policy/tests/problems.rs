@@ -219,8 +219,13 @@ aa"#,
     // Channels
     (
         r#"["shell"]"#,
-        r#"["x11"]"#,
-        "4:20 channels of type \"x11\" are not supported yet (leave it out: what no rule allows is refused)",
+        r#"["shell"], commands = ["uptime"]"#,
+        "4:41 `commands` is for channels of type exec, and this rule has none (add the type to `types`, or leave the key out)",
+    ),
+    (
+        r#"["shell"]"#,
+        r#"["exec"], commands = ["("]"#,
+        "4:41 \"(\" is no regular expression: unclosed group (the whole command or path must match it)",
     ),
     (r#"["shell"]"#, r#"["shel"]"#, "4:20 \"shel\" is not known here (did you mean \"shell\"?)"),
     (r#"rule = [{ types = ["shell"] }]"#, "", "2:1 this [[channel-policy]] has no `rule`"),

@@ -13,6 +13,20 @@ pub(crate) fn kind(command: &[u8]) -> ChannelKind {
     }
 }
 
+/// Whether it is what a mosh client runs: a server that goes on over UDP. For a clear word to the person, not a
+/// barrier: whoever may run commands may start the server in other ways.
+pub(crate) fn starts_mosh(command: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(command) else { return false };
+    let mut before = None;
+    for word in text.split_whitespace() {
+        if word.rsplit('/').next() == Some("mosh-server") && matches!(before, None | Some("exec")) {
+            return true;
+        }
+        before = Some(word);
+    }
+    false
+}
+
 fn is_scp(command: &str) -> bool {
     if !command.chars().all(is_plain) && !ends_with_quoted_path(command) {
         return false;
@@ -69,6 +83,17 @@ mod tests {
         ];
         for command in commands {
             assert_eq!(kind(command.as_bytes()), ChannelKind::Scp, "{command}");
+        }
+    }
+
+    #[test]
+    fn what_a_mosh_client_runs_starts_mosh() {
+        for command in ["mosh-server new -c 8", "/usr/bin/mosh-server", "sh -c 'true; exec mosh-server new'"]
+        {
+            assert!(starts_mosh(command.as_bytes()), "{command}");
+        }
+        for command in ["", "man mosh-server", "apt-get install mosh-server", "mosh-servers"] {
+            assert!(!starts_mosh(command.as_bytes()), "{command}");
         }
     }
 

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyward_model::Secret;
-use russh::server::{self, Auth, ChannelOpenHandle, Msg, Session};
-use russh::{Channel, ChannelId, MethodKind, MethodSet};
+use keyward_ssh::auth::{self, Method, Request};
+use keyward_ssh::channel::{self, Message, OpenFailure};
+use keyward_ssh::{Config, message};
 use tokio::net::TcpStream;
 
-use crate::HostKeys;
+use crate::error::chain;
+use crate::peer::{Incoming, Peer};
+use crate::{HostKeys, SshError, algorithms};
 
 /// The server. Give it the connections of a listener.
 #[derive(Clone, Debug)]
 pub struct DemoTarget {
-    config: Arc<server::Config>,
+    config: Arc<Config>,
     user: String,
     password: Secret,
 }
@@ -25,38 +28,67 @@ const PROMPT: &str = "demo$ ";
 const WELCOME: &str = "Welcome to the demo target. Words it knows: help, whoami, hostname, secret, exit.\r\n";
 /// A line longer than this is thrown away.
 const MAX_LINE: usize = 256;
+/// Wrong passwords in one connection.
+const MOST_ATTEMPTS: u32 = 6;
+const REJECTION_TIME: Duration = Duration::from_millis(100);
+/// What a client may send before it is told of more room, and in one packet.
+const WINDOW: u32 = 64 * 1024;
+const PACKET: u32 = 32 * 1024;
 
 impl DemoTarget {
     pub fn new(keys: HostKeys, user: &str, password: Secret) -> Self {
-        let config = server::Config {
-            methods: MethodSet::from(&[MethodKind::Password][..]),
-            auth_rejection_time: Duration::from_millis(100),
-            auth_rejection_time_initial: Some(Duration::ZERO),
-            keys: keys.into_keys(),
-            nodelay: true,
-            ..server::Config::default()
-        };
-        Self { config: Arc::new(config), user: user.to_owned(), password }
+        Self { config: algorithms::server(keys.into_keys()), user: user.to_owned(), password }
     }
 
     /// Serves one connection to its end.
     pub async fn serve(&self, stream: TcpStream) {
-        let handler = Visitor { target: self.clone(), lines: HashMap::new() };
-        match server::run_stream(Arc::clone(&self.config), stream, handler).await {
-            Ok(session) => {
-                if let Err(error) = session.await {
-                    tracing::debug!(%error, "a connection to the demo target broke");
-                }
+        match self.visit(stream).await {
+            Ok(()) | Err(SshError::Closed | SshError::Left(_)) => {}
+            Err(error) => tracing::debug!(error = %chain(&error), "a connection to the demo target broke"),
+        }
+    }
+
+    async fn visit(&self, stream: TcpStream) -> Result<(), SshError> {
+        let mut peer = Peer::new(stream, Arc::clone(&self.config))?;
+        let Incoming::Ready = peer.next().await? else { return Err(SshError::OutOfTurn) };
+        self.let_in(&mut peer).await?;
+        let mut visitor = Visitor { target: self, peer, lines: HashMap::new() };
+        loop {
+            let message = visitor.peer.message().await?;
+            visitor.message(&message)?;
+        }
+    }
+
+    async fn let_in(&self, peer: &mut Peer) -> Result<(), SshError> {
+        let mut attempts = 0;
+        loop {
+            let message = peer.message().await?;
+            if message.first() == Some(&message::SERVICE_REQUEST) {
+                peer.send(&auth::service_accept(auth::service_name(&message)?))?;
+                continue;
             }
-            Err(error) => tracing::debug!(%error, "a client of the demo target spoke no SSH"),
+            let request = Request::parse(&message)?;
+            if let Method::Password(password) = &request.method {
+                // A demo password on loopback: a comparison in constant time would protect nothing here.
+                if request.user == self.user && password.expose() == self.password.expose() {
+                    return peer.send(&auth::success());
+                }
+                attempts += 1;
+                tokio::time::sleep(REJECTION_TIME).await;
+            }
+            if attempts >= MOST_ATTEMPTS {
+                return Err(SshError::TooManyRequests);
+            }
+            peer.send(&auth::failure(["password"], false))?;
         }
     }
 }
 
-struct Visitor {
-    target: DemoTarget,
+struct Visitor<'t> {
+    target: &'t DemoTarget,
+    peer: Peer,
     /// The line that is being typed, for each channel with a shell.
-    lines: HashMap<ChannelId, Vec<u8>>,
+    lines: HashMap<u32, Vec<u8>>,
 }
 
 /// What a typed line leads to.
@@ -65,7 +97,7 @@ enum Answer {
     Exit,
 }
 
-impl Visitor {
+impl Visitor<'_> {
     fn answer(&self, line: &str) -> Answer {
         Answer::Text(match line.trim() {
             "" => String::new(),
@@ -78,7 +110,7 @@ impl Visitor {
         })
     }
 
-    fn typed(&mut self, channel: ChannelId, byte: u8) -> Option<(String, bool)> {
+    fn typed(&mut self, channel: u32, byte: u8) -> Option<(String, bool)> {
         let line = self.lines.get_mut(&channel)?;
         match byte {
             b'\r' | b'\n' => {
@@ -102,89 +134,82 @@ impl Visitor {
             _ => None,
         }
     }
-}
 
-fn leave(channel: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
-    session.exit_status_request(channel, 0)?;
-    session.eof(channel)?;
-    session.close(channel)
-}
-
-impl server::Handler for Visitor {
-    type Error = russh::Error;
-
-    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, russh::Error> {
-        // A demo password on loopback: a comparison in constant time would protect nothing here.
-        let known = user == self.target.user && password == self.target.password.expose();
-        let again = Some(MethodSet::from(&[MethodKind::Password][..]));
-        Ok(if known {
-            Auth::Accept
-        } else {
-            Auth::Reject { proceed_with_methods: again, partial_success: false }
-        })
-    }
-
-    async fn channel_open_session(
-        &mut self,
-        _channel: Channel<Msg>,
-        reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), russh::Error> {
-        reply.accept().await;
-        Ok(())
-    }
-
-    async fn pty_request(
-        &mut self,
-        channel: ChannelId,
-        _term: &str,
-        _columns: u32,
-        _rows: u32,
-        _width: u32,
-        _height: u32,
-        _modes: &[(russh::Pty, u32)],
-        session: &mut Session,
-    ) -> Result<(), russh::Error> {
-        session.channel_success(channel)
-    }
-
-    async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
-        session.channel_success(channel)?;
-        self.lines.insert(channel, Vec::new());
-        session.data(channel, format!("{WELCOME}{PROMPT}").into_bytes())
-    }
-
-    async fn exec_request(
-        &mut self,
-        channel: ChannelId,
-        command: &[u8],
-        session: &mut Session,
-    ) -> Result<(), russh::Error> {
-        session.channel_success(channel)?;
-        if let Answer::Text(text) = self.answer(&String::from_utf8_lossy(command)) {
-            session.data(channel, text.replace("\r\n", "\n").into_bytes())?;
+    fn message(&mut self, message: &[u8]) -> Result<(), SshError> {
+        match Message::parse(message)? {
+            Message::Open(open) if open.kind == "session" => {
+                // The client's number serves for both sides.
+                let confirmation = channel::confirmation(open.sender, open.sender, WINDOW, PACKET, b"");
+                self.peer.send(&confirmation)
+            }
+            Message::Open(open) => self.peer.send(&channel::open_failure(
+                open.sender,
+                OpenFailure::AdministrativelyProhibited,
+                "",
+            )),
+            Message::Request { recipient, name, wants_reply, rest } => {
+                self.request(recipient, &channel::Request::parse(name, rest)?, wants_reply)
+            }
+            Message::Data { recipient, data } => self.typing(recipient, data),
+            Message::Eof { recipient } => match self.lines.remove(&recipient) {
+                Some(_) => self.leave(recipient),
+                None => Ok(()),
+            },
+            Message::Close { recipient } => {
+                self.lines.remove(&recipient);
+                Ok(())
+            }
+            Message::GlobalRequest { wants_reply: true, .. } => self.peer.send(&channel::request_failure()),
+            _ => Ok(()),
         }
-        leave(channel, session)
     }
 
-    async fn data(
+    fn request(
         &mut self,
-        channel: ChannelId,
-        data: &[u8],
-        session: &mut Session,
-    ) -> Result<(), russh::Error> {
+        channel: u32,
+        request: &channel::Request<'_>,
+        wants_reply: bool,
+    ) -> Result<(), SshError> {
+        use channel::Request::{Command, Shell, Terminal, WindowChange};
+        let is_known = matches!(request, Command(_) | Shell | Terminal { .. } | WindowChange { .. });
+        if wants_reply {
+            self.peer.send(&if is_known { channel::success(channel) } else { channel::failure(channel) })?;
+        }
+        match request {
+            Shell => {
+                self.lines.insert(channel, Vec::new());
+                self.say(channel, &format!("{WELCOME}{PROMPT}"))
+            }
+            Command(command) => {
+                if let Answer::Text(text) = self.answer(&String::from_utf8_lossy(command)) {
+                    self.say(channel, &text.replace("\r\n", "\n"))?;
+                }
+                self.leave(channel)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn typing(&mut self, channel: u32, data: &[u8]) -> Result<(), SshError> {
+        self.peer.send(&channel::window_adjust(channel, u32::try_from(data.len()).unwrap_or(0)))?;
         for &byte in data {
-            let Some((text, over)) = self.typed(channel, byte) else { continue };
-            session.data(channel, text.into_bytes())?;
-            if over {
+            let Some((text, is_over)) = self.typed(channel, byte) else { continue };
+            self.say(channel, &text)?;
+            if is_over {
                 self.lines.remove(&channel);
-                return leave(channel, session);
+                return self.leave(channel);
             }
         }
         Ok(())
     }
 
-    async fn channel_eof(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
-        if self.lines.remove(&channel).is_some() { leave(channel, session) } else { Ok(()) }
+    fn say(&mut self, channel: u32, text: &str) -> Result<(), SshError> {
+        self.peer.send(&channel::data(channel, text.as_bytes()))
+    }
+
+    fn leave(&mut self, channel: u32) -> Result<(), SshError> {
+        self.peer.send(&channel::exit_status(channel, 0))?;
+        self.peer.send(&channel::eof(channel))?;
+        self.peer.send(&channel::close(channel))
     }
 }

@@ -3,31 +3,27 @@
 use std::fmt;
 
 use keyward_model::Secret;
-use russh::keys::key::safe_rng;
-use russh::keys::ssh_key::LineEnding;
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
+use keyward_ssh::{KeyKind, SigningKey};
 
 use crate::SshError;
 
 /// The private keys by which clients recognise the gateway: never empty.
 #[derive(Clone)]
 pub struct HostKeys {
-    keys: Vec<PrivateKey>,
+    keys: Vec<SigningKey>,
 }
 
 impl HostKeys {
-    /// Makes a new set: Ed25519, and ECDSA P-256 for clients that know no other.
+    /// Makes a new set: one Ed25519 key, which every client of the last ten years takes.
     pub fn generate() -> Result<Self, SshError> {
-        const KINDS: [Algorithm; 2] = [Algorithm::Ed25519, Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }];
-        let made: Result<_, _> =
-            KINDS.into_iter().map(|kind| PrivateKey::random(&mut safe_rng(), kind)).collect();
-        Ok(Self { keys: made.map_err(SshError::MakeHostKey)? })
+        let key = SigningKey::generate(KeyKind::Ed25519).map_err(SshError::MakeHostKey)?;
+        Ok(Self { keys: vec![key] })
     }
 
     /// Reads keys in OpenSSH's private key format, without passphrase.
     pub fn from_openssh(texts: &[Secret]) -> Result<Self, SshError> {
         let read = |(place, text): (usize, &Secret)| {
-            PrivateKey::from_openssh(text.expose())
+            SigningKey::from_text(text, None)
                 .map_err(|source| SshError::HostKey { number: place + 1, source })
         };
         let keys = texts.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -36,22 +32,16 @@ impl HostKeys {
 
     /// The keys in OpenSSH's private key format, to be kept where nobody else can read them.
     pub fn to_openssh(&self) -> Result<Vec<Secret>, SshError> {
-        let write = |key: &PrivateKey| {
-            let text = key.to_openssh(LineEnding::LF).map_err(SshError::WriteHostKey)?;
-            Ok(Secret::new(text.to_string()))
-        };
-        self.keys.iter().map(write).collect()
+        self.keys.iter().map(|key| key.to_openssh().map_err(SshError::WriteHostKey)).collect()
     }
 
     /// `type SHA256:...` for each key, as `ssh-keygen -l` shows it.
     pub fn fingerprints(&self) -> Vec<String> {
-        let line = |key: &PrivateKey| {
-            format!("{} {}", key.algorithm().as_str(), key.public_key().fingerprint(HashAlg::Sha256))
-        };
+        let line = |key: &SigningKey| format!("{} {}", key.public().kind(), key.public().fingerprint());
         self.keys.iter().map(line).collect()
     }
 
-    pub(crate) fn into_keys(self) -> Vec<PrivateKey> {
+    pub(crate) fn into_keys(self) -> Vec<SigningKey> {
         self.keys
     }
 }
@@ -71,7 +61,7 @@ mod tests {
         let keys = HostKeys::generate().unwrap();
         let again = HostKeys::from_openssh(&keys.to_openssh().unwrap()).unwrap();
         assert_eq!(keys.fingerprints(), again.fingerprints());
-        assert_eq!(keys.fingerprints().len(), 2);
+        assert_eq!(keys.fingerprints().len(), 1);
     }
 
     #[test]
@@ -80,7 +70,7 @@ mod tests {
         texts.push(Secret::new("-----BEGIN hunter2".into()));
         let error = HostKeys::from_openssh(&texts).unwrap_err();
         let text = crate::error::chain(&error);
-        assert!(text.starts_with("host key 3 cannot be read: "), "{text}");
+        assert!(text.starts_with("host key 2 cannot be read: "), "{text}");
         assert!(!text.contains("hunter2"));
     }
 

@@ -4,24 +4,19 @@
 //! [`DemoTarget`] is a server to try the gateway on.
 
 mod algorithms;
-mod auth;
-mod backlog;
+mod authentication;
 mod client;
 mod command;
 mod demo_target;
 mod error;
-mod front;
-mod gate;
 mod keys;
 mod login;
 mod one_time;
-mod opened;
+mod peer;
 mod private_key;
 mod relay;
 mod server;
-mod stream;
 mod talk;
-mod upstream;
 
 pub use demo_target::DemoTarget;
 pub use error::SshError;

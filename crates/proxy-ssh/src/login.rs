@@ -2,21 +2,28 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use keyward_model::{Secret, SessionId};
 use keyward_session::{Connected, Conversation, Ended, LoginTarget, OfferedKey, Reason};
-use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse as Interactive, Prompt};
-use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg};
-use russh::{MethodKind, MethodSet};
+use keyward_ssh::auth::{self, Prompt, Reply};
+use keyward_ssh::{SignatureAlgorithm, SigningKey};
 
-use crate::client::{Leg, PATIENCE, Reached, Target, TargetSide};
+use crate::SshError;
+use crate::client::{Leg, PATIENCE, Reached};
+use crate::error::chain;
 use crate::one_time::{asks_for_code, valid};
+use crate::peer::Peer;
 use crate::private_key::usable;
 
 /// Information requests in one attempt at keyboard-interactive.
 const MOST_ROUNDS: u32 = 8;
+/// Banners that a target may show on the way to an answer; nobody sees them.
+const MOST_BANNERS: u32 = 32;
+
+const PUBLIC_KEY: &str = "publickey";
+const PASSWORD: &str = "password";
+const INTERACTIVE: &str = "keyboard-interactive";
 
 /// In the order of [`Connected::log_in`](keyward_session::Connected::log_in).
 pub(crate) async fn log_in<C: Conversation>(
@@ -33,10 +40,11 @@ pub(crate) async fn log_in<C: Conversation>(
 
 /// The log-in as far as it has come.
 struct Login {
-    target: Target,
+    target: Peer,
     session: SessionId,
     user: String,
-    methods: MethodSet,
+    /// What the target takes next.
+    methods: Vec<String>,
     progress: Progress,
     keys: u32,
     passwords: u32,
@@ -48,18 +56,25 @@ struct Login {
 enum Progress {
     In,
     Out,
-    /// The target has ended the connection.
+    /// The target has ended the connection, or does not keep to the protocol.
     Lost,
+}
+
+/// What a target says to a request.
+#[derive(Debug)]
+enum Answer {
+    Success,
+    Failure { methods: Vec<String>, partial: bool },
+    Prompts(Vec<Prompt>),
 }
 
 impl LoginTarget for Login {
     fn wants_key(&self) -> bool {
-        self.progress == Progress::Out && self.methods.contains(&MethodKind::PublicKey)
+        self.progress == Progress::Out && self.takes(PUBLIC_KEY)
     }
 
     fn wants_password(&self) -> bool {
-        let by_password = [MethodKind::Password, MethodKind::KeyboardInteractive];
-        self.progress == Progress::Out && by_password.iter().any(|method| self.methods.contains(method))
+        self.progress == Progress::Out && (self.takes(PASSWORD) || self.takes(INTERACTIVE))
     }
 
     async fn try_keys(&mut self, keys: Vec<OfferedKey>) {
@@ -68,7 +83,10 @@ impl LoginTarget for Login {
                 return;
             }
             self.keys += 1;
-            let outcome = in_time(sign_in(self.target.handle(), self.user.clone(), key)).await;
+            let outcome = match self.signed_request(&key) {
+                Ok(request) => in_time(ask(&mut self.target, &request)).await,
+                Err(error) => Err(error),
+            };
             self.note(outcome);
         }
     }
@@ -83,9 +101,9 @@ impl LoginTarget for Login {
                 break;
             }
             self.passwords += 1;
-            let outcome = if self.methods.contains(&MethodKind::Password) {
-                let user = self.user.clone();
-                in_time(self.target.handle().authenticate_password(user, password.expose())).await
+            let outcome = if self.takes(PASSWORD) {
+                let request = auth::request_password(&self.user, &password);
+                in_time(ask(&mut self.target, &request)).await
             } else {
                 let answered;
                 (connected, answered) = self.answer_prompts(connected, Some(&password)).await?;
@@ -108,13 +126,12 @@ impl LoginTarget for Login {
 }
 
 impl Login {
-    fn new(target: Target, user: &str, session: SessionId) -> Self {
-        let (user, methods) = (user.to_owned(), MethodSet::empty());
+    fn new(target: Peer, user: &str, session: SessionId) -> Self {
         Self {
             target,
             session,
-            user,
-            methods,
+            user: user.to_owned(),
+            methods: Vec::new(),
             progress: Progress::Out,
             keys: 0,
             passwords: 0,
@@ -122,16 +139,26 @@ impl Login {
         }
     }
 
+    fn takes(&self, method: &str) -> bool {
+        self.methods.iter().any(|taken| taken == method)
+    }
+
     /// Asks which methods there are (RFC 4252 section 5.2).
     async fn probe(&mut self) {
-        let outcome = in_time(self.target.handle().authenticate_none(self.user.clone())).await;
+        let request = auth::request_none(&self.user);
+        let outcome = in_time(ask(&mut self.target, &request)).await;
         self.note(outcome);
+    }
+
+    fn signed_request(&self, key: &SigningKey) -> Result<Vec<u8>, SshError> {
+        let transport = &self.target.transport;
+        let algorithm = signature(key.algorithms(), transport.peer_signatures());
+        auth::request_public_key(&self.user, key, algorithm, transport.session_id()).map_err(SshError::Sign)
     }
 
     /// A target that has accepted a key or a password and now only has questions may want a one-time code.
     async fn try_codes(&mut self, connected: Connected) -> Result<Connected, Ended> {
-        let asks = self.methods.contains(&MethodKind::KeyboardInteractive);
-        if self.progress != Progress::Out || !self.halfway || !asks {
+        if self.progress != Progress::Out || !self.halfway || !self.takes(INTERACTIVE) {
             return Ok(connected);
         }
         let (connected, outcome) = self.answer_prompts(connected, None).await?;
@@ -145,94 +172,90 @@ impl Login {
         &mut self,
         mut connected: Connected,
         password: Option<&Secret>,
-    ) -> Result<(Connected, Result<AuthResult, russh::Error>), Ended> {
-        let handle = self.target.handle();
+    ) -> Result<(Connected, Result<Answer, SshError>), Ended> {
         let mut answers = Answers { password, codes: None };
         // For all replies of the target together; what the plugin takes is its own.
         let mut patience = PATIENCE;
-        let start = handle.authenticate_keyboard_interactive_start(self.user.clone(), None);
-        let mut reply = within(&mut patience, start).await;
+        let mut request = auth::request_interactive(&self.user);
         for _ in 0..MOST_ROUNDS {
-            let prompts = match reply {
-                Ok(Interactive::Success) => return Ok((connected, Ok(AuthResult::Success))),
-                Ok(Interactive::Failure { remaining_methods, partial_success }) => {
-                    return Ok((connected, Ok(AuthResult::Failure { remaining_methods, partial_success })));
-                }
-                Ok(Interactive::InfoRequest { prompts, .. }) => prompts,
-                Err(error) => return Ok((connected, Err(error))),
+            let prompts = match within(&mut patience, ask(&mut self.target, &request)).await {
+                Ok(Answer::Prompts(prompts)) => prompts,
+                outcome => return Ok((connected, outcome)),
             };
-            if answers.codes.is_none() && prompts.iter().any(|prompt| asks_for_code(&prompt.prompt)) {
+            if answers.codes.is_none() && prompts.iter().any(|prompt| asks_for_code(&prompt.text)) {
                 let codes;
                 (connected, codes) = connected.totp_codes().await?;
                 answers.codes = Some(valid(codes, SystemTime::now()).collect());
             }
-            let given = prompts.iter().map(|prompt| answers.to(prompt)).collect();
-            let respond = handle.authenticate_keyboard_interactive_respond(given);
-            reply = within(&mut patience, respond).await;
+            let given: Vec<Secret> = prompts.iter().map(|prompt| answers.to(prompt)).collect();
+            request = auth::info_response(&given);
         }
-        Ok((connected, Err(russh::Error::RequestDenied)))
+        Ok((connected, Err(SshError::OutOfTurn)))
     }
 
-    fn note(&mut self, outcome: Result<AuthResult, russh::Error>) {
+    fn note(&mut self, outcome: Result<Answer, SshError>) {
         match outcome {
-            Ok(AuthResult::Success) => self.progress = Progress::In,
-            Ok(AuthResult::Failure { .. }) | Err(_) if self.target.is_lost() => {
-                self.progress = Progress::Lost
+            Ok(Answer::Success) => self.progress = Progress::In,
+            Ok(Answer::Failure { methods, partial }) => {
+                self.methods = methods;
+                self.halfway = partial;
             }
-            Ok(AuthResult::Failure { remaining_methods, partial_success }) => {
-                self.methods = remaining_methods;
-                self.halfway = partial_success;
-            }
+            // A password that has to be changed first is none that lets anybody in.
+            Ok(Answer::Prompts(_)) => self.methods = Vec::new(),
             // A request that got no answer leaves the protocol in the middle of something.
-            Err(_) => self.progress = Progress::Lost,
+            Err(error) => {
+                tracing::debug!(session = %self.session, error = %chain(&error), "no answer from the target");
+                self.progress = Progress::Lost;
+            }
         }
     }
 
     /// What was tried, for the record.
     fn account(&self) -> String {
-        let methods: Vec<&str> = self.methods.iter().map(Into::into).collect();
-        format!("tried {} keys and {} passwords, it takes {}", self.keys, self.passwords, methods.join(", "))
+        let methods = self.methods.join(", ");
+        format!("tried {} keys and {} passwords, it takes {methods}", self.keys, self.passwords)
     }
 }
 
-async fn in_time<F, T>(request: F) -> Result<T, russh::Error>
-where
-    F: Future<Output = Result<T, russh::Error>>,
-{
+/// Sends a request and waits for what the target says to it. Not cancel-safe: the answer may still come.
+async fn ask(target: &mut Peer, request: &[u8]) -> Result<Answer, SshError> {
+    target.send(request)?;
+    for _ in 0..MOST_BANNERS {
+        let message = target.message().await?;
+        return Ok(match Reply::parse(&message)?.ok_or(SshError::OutOfTurn)? {
+            Reply::Success => Answer::Success,
+            Reply::Failure { methods, partial } => {
+                Answer::Failure { methods: methods.into_iter().map(str::to_owned).collect(), partial }
+            }
+            Reply::Question(question) => Answer::Prompts(auth::prompts(question)?),
+            Reply::Banner => continue,
+        });
+    }
+    Err(SshError::TooManyRequests)
+}
+
+async fn in_time(request: impl Future<Output = Result<Answer, SshError>>) -> Result<Answer, SshError> {
     within(&mut { PATIENCE }, request).await
 }
 
 /// What the request takes is taken from `patience`.
-async fn within<F, T>(patience: &mut Duration, request: F) -> Result<T, russh::Error>
-where
-    F: Future<Output = Result<T, russh::Error>>,
-{
+async fn within(
+    patience: &mut Duration,
+    request: impl Future<Output = Result<Answer, SshError>>,
+) -> Result<Answer, SshError> {
     let begun = Instant::now();
     let outcome = tokio::time::timeout(*patience, request).await;
     *patience = patience.saturating_sub(begun.elapsed());
-    outcome?
+    outcome.unwrap_or(Err(SshError::Closed))
 }
 
-async fn sign_in(
-    handle: &mut Handle<TargetSide>,
-    user: String,
-    key: Arc<PrivateKey>,
-) -> Result<AuthResult, russh::Error> {
-    let hash = signing_hash(handle, &key).await?;
-    handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(key, hash)).await
-}
-
-/// The strongest hash that the target takes for RSA signatures (RFC 8332); never SHA-1.
-async fn signing_hash(
-    handle: &Handle<TargetSide>,
-    key: &PrivateKey,
-) -> Result<Option<HashAlg>, russh::Error> {
-    match key.algorithm() {
-        Algorithm::Rsa { .. } => {
-            let best = handle.best_supported_rsa_hash().await?;
-            Ok(best.flatten().or(Some(HashAlg::Sha512)))
-        }
-        _ => Ok(None),
+/// The best that the key can do and the target takes; never SHA-1. A target that does not say gets the best (RFC 8332).
+fn signature(able: &[SignatureAlgorithm], taken: Option<&[SignatureAlgorithm]>) -> SignatureAlgorithm {
+    let mut modern = able.iter().copied().filter(|algorithm| !algorithm.is_legacy());
+    let best = modern.clone().next().unwrap_or(SignatureAlgorithm::RsaSha512);
+    match taken {
+        Some(taken) => modern.find(|algorithm| taken.contains(algorithm)).unwrap_or(best),
+        None => best,
     }
 }
 
@@ -244,16 +267,15 @@ struct Answers<'a> {
 }
 
 impl Answers<'_> {
-    fn to(&mut self, prompt: &Prompt) -> String {
-        let code =
-            self.codes.as_mut().filter(|_| asks_for_code(&prompt.prompt)).and_then(VecDeque::pop_front);
+    fn to(&mut self, prompt: &Prompt) -> Secret {
+        let code = self.codes.as_mut().filter(|_| asks_for_code(&prompt.text)).and_then(VecDeque::pop_front);
         if let Some(code) = code {
-            return code.expose().to_owned();
+            return code;
         }
         if prompt.echo {
-            return String::new();
+            return Secret::default();
         }
-        self.password.take().map(|password| password.expose().to_owned()).unwrap_or_default()
+        self.password.take().cloned().unwrap_or_default()
     }
 }
 
@@ -262,16 +284,16 @@ mod tests {
     use super::*;
 
     fn prompt(text: &str, echo: bool) -> Prompt {
-        Prompt { prompt: text.to_owned(), echo }
+        Prompt { text: text.to_owned(), echo }
     }
 
     #[test]
     fn a_password_is_given_once_and_to_a_hidden_prompt_only() {
         let secret = Secret::new("hunter2".into());
         let mut answers = Answers { password: Some(&secret), codes: None };
-        assert_eq!(answers.to(&prompt("Password: ", true)), "");
-        assert_eq!(answers.to(&prompt("Password: ", false)), "hunter2");
-        assert_eq!(answers.to(&prompt("Password: ", false)), "");
+        assert_eq!(answers.to(&prompt("Password: ", true)).expose(), "");
+        assert_eq!(answers.to(&prompt("Password: ", false)).expose(), "hunter2");
+        assert_eq!(answers.to(&prompt("Password: ", false)).expose(), "");
     }
 
     #[test]
@@ -279,9 +301,9 @@ mod tests {
         let secret = Secret::new("hunter2".into());
         let codes = ["111111", "222222"].map(|code| Secret::new(code.into()));
         let mut answers = Answers { password: Some(&secret), codes: Some(codes.into()) };
-        assert_eq!(answers.to(&prompt("Verification code: ", false)), "111111");
-        assert_eq!(answers.to(&prompt("Password: ", false)), "hunter2");
-        assert_eq!(answers.to(&prompt("Verification code: ", true)), "222222");
-        assert_eq!(answers.to(&prompt("Verification code: ", false)), "");
+        assert_eq!(answers.to(&prompt("Verification code: ", false)).expose(), "111111");
+        assert_eq!(answers.to(&prompt("Password: ", false)).expose(), "hunter2");
+        assert_eq!(answers.to(&prompt("Verification code: ", true)).expose(), "222222");
+        assert_eq!(answers.to(&prompt("Verification code: ", false)).expose(), "");
     }
 }

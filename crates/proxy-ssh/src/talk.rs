@@ -1,101 +1,232 @@
-//! The session's side and the client's side of user authentication, and what passes between them.
-//!
-//! The session's stages run on one task, the SSH library calls its handler on another. The stages take steps;
-//! the handler waits for them and answers the client.
+//! The conversation with the person, over user authentication: the only time at which SSH lets a server ask.
 
-use std::borrow::Cow;
-use std::sync::Arc;
+use std::time::Duration;
 
 use keyward_model::Secret;
 use keyward_session::{ClientGone, Conversation, Echo, Question};
-use russh::server::Auth;
-use tokio::sync::{mpsc, oneshot};
+use keyward_ssh::auth::{self, Method, Prompt, Request};
+use keyward_ssh::message;
+use tokio::time::Instant;
 
-use crate::opened::Opened;
+use crate::SshError;
+use crate::peer::Peer;
 
-/// What the stages tell the handler.
-#[derive(Debug)]
-pub(crate) enum Step {
-    Ask(Asked),
-    /// The gateway is logged in on the target.
-    Open(Arc<Opened>),
-    /// The session is over before it was open; the sentence is for the person.
-    Refused(String),
+/// What of the client's waits for an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Pending {
+    /// Nothing: it is the client's turn.
+    Nothing,
+    /// A request to be let in, or an answer to a question: both can be answered by a question.
+    Request(Tried),
+    /// A question is with the client.
+    Asked,
 }
 
-#[derive(Debug)]
-pub(crate) struct Asked {
-    question: Question,
-    answer: oneshot::Sender<Secret>,
+/// The method of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Tried {
+    None,
+    PublicKey,
+    Password,
+    Interactive,
 }
 
-/// One step may wait while another is being shown.
-pub(crate) const STEPS: usize = 2;
-
-/// The conversation of the stages: questions go to the client by keyboard-interactive (RFC 4256).
-#[derive(Debug)]
-pub(crate) struct Talk {
-    steps: mpsc::Sender<Step>,
-}
-
-impl Talk {
-    pub(crate) fn new(steps: mpsc::Sender<Step>) -> Self {
-        Self { steps }
+impl Tried {
+    /// What has been proven counts as a success in part when questions follow, lest clients say that it was wrong.
+    fn is_partial_success(self) -> bool {
+        match self {
+            Self::PublicKey | Self::Password => true,
+            Self::None | Self::Interactive => false,
+        }
     }
 }
 
-impl Conversation for Talk {
+/// A client whose requests come in until it is let in or sent away.
+#[derive(Debug)]
+pub(crate) struct Talk<'p> {
+    pub(crate) client: &'p mut Peer,
+    /// The login string of the first request; later ones must have the same.
+    pub(crate) user: Option<String>,
+    pub(crate) pending: Pending,
+    rejections: u32,
+    banner: Option<String>,
+}
+
+/// What a client does next in user authentication. The message is kept, since an offer is a part of it.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    Request(Vec<u8>),
+    Answer(Secret),
+}
+
+/// Every unknown key of an agent, every wrong password, every detour by keyboard-interactive is one.
+const MOST_REJECTIONS: u32 = 40;
+/// A wrong password costs a client this long.
+const REJECTION_TIME: Duration = Duration::from_millis(200);
+/// How long a client may take to fetch the sentence with which it is sent away.
+const NOTICE_TIME: Duration = Duration::from_secs(10);
+const LONGEST_ANSWER: usize = 8 * 1024;
+const INTERACTIVE: &str = "keyboard-interactive";
+
+impl<'p> Talk<'p> {
+    pub(crate) fn new(client: &'p mut Peer, banner: Option<&str>) -> Self {
+        let line_ends =
+            |text: &str| format!("{}\r\n", text.trim_end().replace("\r\n", "\n").replace('\n', "\r\n"));
+        Self { client, user: None, pending: Pending::Nothing, rejections: 0, banner: banner.map(line_ends) }
+    }
+
+    /// The client's next request or answer. Services are granted on the way (RFC 4253 section 10), as often as a
+    /// client asks: some do so before each attempt. Cancel-safe.
+    pub(crate) async fn turn(&mut self) -> Result<Turn, SshError> {
+        loop {
+            let message = self.client.message().await?;
+            match message.first() {
+                Some(&message::SERVICE_REQUEST) => self.grant(&message)?,
+                Some(&message::USERAUTH_REQUEST) => return Ok(Turn::Request(message)),
+                Some(&message::USERAUTH_INFO_RESPONSE) if self.pending == Pending::Asked => {
+                    self.pending = Pending::Request(Tried::Interactive);
+                    return first_line(&auth::answers(&message)?).map(Turn::Answer);
+                }
+                _ => return Err(SshError::OutOfTurn),
+            }
+        }
+    }
+
+    /// Binds the connection to its first user name; `true` for that first one.
+    pub(crate) fn is_first(&mut self, request: &Request<'_>) -> Result<bool, SshError> {
+        if request.service != auth::CONNECTION {
+            return Err(SshError::OutOfTurn);
+        }
+        match &self.user {
+            Some(first) if first == request.user => Ok(false),
+            Some(_) => Err(SshError::UserChanged),
+            None => {
+                self.user = Some(request.user.to_owned());
+                Ok(true)
+            }
+        }
+    }
+
+    fn grant(&mut self, message: &[u8]) -> Result<(), SshError> {
+        let name = auth::service_name(message)?;
+        if name != auth::SERVICE {
+            return Err(SshError::OutOfTurn);
+        }
+        self.client.send(&auth::service_accept(name))?;
+        match self.banner.take() {
+            Some(banner) => self.client.send(&auth::banner(&banner)),
+            None => Ok(()),
+        }
+    }
+
+    /// Says no to the pending request, and what else there is to try. Takes a moment, unless nothing was tried.
+    pub(crate) async fn reject(
+        &mut self,
+        methods: &[&str],
+        tried: Tried,
+        since: Instant,
+    ) -> Result<(), SshError> {
+        if tried != Tried::None {
+            tokio::time::sleep_until(since + REJECTION_TIME).await;
+        }
+        self.refuse(methods, Tried::None)
+    }
+
+    /// Asks the client to come back with keyboard-interactive.
+    fn go_interactive(&mut self, tried: Tried) -> Result<(), SshError> {
+        self.refuse(&[INTERACTIVE], tried)
+    }
+
+    fn refuse(&mut self, methods: &[&str], tried: Tried) -> Result<(), SshError> {
+        self.rejections += 1;
+        if self.rejections > MOST_REJECTIONS {
+            return Err(SshError::TooManyRequests);
+        }
+        self.pending = Pending::Nothing;
+        self.client.send(&auth::failure(methods.iter().copied(), tried.is_partial_success()))
+    }
+
+    /// Shows text and asks for lines; where nothing is asked, clients show the text all the same (RFC 4256 section 3.2).
+    pub(crate) fn show(&mut self, instruction: &str, prompts: &[Prompt]) -> Result<(), SshError> {
+        self.pending = Pending::Asked;
+        self.client.send(&auth::info_request(instruction, prompts))
+    }
+
+    /// Shows text, asks for lines, and waits for the answer. A client that has to, or wants to, begins anew and is
+    /// asked again. The answer to what was asked before is nobody's any more.
+    async fn question(&mut self, instruction: &str, prompts: &[Prompt]) -> Result<Secret, SshError> {
+        loop {
+            let is_shown = match self.pending {
+                Pending::Request(Tried::Interactive) => {
+                    self.show(instruction, prompts)?;
+                    true
+                }
+                Pending::Request(tried) => {
+                    self.go_interactive(tried)?;
+                    false
+                }
+                Pending::Nothing | Pending::Asked => false,
+            };
+            match self.turn().await? {
+                Turn::Answer(answer) if is_shown => return Ok(answer),
+                Turn::Answer(_) => {}
+                Turn::Request(message) => {
+                    let request = Request::parse(&message)?;
+                    self.is_first(&request)?;
+                    self.pending = match request.method {
+                        Method::KeyboardInteractive => Pending::Request(Tried::Interactive),
+                        // Only what the stages were started with has proven anything.
+                        _ => Pending::Request(Tried::None),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Shows the sentence with which the person is sent away. Whether it was shown and confirmed.
+    pub(crate) async fn send_away(&mut self, sentence: &str) -> bool {
+        let told = async {
+            self.question(sentence, &[]).await?;
+            // A method that clients do not have of themselves: with an empty list OpenSSH starts again from its
+            // own list, and asks the person for a password that nobody wants.
+            self.refuse(&["hostbased"], Tried::None)?;
+            self.client.flush().await
+        };
+        matches!(tokio::time::timeout(NOTICE_TIME, told).await, Ok(Ok(())))
+    }
+
+    pub(crate) async fn let_in(&mut self) -> Result<(), SshError> {
+        self.client.send(&auth::success())?;
+        self.client.flush().await
+    }
+}
+
+impl Conversation for Talk<'_> {
     /// A client that knows no keyboard-interactive leaves when it is told to use it, and that ends the session.
     fn can_ask(&self) -> bool {
-        !self.steps.is_closed()
+        true
     }
 
     async fn ask(&mut self, question: Question) -> Result<Secret, ClientGone> {
-        let (answer, answered) = oneshot::channel();
-        let asked = Step::Ask(Asked { question, answer });
-        self.steps.send(asked).await.map_err(|_| ClientGone)?;
-        answered.await.map_err(|_| ClientGone)
+        let (instruction, text) = split(&question.prompt);
+        let echo = match question.echo {
+            Echo::On => true,
+            Echo::Off => false,
+        };
+        self.question(&instruction, &[Prompt { text, echo }]).await.map_err(|error| {
+            tracing::debug!(error = %crate::error::chain(&error), "the client did not answer");
+            ClientGone
+        })
     }
 }
 
-impl Asked {
-    /// Whether nobody waits for the answer any more.
-    pub(crate) fn is_stale(&self) -> bool {
-        self.answer.is_closed()
+/// One question was asked, so one answer counts; none at all is an empty one.
+fn first_line(answers: &[&[u8]]) -> Result<Secret, SshError> {
+    let answer = answers.first().copied().unwrap_or_default();
+    if answer.len() > LONGEST_ANSWER {
+        return Err(SshError::AnswerTooLong);
     }
-
-    pub(crate) fn answer(self, answer: Secret) {
-        // A session that gave up in the meantime says so with its next step.
-        let _ = self.answer.send(answer);
-    }
-
-    /// The question as an information request (RFC 4256 section 3.2).
-    pub(crate) fn as_request(&self) -> Auth {
-        let (instructions, prompt) = split(&self.question.prompt);
-        prompt_for(instructions, prompt, self.question.echo)
-    }
-}
-
-/// Asks for one line.
-pub(crate) fn prompt_for(instructions: String, prompt: String, echo: Echo) -> Auth {
-    let echo = match echo {
-        Echo::On => true,
-        Echo::Off => false,
-    };
-    Auth::Partial {
-        name: Cow::Borrowed(""),
-        instructions: Cow::Owned(instructions),
-        prompts: Cow::Owned(vec![(Cow::Owned(prompt), echo)]),
-    }
-}
-
-/// Shows a sentence and asks nothing, which RFC 4256 section 3.2 allows and OpenSSH and PuTTY show.
-pub(crate) fn notice(sentence: &str) -> Auth {
-    Auth::Partial {
-        name: Cow::Borrowed(""),
-        instructions: Cow::Owned(sentence.to_owned()),
-        prompts: Cow::Borrowed(&[]),
-    }
+    Ok(Secret::new(String::from_utf8_lossy(answer).into_owned()))
 }
 
 /// More of a prompt than this is not shown.
@@ -134,33 +265,16 @@ mod tests {
         assert_eq!(split(&"x".repeat(10_000)).1.len(), LONGEST_PROMPT);
     }
 
-    #[tokio::test]
-    async fn a_question_finds_its_answer() {
-        let (steps, mut received) = mpsc::channel(STEPS);
-        let mut talk = Talk::new(steps);
-        let asking =
-            tokio::spawn(
-                async move { talk.ask(Question { prompt: "Code: ".into(), echo: Echo::Off }).await },
-            );
-        let Some(Step::Ask(asked)) = received.recv().await else { panic!("no question") };
-        assert_eq!(
-            asked.as_request(),
-            Auth::Partial {
-                name: "".into(),
-                instructions: "".into(),
-                prompts: vec![("Code: ".into(), false)].into()
-            }
-        );
-        asked.answer(Secret::new("123".into()));
-        assert_eq!(asking.await.unwrap().unwrap().expose(), "123");
+    #[test]
+    fn a_missing_answer_is_an_empty_one_and_a_huge_one_is_refused() {
+        assert_eq!(first_line(&[]).unwrap().expose(), "");
+        assert_eq!(first_line(&[b"123", b"4"]).unwrap().expose(), "123");
+        assert!(first_line(&[&[b'x'; LONGEST_ANSWER + 1]]).is_err());
     }
 
-    #[tokio::test]
-    async fn a_client_that_left_can_be_asked_nothing() {
-        let (steps, received) = mpsc::channel(STEPS);
-        let mut talk = Talk::new(steps);
-        drop(received);
-        assert!(!talk.can_ask());
-        assert!(talk.ask(Question { prompt: "Code: ".into(), echo: Echo::On }).await.is_err());
+    #[test]
+    fn what_was_right_is_not_called_wrong_when_questions_follow() {
+        assert!(Tried::Password.is_partial_success() && Tried::PublicKey.is_partial_success());
+        assert!(!Tried::None.is_partial_success());
     }
 }

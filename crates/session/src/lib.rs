@@ -45,6 +45,6 @@ pub use log_in::LoginTarget;
 pub use named::{KnownKey, Named, Proof};
 pub use recorder::{RecorderGone, Tap};
 pub use rehearsal::{Mapping, Reached, Script};
-pub use relay::{ChannelRefused, ChannelRequest, Channels, LoggedIn};
+pub use relay::{ChannelRefused, ChannelRequest, Channels, LoggedIn, Subject};
 pub use service::service_data;
 pub use version::{Loading, NoOldVersions, NotLoadable, OldVersions, PluginVersion};

@@ -146,6 +146,17 @@ impl Tap {
         self.channel
     }
 
+    /// Whether what passes is recorded at all.
+    pub fn records(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// Takes note that something passed on a channel that is not recorded.
+    pub fn passed(&self, direction: Direction) -> Result<(), RecorderGone> {
+        self.note(direction);
+        self.still_open()
+    }
+
     /// Records bytes before they are passed on; waits while the trail is behind. Cancel-safe.
     pub async fn data(
         &self,
@@ -153,10 +164,7 @@ impl Tap {
         stream: Stream,
         bytes: &Bytes,
     ) -> Result<(), RecorderGone> {
-        match direction {
-            Direction::FromClient => self.activity.user_passed(),
-            Direction::ToClient => self.activity.target_passed(),
-        }
+        self.note(direction);
         let Some(queue) = &self.queue else { return self.still_open() };
         let space = queue.room(bytes.len() + EVENT_BYTES).await?;
         let (at, channel, bytes) = (queue.start.elapsed(), self.channel, bytes.clone());
@@ -168,6 +176,13 @@ impl Tap {
         let Some(queue) = &self.queue else { return self.still_open() };
         let space = queue.room(text_bytes(&event) + EVENT_BYTES).await?;
         queue.send(Message::Event { at: queue.start.elapsed(), event, space }).await
+    }
+
+    fn note(&self, direction: Direction) {
+        match direction {
+            Direction::FromClient => self.activity.user_passed(),
+            Direction::ToClient => self.activity.target_passed(),
+        }
     }
 
     fn still_open(&self) -> Result<(), RecorderGone> {

@@ -1,13 +1,14 @@
 //! Step 13: channels open, each checked against the channel policy, recorded where its rule says so.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use keyward_model::{ClientAddr, SessionId, TargetAddr, Verdict};
-use keyward_policy::{ChannelDecision, ChannelKind, ChannelQuery, Connection};
+use keyward_policy::{ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection};
 use keyward_store::SessionFacts;
 use keyward_trail::{ChannelId, Event, Header, Terminal, TrailError};
 use tokio_util::task::AbortOnDropHandle;
@@ -53,10 +54,57 @@ struct Open {
 #[derive(Clone, Debug)]
 pub struct ChannelRequest {
     pub kind: ChannelKind,
-    /// The command of an exec channel, the name of a subsystem.
-    pub command: Option<Vec<u8>>,
+    pub subject: Subject,
     /// What is known of the terminal, where there is one.
     pub terminal: Option<Terminal<'static>>,
+}
+
+/// What a channel is for, beside its kind.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Subject {
+    Nothing,
+    Command(Vec<u8>),
+    Subsystem(String),
+    /// Where a forward leads, or listens.
+    Host {
+        host: String,
+        port: u16,
+    },
+    /// A Unix socket.
+    Path(String),
+}
+
+impl Subject {
+    fn judged(&self) -> ChannelSubject<'_> {
+        match self {
+            Self::Nothing | Self::Subsystem(_) => ChannelSubject::Nothing,
+            Self::Command(command) => ChannelSubject::Command(command),
+            Self::Host { host, port } => ChannelSubject::Host { host, port: *port },
+            Self::Path(path) => ChannelSubject::Path(path),
+        }
+    }
+
+    /// As the recording has it.
+    fn recorded(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Nothing => None,
+            Self::Command(command) => Some(command.clone()),
+            Self::Subsystem(name) => Some(name.clone().into_bytes()),
+            Self::Host { .. } | Self::Path(_) => Some(self.to_string().into_bytes()),
+        }
+    }
+}
+
+/// For a note: what a peer wrote cannot make a line of its own.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing | Self::Command(_) | Self::Subsystem(_) => Ok(()),
+            Self::Host { host, port } if host.contains(':') => write!(f, "[{}]:{port}", host.escape_debug()),
+            Self::Host { host, port } => write!(f, "{}:{port}", host.escape_debug()),
+            Self::Path(path) => write!(f, "{}", path.escape_debug()),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -204,19 +252,10 @@ impl Channels {
         if open.activity.ended().is_some() {
             return Err(ChannelRefused::Over);
         }
-        let decision = open.connection.channels.decide(&ChannelQuery {
-            kind: request.kind,
-            client: open.client,
-            target: &open.target,
-            groups: &open.groups,
-            remote_user: &open.remote_user,
-        });
+        let decision = open.decide(request);
         let number = ChannelId(open.numbers.fetch_add(1, Ordering::Relaxed));
         let tap = match (decision, &open.recorder) {
-            (ChannelDecision::Refuse, _) => {
-                self.note(&format!("{} refused by the channel policy", request.kind)).await?;
-                return Err(ChannelRefused::Policy);
-            }
+            (ChannelDecision::Refuse, _) => return Err(self.refused(request).await?),
             (ChannelDecision::Allow { record: true }, Some(recorder)) => {
                 recorder.tap(number, Arc::clone(&open.activity))
             }
@@ -226,15 +265,32 @@ impl Channels {
                 Tap::unrecorded(number, Arc::clone(&open.activity))
             }
         };
-        self.note(&format!("{} opened as channel {}", request.kind, number.0)).await?;
+        self.note(&format!("{} opened as channel {}", named(request), number.0)).await?;
         let opened = Event::Open {
             channel: number,
             kind: request.kind.as_str().into(),
-            command: request.command.clone().map(Cow::Owned),
+            command: request.subject.recorded().map(Cow::Owned),
             terminal: request.terminal.clone(),
         };
         tap.event(opened).await.map_err(|_| ChannelRefused::Over)?;
         Ok(tap)
+    }
+
+    /// Decides on something that opens no channel yet but lets the target open some later, each of which is judged again:
+    /// to listen, to use the client's agent or its screen.
+    pub async fn permit(&self, request: &ChannelRequest) -> Result<(), ChannelRefused> {
+        if self.open.activity.ended().is_some() {
+            return Err(ChannelRefused::Over);
+        }
+        match self.open.decide(request) {
+            ChannelDecision::Allow { .. } => self.note(&format!("{} allowed", named(request))).await,
+            ChannelDecision::Refuse => Err(self.refused(request).await?),
+        }
+    }
+
+    async fn refused(&self, request: &ChannelRequest) -> Result<ChannelRefused, ChannelRefused> {
+        self.note(&format!("{} refused by the channel policy", named(request))).await?;
+        Ok(ChannelRefused::Policy)
     }
 
     /// Notes that a kind of channel was refused which no rule could allow.
@@ -255,5 +311,26 @@ impl Channels {
             tracing::error!(session = %open.id, error = %chain(&error), "channel refused: the ledger cannot be written");
             ChannelRefused::Over
         })
+    }
+}
+
+impl Open {
+    fn decide(&self, request: &ChannelRequest) -> ChannelDecision {
+        self.connection.channels.decide(&ChannelQuery {
+            kind: request.kind,
+            client: self.client,
+            target: &self.target,
+            groups: &self.groups,
+            remote_user: &self.remote_user,
+            subject: request.subject.judged(),
+        })
+    }
+}
+
+/// A channel in the words of the record.
+fn named(request: &ChannelRequest) -> String {
+    match &request.subject {
+        Subject::Nothing | Subject::Command(_) | Subject::Subsystem(_) => request.kind.to_string(),
+        Subject::Host { .. } | Subject::Path(_) => format!("{} ({})", request.kind, request.subject),
     }
 }

@@ -5,7 +5,7 @@ import os
 import paramiko
 
 
-def connect():
+def connect(**options):
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
     client.connect(
@@ -18,5 +18,6 @@ def connect():
         timeout=20,
         banner_timeout=20,
         auth_timeout=20,
+        **options,
     )
     return client

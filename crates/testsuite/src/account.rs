@@ -2,7 +2,7 @@ use std::fs::File;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::{Input, Run, run};
+use crate::{Input, KeyPair, Run, run};
 
 /// An account of this system that is there for one test: sshd takes passwords of no others.
 ///
@@ -23,6 +23,14 @@ impl Account {
         as_root("chage", &["--expiredate", &two_days_from_now(), &account.name], "").must_succeed();
         as_root("chpasswd", &[], &format!("{}:{}\n", account.name, account.password)).must_succeed();
         account
+    }
+
+    /// Lets whoever has `key` log in, where the server looks for keys in the account's home.
+    #[track_caller]
+    pub fn authorize(&self, key: &KeyPair) {
+        let script =
+            r#"umask 077; cd "/home/$1"; mkdir -p .ssh; cat > .ssh/authorized_keys; chown -R "$1" .ssh"#;
+        as_root("sh", &["-ec", script, "sh", &self.name], &(key.public() + "\n")).must_succeed();
     }
 }
 

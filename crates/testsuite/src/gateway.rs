@@ -381,6 +381,7 @@ pub fn free_addr() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, free_port()).into()
 }
 
-pub(crate) fn free_port() -> u16 {
+/// A port of loopback that nobody listened on a moment ago.
+pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

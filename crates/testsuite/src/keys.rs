@@ -21,6 +21,11 @@ impl KeyPair {
         Self { path }
     }
 
+    /// One that is there already; its public half is beside it.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
     /// The private key's file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -1,12 +1,17 @@
 use std::net::SocketAddr;
 
-use crate::{Gateway, GatewayPlan, KeyPair, Paramiko, Putty, SshClient, Sshd};
+use crate::{Dbclient, Gateway, GatewayPlan, KeyPair, Paramiko, Putty, SshClient, Sshd};
 
 /// How a client gets to the server.
 #[derive(Clone, Copy, Debug)]
 pub enum Route {
     Direct,
     Gateway,
+}
+
+impl Route {
+    /// For cases that need more than the rules of one link.
+    pub const BOTH: [Self; 2] = [Self::Direct, Self::Gateway];
 }
 
 /// A server, and a way to it on which one key opens everything.
@@ -21,7 +26,11 @@ pub struct Link {
 impl Link {
     #[track_caller]
     pub fn open(route: Route) -> Self {
-        let sshd = Sshd::start();
+        Self::to(Sshd::start(), route)
+    }
+
+    #[track_caller]
+    pub fn to(sshd: Sshd, route: Route) -> Self {
         match route {
             Route::Direct => Self { sshd, gateway: None, key: None },
             Route::Gateway => {
@@ -57,6 +66,17 @@ impl Link {
     #[track_caller]
     pub fn putty(&self) -> Putty {
         Putty::with_key(self.addr(), &self.sshd.user(), self.key())
+    }
+
+    #[track_caller]
+    pub fn dbclient(&self) -> Dbclient {
+        Dbclient::with_key(self.addr(), &self.sshd.user(), self.key())
+    }
+
+    /// Runs one of the scripts in `peers/` that are made with AsyncSSH, and gives what it printed.
+    #[track_caller]
+    pub fn asyncssh(&self, script: &str, arguments: &[&str]) -> String {
+        self.paramiko(script, arguments)
     }
 
     /// Runs one of the scripts in `peers/`, and gives what it printed.

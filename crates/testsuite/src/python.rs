@@ -22,7 +22,13 @@ pub fn python2() -> PathBuf {
     found
 }
 
-/// Paramiko as a client: each case is a script in `peers/`, which prints what it saw.
+/// A program of the peers' environment: `ansible-playbook`, `ssh-audit`.
+#[track_caller]
+pub fn peers_program(name: &str) -> PathBuf {
+    from_environment("KEYWARD_TEST_PEERS").with_file_name(name)
+}
+
+/// Paramiko or AsyncSSH as a client: each case is a script in `peers/`, which prints what it saw.
 #[derive(Debug)]
 pub struct Paramiko<'a> {
     pub addr: SocketAddr,

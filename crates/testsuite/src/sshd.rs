@@ -11,7 +11,7 @@ use crate::gateway::free_port;
 use crate::{Input, KeyPair, PATIENCE, Program, run};
 
 /// Stops the server when the pipe to us closes, however we end.
-const WITH_OUR_LIFETIME: &str = r#""$@" & server=$!; read -r _; kill "$server"; wait "$server""#;
+pub(crate) const WITH_OUR_LIFETIME: &str = r#""$@" & server=$!; read -r _; kill "$server"; wait "$server""#;
 
 /// Debian's sshd on a free port of the loopback, with its own host key, for the user who runs the test.
 #[derive(Debug)]

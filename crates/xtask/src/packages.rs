@@ -13,18 +13,33 @@ pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
 pub(crate) const DEMO: [&str; 6] =
     ["openssh-client", "python3", "python3-venv", "python3-dev", "libldap2-dev", "libsasl2-dev"];
 /// The peers of the tests and of the benchmark.
-pub(crate) const PEERS: [&str; 16] = [
+pub(crate) const PEERS: [&str; 27] = [
     "openssh-server",
     "openssh-client",
     "openssh-sftp-server",
+    // A security key in software.
+    "openssh-tests",
     "putty-tools",
     "freeradius",
     "oathtool",
     "openssl",
     "slapd",
     "ncat",
+    // What sshd needs to forward a screen.
+    "xauth",
     "rsync",
     "git",
+    "dropbear-bin",
+    // Built on libssh2.
+    "curl",
+    "sshfs",
+    "mosh",
+    // Interactive programs, and the terminal that they are looked at on.
+    "tmux",
+    "vim",
+    "less",
+    "procps",
+    "ncurses-base",
     "python3",
     "python3-venv",
     // What builds python-ldap.

@@ -16,7 +16,10 @@ const PLUGINS: Environment = Environment {
     installs: &[&["--no-deps", "oneidentity_safeguard_sessions_plugin_sdk==1.9.1"], &["requests>=2.31,<3"]],
 };
 /// Peers written in Python. Apart from the plugins' environment: what a test's peer needs, no plugin may see.
-const PEERS: Environment = Environment { folder: "test-peers", installs: &[&["paramiko>=3.5,<5"]] };
+const PEERS: Environment = Environment {
+    folder: "test-peers",
+    installs: &[&["paramiko>=3.5,<5", "asyncssh>=2.21,<3", "ansible-core>=2.17,<2.20", "ssh-audit==3.9.0"]],
+};
 /// What looks at our own Python code.
 const CHECKS: Environment = Environment { folder: "checks", installs: &[&["vermin==1.9.2"]] };
 

@@ -5,8 +5,8 @@ use toml::de::DeValue;
 use super::report::Fault;
 use super::section::Section;
 use super::user::values;
-use super::value::{choice, flag, network, owned_line, pattern};
-use crate::{ChannelKind, ChannelPolicy, ChannelRule, PatternPort};
+use super::value::{choice, flag, line, network, owned_line, pattern};
+use crate::{ChannelKind, ChannelPolicy, ChannelRule, PatternPort, TextPattern};
 
 pub(super) fn policy(section: &Section<'_>) -> ChannelPolicy {
     section.need("rule");
@@ -15,24 +15,47 @@ pub(super) fn policy(section: &Section<'_>) -> ChannelPolicy {
 }
 
 fn rule(section: &Section<'_>) -> ChannelRule {
-    section.not_yet(&["time-window", "four-eyes", "content-policy", "commands"]);
+    section.not_yet(&["time-window", "four-eyes", "content-policy"]);
+    let kinds = values(section.required_list("types", kind));
+    needs(section, &kinds, "commands", &[ChannelKind::Exec]);
+    let forwards = [ChannelKind::LocalForward, ChannelKind::Dynamic, ChannelKind::RemoteForward];
+    needs(section, &kinds, "hosts", &forwards);
+    needs(section, &kinds, "paths", &[ChannelKind::StreamLocal]);
     ChannelRule {
-        kinds: values(section.required_list("types", kind)),
+        kinds,
         from: values(section.list("from", network)),
         // The connection has settled which ports may be reached.
         targets: values(section.list("targets", pattern(PatternPort::Any))),
         groups: values(section.list("groups", owned_line)),
         users: values(section.list("remote-users", owned_line)),
+        commands: values(section.list("commands", expression)),
+        hosts: values(section.list("hosts", pattern(PatternPort::Any))),
+        paths: values(section.list("paths", expression)),
         // Who says nothing about it is recorded.
         record: section.optional("record", flag).is_none_or(|item| item.value),
     }
 }
 
 fn kind(value: &DeValue<'_>) -> Result<ChannelKind, Fault> {
-    let kind = choice(&ChannelKind::ALL.map(|kind| (kind.as_str(), kind)))(value)?;
-    if kind.is_supported() {
-        return Ok(kind);
+    choice(&ChannelKind::ALL.map(|kind| (kind.as_str(), kind)))(value)
+}
+
+/// A list of patterns that none of the rule's types looks at would promise what it does not keep.
+fn needs(section: &Section<'_>, kinds: &[ChannelKind], key: &'static str, of: &[ChannelKind]) {
+    if section.has(key) && !kinds.is_empty() && !of.iter().any(|kind| kinds.contains(kind)) {
+        let types = of.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
+        let fault = Fault::new(format!("`{key}` is for channels of type {types}, and this rule has none"));
+        section.fault_at(section.place_of(key), fault.hint("add the type to `types`, or leave the key out"));
     }
-    let fault = Fault::new(format!("channels of type \"{kind}\" are not supported yet"));
-    Err(fault.hint("leave it out: what no rule allows is refused"))
+}
+
+fn expression(value: &DeValue<'_>) -> Result<TextPattern, Fault> {
+    let text = line(value)?;
+    TextPattern::parse(text).map_err(|error| {
+        // The last line of the library's account says what is wrong, the others draw where.
+        let account = error.to_string();
+        let why = account.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        let fault = Fault::new(format!("{text:?} is no regular expression: {why}"));
+        fault.hint("the whole command or path must match it")
+    })
 }

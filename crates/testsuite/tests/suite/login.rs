@@ -71,7 +71,6 @@ fn every_method_of_the_policy_may_be_used() {
 }
 
 #[test]
-#[ignore = "russh 0.65 does not answer the service request that Paramiko repeats before each attempt"]
 fn paramiko_may_try_a_second_method() {
     let site = Site::with(|draft| {
         asks_for_a_password(draft, "password");

@@ -19,7 +19,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
         "keyward" => &["proxy-*", "api", "session", "policy", "plugin", "store", "trail", "model"],
         // It judges the program from outside, and reads what that leaves behind.
         "testsuite" => &["model", "trail", "plugin"],
-        proxy if proxy.starts_with("proxy-") => &["session", "wire", "policy", "trail", "model"],
+        proxy if proxy.starts_with("proxy-") => &["session", "ssh", "wire", "policy", "trail", "model"],
         _ => return None,
     })
 }
@@ -53,12 +53,16 @@ fn short(name: &str) -> &str {
 }
 
 pub(super) fn without_tokio(subject: &Subject) -> Result<Findings> {
-    let crates = ["keyward-model", "keyward-wire", "keyward-trail"];
+    let crates = ["keyward-model", "keyward-wire", "keyward-ssh", "keyward-trail"];
     Ok(crates.iter().flat_map(|name| holds(&subject.metadata, name, &["tokio"])).collect())
 }
 
 pub(super) fn session_without_protocols(subject: &Subject) -> Result<Findings> {
-    Ok(holds(&subject.metadata, "keyward-session", &["russh", "ironrdp*", "axum", "hyper", "keyward-wire"]))
+    Ok(holds(
+        &subject.metadata,
+        "keyward-session",
+        &["keyward-ssh", "ironrdp*", "axum", "hyper", "keyward-wire"],
+    ))
 }
 
 pub(super) fn plugin_without_session(subject: &Subject) -> Result<Findings> {
@@ -82,7 +86,7 @@ fn holds(metadata: &Metadata, name: &str, unwanted: &[&str]) -> Findings {
 
 pub(super) fn one_user_each(subject: &Subject) -> Result<Findings> {
     const USERS: [(&str, &str); 5] = [
-        ("russh*", "proxy-ssh"),
+        ("ssh-key", "ssh"),
         ("ironrdp*", "proxy-rdp"),
         ("sqlx*", "store"),
         ("axum*", "api"),

@@ -41,10 +41,10 @@ type Check = (&'static str, fn(&Subject) -> Result<Findings>);
 
 const CHECKS: [Check; 15] = [
     ("crates depend on each other as the design says, and no proxy on another", crates::arrows),
-    ("model, wire and trail do without tokio", crates::without_tokio),
+    ("model, wire, ssh and trail do without tokio", crates::without_tokio),
     ("session does without protocol libraries", crates::session_without_protocols),
     ("plugin does not know session", crates::plugin_without_session),
-    ("russh, IronRDP, sqlx, axum and ldap3 each serve one crate", crates::one_user_each),
+    ("ssh-key, IronRDP, sqlx, axum and ldap3 each serve one crate", crates::one_user_each),
     ("the program links one crypto library, and no OpenSSL", crates::one_crypto_library),
     ("every dependency comes from crates.io", crates::one_registry),
     ("every crate takes the workspace's lints, plugin with its exception", sources::lints),

@@ -1,0 +1,173 @@
+//! From the target to the client.
+
+use keyward_ssh::Transport;
+use keyward_ssh::channel::{self, Message, Request, STDERR};
+use keyward_trail::{Direction, Event, ExitStatus, Stream};
+
+use super::Stop;
+use super::channel::{Answer, Asked};
+use super::desk::{
+    About, Desk, PACKET_IN_CONFIRMATION, is_success, pass, pass_answer, receiver, refuse, with_packet,
+};
+use crate::SshError;
+
+/// Requests of targets that change nothing: RFC 4254 section 6.8, OpenSSH's PROTOCOL.
+const HARMLESS: [&str; 3] = ["xon-xoff", "eow@openssh.com", "keepalive@openssh.com"];
+
+impl Desk {
+    pub(super) async fn pass_down(
+        &mut self,
+        message: &[u8],
+        client: &mut Transport,
+        back: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Stop> {
+        let (recipient, stream, data) = match Message::parse(message).map_err(SshError::from)? {
+            Message::Data { recipient, data } => (recipient, Stream::Main, data),
+            Message::ExtendedData { recipient, kind: STDERR, data } => (recipient, Stream::Stderr, data),
+            // Boxed, as on the way up.
+            rare => return Box::pin(self.control_down(rare, message, client, back)).await,
+        };
+        let Some(channel) = self.table.of_target(recipient).filter(|channel| !channel.to_client.told) else {
+            return Ok(());
+        };
+        // Without a program a target has nothing to say.
+        let Some(tap) = &channel.tap else { return Ok(()) };
+        channel.client_window =
+            channel.client_window.saturating_sub(u32::try_from(data.len()).unwrap_or(u32::MAX));
+        self.recording.data(tap, Direction::ToClient, stream, data).await?;
+        pass(client, message)
+    }
+
+    async fn control_down(
+        &mut self,
+        parsed: Message<'_>,
+        message: &[u8],
+        client: &mut Transport,
+        back: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Stop> {
+        match parsed {
+            Message::Confirmation { recipient, sender, packet, .. } => {
+                if self.table.confirm_by_target(recipient, sender)?.is_none() {
+                    return Ok(());
+                }
+                match with_packet(message, PACKET_IN_CONFIRMATION, packet) {
+                    Some(cut) => pass(client, &cut),
+                    None => pass(client, message),
+                }
+            }
+            Message::OpenFailure { recipient } => {
+                let Some(channel) = self.table.refuse_by_target(recipient) else { return Ok(()) };
+                self.recording.event(channel.tap.as_ref(), |channel| Event::Close { channel }).await?;
+                pass(client, message)
+            }
+            Message::WindowAdjust { recipient, .. } => {
+                let Some(channel) = self.table.of_target(recipient) else { return Ok(()) };
+                if channel.to_client.told { Ok(()) } else { pass(client, message) }
+            }
+            Message::Eof { recipient } => {
+                let Some(channel) = self.table.of_target(recipient) else { return Ok(()) };
+                if channel.to_client.told {
+                    return Ok(());
+                }
+                let direction = Direction::ToClient;
+                self.recording
+                    .event(channel.tap.as_ref(), |channel| Event::Eof { channel, direction })
+                    .await?;
+                pass(client, message)
+            }
+            Message::Close { recipient } => {
+                let Some(channel) = self.table.of_target(recipient) else { return Ok(()) };
+                channel.to_client.closed = true;
+                let (id, was_told) = (channel.id, std::mem::replace(&mut channel.to_client.told, true));
+                // A recording that has ended does not keep the channel open.
+                let _ = self.recording.event(channel.tap.as_ref(), |channel| Event::Close { channel }).await;
+                self.table.forget_if_over(id);
+                if was_told { Ok(()) } else { pass(client, message) }
+            }
+            Message::Request { recipient, name, wants_reply, rest } => {
+                let request = Request::parse(name, rest).map_err(SshError::from)?;
+                self.request_of_target(recipient, &request, wants_reply, message, client, back).await
+            }
+            Message::Success { recipient } | Message::Failure { recipient } => {
+                self.answer_of_target(recipient, message, client).await
+            }
+            Message::RequestSuccess | Message::RequestFailure => {
+                let asked = pass_answer(&mut self.from_client, About::Connection, message, client);
+                if let Some(Answer::Theirs(Asked::Listen(number))) = asked.map_err(receiver)? {
+                    match parsed {
+                        Message::RequestSuccess => self.granted.is_up(number, channel::chosen_port(message)),
+                        _ => self.granted.is_refused(number),
+                    }
+                }
+                Ok(())
+            }
+            Message::GlobalRequest { name: "keepalive@openssh.com", wants_reply, .. } => {
+                if wants_reply {
+                    self.from_target.expect(Asked::Something)?;
+                }
+                pass(client, message)
+            }
+            // `hostkeys-00@openssh.com` among them: the keys of the target are none of the client's business.
+            Message::GlobalRequest { wants_reply, .. } => {
+                Ok(refuse(&mut self.from_target, wants_reply, About::Connection, back)?)
+            }
+            Message::Open(open) => self.open_by_target(&open, message, client, back).await,
+            // Data is passed above; of extended data there is no other kind.
+            Message::Data { .. } | Message::ExtendedData { .. } => Ok(()),
+            // A banner that comes late, and what nobody knows.
+            Message::Unknown { .. } => Ok(()),
+        }
+    }
+
+    /// Passes the target's answer on. A program that it refused is recorded as closed, and another may be tried.
+    async fn answer_of_target(
+        &mut self,
+        recipient: u32,
+        message: &[u8],
+        client: &mut Transport,
+    ) -> Result<(), Stop> {
+        let Some(channel) = self.table.of_target(recipient) else { return Ok(()) };
+        let about = About::Channel(recipient);
+        let asked = pass_answer(&mut channel.from_client, about, message, client).map_err(receiver)?;
+        let is_refused = !is_success(message.first().copied().unwrap_or_default());
+        if asked == Some(Answer::Theirs(Asked::Program)) && is_refused {
+            let tap = channel.tap.take();
+            self.recording.event(tap.as_ref(), |channel| Event::Close { channel }).await?;
+        }
+        Ok(())
+    }
+
+    async fn request_of_target(
+        &mut self,
+        recipient: u32,
+        request: &Request<'_>,
+        wants_reply: bool,
+        message: &[u8],
+        client: &mut Transport,
+        back: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Stop> {
+        let Some(channel) = self.table.of_target(recipient).filter(|channel| !channel.to_client.told) else {
+            return Ok(());
+        };
+        let status = match request {
+            Request::ExitStatus(code) => Some(ExitStatus::Code(*code)),
+            Request::ExitSignal { name, core_dumped, message } => Some(ExitStatus::Signal {
+                name: (*name).to_owned().into(),
+                core_dumped: *core_dumped,
+                message: message.clone().into_owned().into(),
+            }),
+            Request::Other(name) if HARMLESS.contains(name) => None,
+            _ => {
+                let number = channel.target.unwrap_or_default();
+                return Ok(refuse(&mut channel.from_target, wants_reply, About::Channel(number), back)?);
+            }
+        };
+        if let Some(status) = status {
+            self.recording.event(channel.tap.as_ref(), |channel| Event::Exit { channel, status }).await?;
+        }
+        if wants_reply {
+            channel.from_target.expect(Asked::Something)?;
+        }
+        pass(client, message)
+    }
+}

@@ -1,0 +1,316 @@
+//! From the client to the target.
+
+use keyward_policy::ChannelKind;
+use keyward_session::{ChannelRequest, Subject};
+use keyward_ssh::Transport;
+use keyward_ssh::channel::{Message, Open, OpenFailure, Request, open_failure};
+use keyward_trail::{Direction, Event, Stream, Terminal};
+
+use super::Stop;
+use super::channel::{Asked, Channel, Id};
+use super::desk::{
+    About, Desk, PACKET_IN_CONFIRMATION, packet_in_open, pass, pass_answer, receiver, refuse, with_packet,
+};
+use super::forward;
+use super::granted::Place;
+use crate::{SshError, command};
+
+/// Over UDP the gateway could neither relay nor record the session.
+const MOSH_REFUSED: &str =
+    "keyward: mosh does not work through the gateway, since it leaves SSH: use ssh.\r\n";
+
+/// What each variable counts at least.
+const VARIABLE: usize = 128;
+
+/// Requests on a channel that change nothing that a policy judges: they go through to the target, whatever it makes of
+/// them. RFC 4335, OpenSSH's PROTOCOL, PuTTY's window measurements.
+const HARMLESS: [&str; 5] = [
+    "break",
+    "eow@openssh.com",
+    "keepalive@openssh.com",
+    "simple@putty.projects.tartarus.org",
+    "winadj@putty.projects.tartarus.org",
+];
+
+/// Global requests of the same kind.
+const HARMLESS_GLOBAL: [&str; 2] = ["keepalive@openssh.com", "no-more-sessions@openssh.com"];
+
+impl Desk {
+    pub(super) async fn pass_up(
+        &mut self,
+        message: &[u8],
+        target: &mut Transport,
+        back: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Stop> {
+        match Message::parse(message).map_err(SshError::from)? {
+            Message::Data { recipient, data } => {
+                let Some(channel) = self.table.of_client(recipient) else { return Ok(()) };
+                // Without a program there is nobody to read it.
+                let Some(tap) = channel.tap.as_ref().filter(|_| !channel.to_target.told) else {
+                    return Ok(());
+                };
+                self.recording.data(tap, Direction::FromClient, Stream::Main, data).await?;
+                pass(target, message)
+            }
+            // Boxed: what is rare would make every session's future larger.
+            rare => Box::pin(self.control_up(rare, message, target, back)).await,
+        }
+    }
+
+    async fn control_up(
+        &mut self,
+        parsed: Message<'_>,
+        message: &[u8],
+        target: &mut Transport,
+        back: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Stop> {
+        match parsed {
+            Message::Open(open) => self.open(&open, message, target, back).await,
+            Message::Request { recipient, name, wants_reply, rest } => {
+                let request = Request::parse(name, rest).map_err(SshError::from)?;
+                self.request(recipient, request, wants_reply, message, target, back).await
+            }
+            Message::WindowAdjust { recipient, bytes } => {
+                let Some(channel) = self.table.of_client(recipient) else { return Ok(()) };
+                channel.client_window = channel.client_window.saturating_add(bytes);
+                if channel.to_target.told { Ok(()) } else { pass(target, message) }
+            }
+            Message::Eof { recipient } => {
+                let Some(channel) = self.table.of_client(recipient) else { return Ok(()) };
+                if channel.to_target.told {
+                    return Ok(());
+                }
+                let direction = Direction::FromClient;
+                self.recording
+                    .event(channel.tap.as_ref(), |channel| Event::Eof { channel, direction })
+                    .await?;
+                pass(target, message)
+            }
+            Message::Close { recipient } => {
+                let Some(channel) = self.table.of_client(recipient) else { return Ok(()) };
+                channel.to_target.closed = true;
+                let (id, was_told) = (channel.id, std::mem::replace(&mut channel.to_target.told, true));
+                // A recording that has ended does not keep the channel open.
+                let _ = self.recording.event(channel.tap.as_ref(), |channel| Event::Close { channel }).await;
+                self.table.forget_if_over(id);
+                if was_told { Ok(()) } else { pass(target, message) }
+            }
+            Message::Success { recipient } | Message::Failure { recipient } => {
+                let Some(channel) = self.table.of_client(recipient) else { return Ok(()) };
+                let about = About::Channel(recipient);
+                pass_answer(&mut channel.from_target, about, message, target).map_err(receiver)?;
+                Ok(())
+            }
+            Message::RequestSuccess | Message::RequestFailure => {
+                pass_answer(&mut self.from_target, About::Connection, message, target).map_err(receiver)?;
+                Ok(())
+            }
+            Message::GlobalRequest { name, wants_reply, rest } => {
+                let place = forward::place(name, rest)?;
+                self.global_request(name, place, wants_reply, message, target, back).await
+            }
+            Message::Confirmation { recipient, sender, window, packet, .. } => {
+                let Some(channel) = self.table.confirm_by_client(recipient, sender)? else { return Ok(()) };
+                channel.client_window = window;
+                match with_packet(message, PACKET_IN_CONFIRMATION, packet) {
+                    Some(cut) => pass(target, &cut),
+                    None => pass(target, message),
+                }
+            }
+            Message::OpenFailure { recipient } => {
+                let Some(channel) = self.table.refuse_by_client(recipient) else { return Ok(()) };
+                self.recording.event(channel.tap.as_ref(), |channel| Event::Close { channel }).await?;
+                pass(target, message)
+            }
+            // Data is passed above; clients send no stderr.
+            Message::Data { .. } | Message::ExtendedData { .. } => Ok(()),
+            // A request to be let in, after one was (RFC 4252 section 5.1 has it ignored), and what nobody knows.
+            Message::Unknown { .. } => Ok(()),
+        }
+    }
+
+    async fn open(
+        &mut self,
+        open: &Open<'_>,
+        message: &[u8],
+        target: &mut Transport,
+        back: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Stop> {
+        if self.table.is_full() {
+            back.push(open_failure(open.sender, OpenFailure::ResourceShortage, "too many channels"));
+            return Ok(());
+        }
+        if open.kind != "session" {
+            return self.open_forward(open, message, target, back).await;
+        }
+        self.table.open_by_client(open.sender, open.window)?.is_session = true;
+        match with_packet(message, packet_in_open(open.kind), open.packet) {
+            Some(cut) => pass(target, &cut),
+            None => pass(target, message),
+        }
+    }
+
+    async fn global_request(
+        &mut self,
+        name: &str,
+        place: Option<Place>,
+        wants_reply: bool,
+        message: &[u8],
+        target: &mut Transport,
+        back: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Stop> {
+        match place {
+            Some(place) if name.starts_with("cancel-") => {
+                self.listen_no_more(&place, wants_reply, message, target, back)
+            }
+            Some(place) => self.listen(place, wants_reply, message, target, back).await,
+            None if HARMLESS_GLOBAL.contains(&name) => {
+                if wants_reply {
+                    self.from_client.expect(Asked::Something)?;
+                }
+                pass(target, message)
+            }
+            // Clients try what servers may know; that is nothing to note.
+            None => Ok(refuse(&mut self.from_client, wants_reply, About::Connection, back)?),
+        }
+    }
+
+    async fn request(
+        &mut self,
+        recipient: u32,
+        request: Request<'_>,
+        wants_reply: bool,
+        message: &[u8],
+        target: &mut Transport,
+        back: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Stop> {
+        let Some(channel) = self.table.of_client(recipient).filter(|channel| !channel.to_target.told) else {
+            return Ok(());
+        };
+        let id = channel.id;
+        let is_unknown = matches!(&request, Request::Other(name) if !HARMLESS.contains(name));
+        let passes = match request {
+            Request::Shell | Request::Command(_) | Request::Subsystem(_) => {
+                return self.program(id, &request, wants_reply, message, target, back).await;
+            }
+            Request::X11 => self.lend(ChannelKind::X11).await?,
+            Request::Agent => self.lend(ChannelKind::Agent).await?,
+            Request::Terminal { term, columns, rows } => {
+                channel.terminal = Some(Terminal { term: term.to_owned().into(), columns, rows });
+                true
+            }
+            Request::WindowChange { columns, rows } => {
+                if let Some(terminal) = &mut channel.terminal {
+                    (terminal.columns, terminal.rows) = (columns, rows);
+                }
+                let tap = channel.tap.as_ref();
+                self.recording.event(tap, |channel| Event::Window { channel, columns, rows }).await?;
+                true
+            }
+            Request::Signal(name) => {
+                let name = name.to_owned().into();
+                self.recording.event(channel.tap.as_ref(), |channel| Event::Signal { channel, name }).await?;
+                true
+            }
+            Request::Variable { name, value } => {
+                let (name, value) = (name.into_owned(), value.into_owned());
+                let size = VARIABLE + name.len() + value.len();
+                match channel.variables_left.checked_sub(size) {
+                    Some(left) => {
+                        channel.variables_left = left;
+                        match &channel.tap {
+                            Some(tap) => {
+                                let (name, value) = (name.into(), value.into());
+                                let variable = |channel| Event::Env { channel, name, value };
+                                self.recording.event(Some(tap), variable).await?;
+                            }
+                            None => channel.variables.push((name, value)),
+                        }
+                        true
+                    }
+                    None => false,
+                }
+            }
+            Request::Other(_) => !is_unknown,
+            Request::ExitStatus(_) | Request::ExitSignal { .. } => false,
+        };
+        if is_unknown {
+            self.note_refusal("request of an unknown type").await;
+        }
+        self.pass_or_refuse(id, passes, wants_reply, message, target, back)
+    }
+
+    fn pass_or_refuse(
+        &mut self,
+        id: Id,
+        passes: bool,
+        wants_reply: bool,
+        message: &[u8],
+        target: &mut Transport,
+        back: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Stop> {
+        let Some(channel) = self.table.get(id) else { return Ok(()) };
+        if !passes {
+            return Ok(refuse_on(channel, wants_reply, back)?);
+        }
+        if wants_reply {
+            channel.from_client.expect(Asked::Something)?;
+        }
+        pass(target, message)
+    }
+
+    /// Asks the policy, then the target. One program runs in a channel; a client may try another one after the
+    /// target has refused the first.
+    async fn program(
+        &mut self,
+        id: Id,
+        request: &Request<'_>,
+        wants_reply: bool,
+        message: &[u8],
+        target: &mut Transport,
+        back: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Stop> {
+        let Some(channel) = self.table.get(id) else { return Ok(()) };
+        if channel.tap.is_some() || !channel.is_session {
+            return Ok(refuse_on(channel, wants_reply, back)?);
+        }
+        let asked = wanted(request, channel);
+        if matches!(request, Request::Command(command) if command::starts_mosh(command)) {
+            self.say_no(id, wants_reply, MOSH_REFUSED, back);
+            self.note_refusal("mosh").await;
+            return Ok(());
+        }
+        let tap = match self.channels.open(&asked).await {
+            Ok(tap) => tap,
+            Err(refused) => {
+                self.deny(id, wants_reply, asked.kind, refused, back);
+                return Ok(());
+            }
+        };
+        channel.tap = Some(tap.clone());
+        for (name, value) in std::mem::take(&mut channel.variables) {
+            let (name, value) = (name.into(), value.into());
+            self.recording.event(Some(&tap), |channel| Event::Env { channel, name, value }).await?;
+        }
+        if wants_reply {
+            channel.from_client.expect(Asked::Program)?;
+        }
+        pass(target, message)
+    }
+}
+
+fn refuse_on(channel: &mut Channel, wants_reply: bool, back: &mut Vec<Vec<u8>>) -> Result<(), SshError> {
+    let about = About::Channel(channel.client.unwrap_or_default());
+    refuse(&mut channel.from_client, wants_reply, about, back)
+}
+
+/// A program in the words of the channel policy (RFC 4254 section 6.5).
+fn wanted(request: &Request<'_>, channel: &Channel) -> ChannelRequest {
+    let (kind, subject) = match request {
+        Request::Command(command) => (command::kind(command), Subject::Command(command.to_vec())),
+        Request::Subsystem("sftp") => (ChannelKind::Sftp, Subject::Subsystem("sftp".to_owned())),
+        Request::Subsystem(name) => (ChannelKind::Subsystem, Subject::Subsystem((*name).to_owned())),
+        _ => (ChannelKind::Shell, Subject::Nothing),
+    };
+    ChannelRequest { kind, subject, terminal: channel.terminal.clone() }
+}
