@@ -30,7 +30,7 @@ async fn a_version_that_was_replaced_ends_its_calls_then_its_template_and_can_be
     let instance = loaded.instance.clone();
     let running =
         tokio::spawn(async move { instance.call(call(Hook::Authorize, json!({"server_port": 2}))).await });
-    eventually("the call has a worker", || loaded.instance.idle_workers() < 2).await;
+    eventually("the call has a worker, and another waits in its place", || descendants().len() == 4).await;
 
     loaded.instance.retire();
     let template = running.await.unwrap().outcome.unwrap()["x"].clone();
