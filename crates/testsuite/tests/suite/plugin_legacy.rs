@@ -84,6 +84,7 @@ fn a_refusal_of_a_plugin_for_python_2_is_told() {
 
     assert!(!refused.status.success());
     assert!(refused.stderr.contains("wrong code"), "{refused:?}");
+    plugged.session();
     assert_eq!(plugged.heard("aa"), ["session_ended"]);
 }
 
