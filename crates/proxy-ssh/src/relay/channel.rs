@@ -16,6 +16,8 @@ pub(crate) struct Channel {
     pub(crate) target: Option<u32>,
     /// Whether it runs programs, and so has an stderr.
     pub(crate) is_session: bool,
+    /// It is about to be closed, since the policy has refused what it is for.
+    pub(crate) is_denied: bool,
     /// What the client takes before it says more: room for a word of the gateway's own.
     pub(crate) client_window: u32,
     /// Requests of the client that wait for an answer.
@@ -55,6 +57,7 @@ impl Channel {
             client: None,
             target: None,
             is_session: false,
+            is_denied: false,
             client_window: 0,
             from_client: Answers::default(),
             from_target: Answers::default(),

@@ -82,6 +82,7 @@ impl Desk {
     /// Refuses a program with a sentence; the channel is closed when that has been shown.
     pub(super) fn say_no(&mut self, id: Id, wants_reply: bool, sentence: &str, back: &mut Vec<Vec<u8>>) {
         if let Some(channel) = self.table.get(id) {
+            channel.is_denied = true;
             back.extend(line(channel, sentence));
         }
         self.due.push_back(Due { at: Instant::now() + TIME_TO_READ, channel: id, wants_reply });

@@ -271,7 +271,7 @@ impl Desk {
         back: &mut Vec<Vec<u8>>,
     ) -> Result<(), Stop> {
         let Some(channel) = self.table.get(id) else { return Ok(()) };
-        if channel.tap.is_some() || !channel.is_session {
+        if channel.tap.is_some() || !channel.is_session || channel.is_denied {
             return Ok(refuse_on(channel, wants_reply, back)?);
         }
         let asked = wanted(request, channel);
