@@ -1,6 +1,6 @@
 //! One-time codes: which prompt of a target asks for one, and which code answers it (contract section 5).
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use keyward_model::Secret;
 use keyward_session::TotpCode;
@@ -21,20 +21,14 @@ pub(crate) fn asks_for_code(prompt: &str) -> bool {
     !prompt.contains("password") && words.any(|word| WORDS.contains(&word))
 }
 
-/// The codes that are valid now, in the plugin's order. One that begins at 0 has no time: the SDK puts that where a
-/// plugin does not say.
+/// The codes that are valid now, in the plugin's order.
 pub(crate) fn valid(codes: Vec<TotpCode>, now: SystemTime) -> impl Iterator<Item = Secret> {
-    let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let is_valid = move |code: &TotpCode| {
-        let begin = u64::try_from(code.unix_time).unwrap_or(0);
-        begin == 0 || (begin <= now && now < begin.saturating_add(code.period))
-    };
-    codes.into_iter().filter(is_valid).map(|code| code.code)
+    codes.into_iter().filter(move |code| code.is_valid_at(now)).map(|code| code.code)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
 

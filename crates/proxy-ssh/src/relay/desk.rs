@@ -189,7 +189,7 @@ pub(super) fn pass_answer(
 
 /// `SSH_MSG_CHANNEL_OPEN` or its confirmation with a maximum packet that the gateway can take, where the one that it
 /// has is larger.
-pub(super) fn with_packet(message: &[u8], place: usize, packet: u32) -> Option<Vec<u8>> {
+fn with_packet(message: &[u8], place: usize, packet: u32) -> Option<Vec<u8>> {
     if packet <= LONGEST_DATA {
         return None;
     }
@@ -209,6 +209,19 @@ pub(super) fn packet_in_open(kind: &str) -> usize {
 /// Passes a message on.
 pub(super) fn pass(onward: &mut Transport, message: &[u8]) -> Result<(), Stop> {
     onward.send(message).map_err(receiver)
+}
+
+/// Passes on a message that opens a channel, with a maximum packet that the gateway can take.
+pub(super) fn pass_within(
+    onward: &mut Transport,
+    message: &[u8],
+    place: usize,
+    packet: u32,
+) -> Result<(), Stop> {
+    match with_packet(message, place, packet) {
+        Some(cut) => pass(onward, &cut),
+        None => pass(onward, message),
+    }
 }
 
 pub(super) fn receiver(error: keyward_ssh::Error) -> Stop {

@@ -7,7 +7,7 @@ use keyward_trail::{Direction, Event, ExitStatus, Stream};
 use super::Stop;
 use super::channel::{Answer, Asked};
 use super::desk::{
-    About, Desk, PACKET_IN_CONFIRMATION, is_success, pass, pass_answer, receiver, refuse, with_packet,
+    About, Desk, PACKET_IN_CONFIRMATION, is_success, pass, pass_answer, pass_within, receiver, refuse,
 };
 use crate::SshError;
 
@@ -50,10 +50,7 @@ impl Desk {
                 if self.table.confirm_by_target(recipient, sender)?.is_none() {
                     return Ok(());
                 }
-                match with_packet(message, PACKET_IN_CONFIRMATION, packet) {
-                    Some(cut) => pass(client, &cut),
-                    None => pass(client, message),
-                }
+                pass_within(client, message, PACKET_IN_CONFIRMATION, packet)
             }
             Message::OpenFailure { recipient } => {
                 let Some(channel) = self.table.refuse_by_target(recipient) else { return Ok(()) };

@@ -8,7 +8,7 @@ use keyward_ssh::channel::{self, Open, OpenFailure, open_failure};
 
 use super::Stop;
 use super::channel::Asked;
-use super::desk::{About, Desk, packet_in_open, pass, refuse, with_packet};
+use super::desk::{About, Desk, packet_in_open, pass, pass_within, refuse};
 use super::granted::Place;
 use crate::SshError;
 
@@ -47,10 +47,7 @@ impl Desk {
             return Ok(());
         };
         self.table.open_by_client(open.sender, open.window)?.tap = Some(tap);
-        match with_packet(message, packet_in_open(open.kind), open.packet) {
-            Some(cut) => pass(target, &cut),
-            None => pass(target, message),
-        }
+        pass_within(target, message, packet_in_open(open.kind), open.packet)
     }
 
     /// The target brings something that the client asked it to listen for, or uses what it was lent.
@@ -77,10 +74,7 @@ impl Desk {
             return Ok(());
         }
         self.table.open_by_target(open.sender)?.tap = Some(tap);
-        match with_packet(message, packet_in_open(open.kind), open.packet) {
-            Some(cut) => pass(client, &cut),
-            None => pass(client, message),
-        }
+        pass_within(client, message, packet_in_open(open.kind), open.packet)
     }
 
     /// What the client had asked for, and the policy allowed, before the target opened this.

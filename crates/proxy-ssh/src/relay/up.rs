@@ -9,7 +9,7 @@ use keyward_trail::{Direction, Event, Stream, Terminal};
 use super::Stop;
 use super::channel::{Asked, Channel, Id};
 use super::desk::{
-    About, Desk, PACKET_IN_CONFIRMATION, packet_in_open, pass, pass_answer, receiver, refuse, with_packet,
+    About, Desk, PACKET_IN_CONFIRMATION, packet_in_open, pass, pass_answer, pass_within, receiver, refuse,
 };
 use super::forward;
 use super::granted::Place;
@@ -112,10 +112,7 @@ impl Desk {
             Message::Confirmation { recipient, sender, window, packet, .. } => {
                 let Some(channel) = self.table.confirm_by_client(recipient, sender)? else { return Ok(()) };
                 channel.client_window = window;
-                match with_packet(message, PACKET_IN_CONFIRMATION, packet) {
-                    Some(cut) => pass(target, &cut),
-                    None => pass(target, message),
-                }
+                pass_within(target, message, PACKET_IN_CONFIRMATION, packet)
             }
             Message::OpenFailure { recipient } => {
                 let Some(channel) = self.table.refuse_by_client(recipient) else { return Ok(()) };
@@ -144,10 +141,7 @@ impl Desk {
             return self.open_forward(open, message, target, back).await;
         }
         self.table.open_by_client(open.sender, open.window)?.is_session = true;
-        match with_packet(message, packet_in_open(open.kind), open.packet) {
-            Some(cut) => pass(target, &cut),
-            None => pass(target, message),
-        }
+        pass_within(target, message, packet_in_open(open.kind), open.packet)
     }
 
     async fn global_request(
