@@ -28,27 +28,38 @@ const BY_SIGNAL: u8 = 1;
 /// Data from this length on gets its memory to the byte, as doubling a buffer would waste more than a copy saves.
 const LONG: usize = 4096;
 
-/// Appends a data event. The bytes are copied here, and nowhere else.
+/// Appends a data event, with a copy of the bytes.
 pub(crate) fn put_data(
     out: &mut Vec<u8>,
     delta: u64,
     channel: ChannelId,
-    (direction, stream): (Direction, Stream),
+    way: (Direction, Stream),
     bytes: &[u8],
+) {
+    put_data_head(out, delta, channel, way, bytes.len());
+    if bytes.len() >= LONG {
+        out.reserve_exact(bytes.len());
+    }
+    out.extend_from_slice(bytes);
+}
+
+/// Appends what stands before the bytes of a data event.
+pub(crate) fn put_data_head(
+    out: &mut Vec<u8>,
+    delta: u64,
+    channel: ChannelId,
+    (direction, stream): (Direction, Stream),
+    length: usize,
 ) {
     put_varint(out, DATA);
     put_varint(out, delta);
-    put_varint(out, (varint_len(channel.0.into()) + 1 + bytes.len()) as u64);
+    put_varint(out, (varint_len(channel.0.into()) + 1 + length) as u64);
     put_varint(out, channel.0.into());
     let way = match stream {
         Stream::Main => 0,
         Stream::Stderr => STDERR,
     };
     out.push(way | direction_byte(direction));
-    if bytes.len() >= LONG {
-        out.reserve_exact(bytes.len());
-    }
-    out.extend_from_slice(bytes);
 }
 
 /// Appends any event.

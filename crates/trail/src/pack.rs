@@ -24,15 +24,17 @@ struct Packer {
     block: Vec<u8>,
 }
 
-/// Compresses `plain` and hands it to `consume`, with room for a block's header in front.
+/// Compresses `plain` and what follows it, each as a frame, and hands them to `consume`, with room for a block's header in
+/// front.
 ///
 /// `None`, and nothing consumed, where compression does not pay: the block is then stored as it is.
-pub(crate) fn compress<T>(plain: &[u8], consume: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
-    if plain.len() < MIN_BYTES || looks_random(plain) {
+pub(crate) fn compress<T>(plain: &[u8], tail: &[u8], consume: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
+    let longer = if tail.len() > plain.len() { tail } else { plain };
+    if plain.len() + tail.len() < MIN_BYTES || looks_random(longer) {
         return None;
     }
     let mut packer = Packer::take()?;
-    let consumed = packer.pack(plain).map(consume);
+    let consumed = packer.pack(plain, tail).map(consume);
     packer.give_back();
     consumed
 }
@@ -55,15 +57,19 @@ impl Packer {
     }
 
     /// Header room and payload; `None` when less than a sixteenth would be saved.
-    fn pack(&mut self, plain: &[u8]) -> Option<&mut [u8]> {
-        let most = plain.len() - plain.len() / 16;
-        if self.block.len() < HEADER_LEN + most {
-            self.block.resize(HEADER_LEN + most, 0);
+    fn pack(&mut self, plain: &[u8], tail: &[u8]) -> Option<&mut [u8]> {
+        let length = plain.len() + tail.len();
+        let most = HEADER_LEN + length - length / 16;
+        if self.block.len() < most {
+            self.block.resize(most, 0);
         }
-        let room = self.block.get_mut(HEADER_LEN..HEADER_LEN + most)?;
-        // It fails when the result does not fit, which is the answer we want; and a block can always go uncompressed.
-        let packed = self.zstd.compress_to_buffer(plain, room).ok()?;
-        self.block.get_mut(..HEADER_LEN + packed)
+        let mut end = HEADER_LEN;
+        for part in [plain, tail].into_iter().filter(|part| !part.is_empty()) {
+            let room = self.block.get_mut(end..most)?;
+            // It fails when the result does not fit, which is the answer we want; and a block can always go uncompressed.
+            end += self.zstd.compress_to_buffer(part, room).ok()?;
+        }
+        self.block.get_mut(..end)
     }
 }
 
@@ -98,7 +104,7 @@ mod tests {
     use crate::noise::noise;
 
     fn stored_compressed(plain: &[u8]) -> bool {
-        compress(plain, |_| ()).is_some()
+        compress(plain, &[], |_| ()).is_some()
     }
 
     #[test]
@@ -121,7 +127,7 @@ mod tests {
     fn idle_compressors_are_few() {
         std::thread::scope(|scope| {
             for _ in 0..4 * MAX_IDLE {
-                scope.spawn(|| compress(&[0; 4096], |_| ()));
+                scope.spawn(|| compress(&[0; 4096], &[], |_| ()));
             }
         });
         assert!(IDLE.lock().unwrap().len() <= MAX_IDLE);

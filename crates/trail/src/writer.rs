@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::block::{BlockHeader, HEADER_LEN, Kind, MAX_EVENT, ZSTD};
-use crate::codec::{put_data, put_event};
+use crate::codec::{put_data, put_data_head, put_event};
 use crate::end::End;
 use crate::error::TrailError;
 use crate::event::Event;
@@ -16,8 +16,11 @@ use crate::pack;
 
 /// A buffer of this length becomes a block.
 const BLOCK_LEN: usize = 64 * 1024;
-/// Longer data becomes several events, so that a buffer stays below twice a block.
-const MAX_DATA: usize = 64 * 1024;
+/// Data of this length becomes a block of its own, which is made without a copy of the data. So a buffer stays below
+/// twice a block.
+const LONG_DATA: usize = 32 * 1024;
+/// Longer data becomes several events.
+const MAX_DATA: usize = 256 * 1024;
 
 /// A trail being written.
 ///
@@ -59,7 +62,7 @@ impl<W: Write> Writer<W> {
 
     /// Notes an event, `at` after the start of the session. A time before the event noted last counts as that one's.
     ///
-    /// Blocks on the output when the buffer is full. Data may be of any length; the bytes are copied once.
+    /// Blocks on the output when the buffer is full. Data may be of any length; long data is not copied.
     ///
     /// # Errors
     /// After [`TrailError::Write`] the trail takes nothing more. [`TrailError::EventTooLong`] leaves the event out and
@@ -72,8 +75,13 @@ impl<W: Write> Writer<W> {
         if bytes.is_empty() {
             return Ok(());
         }
+        let way = (*direction, *stream);
         for piece in bytes.chunks(MAX_DATA) {
-            self.append(at, |buffer, delta| put_data(buffer, delta, *channel, (*direction, *stream), piece))?;
+            if piece.len() >= LONG_DATA {
+                self.put_long(at, |head| put_data_head(head, 0, *channel, way, piece.len()), piece)?;
+            } else {
+                self.append(at, |buffer, delta| put_data(buffer, delta, *channel, way, piece))?;
+            }
         }
         Ok(())
     }
@@ -92,7 +100,7 @@ impl<W: Write> Writer<W> {
         self.first = self.last;
         let mut block = vec![0; HEADER_LEN];
         block.extend_from_slice(&end.encode());
-        self.guarded(|writer| writer.put_block(Kind::End, &mut block))?;
+        self.guarded(|writer| writer.put_block(Kind::End, &mut block, &[]))?;
         self.guarded(|writer| writer.out.flush())?;
         Ok(self.out)
     }
@@ -129,26 +137,40 @@ impl<W: Write> Writer<W> {
         if self.buffered() >= BLOCK_LEN { self.emit() } else { Ok(()) }
     }
 
+    /// Makes a block of one event, after what came before it.
+    fn put_long(
+        &mut self,
+        at: u64,
+        put_head: impl FnOnce(&mut Vec<u8>),
+        data: &[u8],
+    ) -> Result<(), TrailError> {
+        self.emit()?;
+        (self.first, self.last) = (at, at);
+        let mut head = vec![0; HEADER_LEN];
+        put_head(&mut head);
+        self.guarded(|writer| writer.put_block(Kind::Events, &mut head, data))
+    }
+
     /// Makes a block of the buffer, which keeps its memory: more is likely to follow.
     fn emit(&mut self) -> Result<(), TrailError> {
         if self.buffered() == 0 {
             return Ok(());
         }
         let mut block = std::mem::take(&mut self.buffer);
-        let put = self.guarded(|writer| writer.put_block(Kind::Events, &mut block));
+        let put = self.guarded(|writer| writer.put_block(Kind::Events, &mut block, &[]));
         block.clear();
         self.buffer = block;
         put
     }
 
-    /// Writes one block; `block` is room for its header and its payload.
-    fn put_block(&mut self, kind: Kind, block: &mut [u8]) -> io::Result<()> {
+    /// Writes one block; `block` is room for its header and its payload as far as `tail`.
+    fn put_block(&mut self, kind: Kind, block: &mut [u8], tail: &[u8]) -> io::Result<()> {
         let plain = block.get(HEADER_LEN..).unwrap_or_default();
         let mut header = BlockHeader {
             kind,
             flags: ZSTD,
             stored: 0,
-            plain: plain.len() as u32,
+            plain: (plain.len() + tail.len()) as u32,
             authentication: 0,
             sequence: self.sequence,
             first: self.first,
@@ -156,11 +178,11 @@ impl<W: Write> Writer<W> {
             checksum: 0,
         };
         let out = &mut self.out;
-        let written = match pack::compress(plain, |packed| write_block(out, &mut header, packed)) {
+        let written = match pack::compress(plain, tail, |packed| write_block(out, &mut header, packed, &[])) {
             Some(written) => written?,
             None => {
                 header.flags = 0;
-                write_block(&mut self.out, &mut header, block)?
+                write_block(&mut self.out, &mut header, block, tail)?
             }
         };
         self.sequence += 1;
@@ -180,15 +202,23 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Puts the header into its room and writes it all in one go. Gives the number of bytes.
-fn write_block(out: &mut impl Write, header: &mut BlockHeader, block: &mut [u8]) -> io::Result<u64> {
-    let total = block.len() as u64;
+/// Puts the header into its room and writes it all. Gives the number of bytes.
+fn write_block(
+    out: &mut impl Write,
+    header: &mut BlockHeader,
+    block: &mut [u8],
+    tail: &[u8],
+) -> io::Result<u64> {
     let (room, payload) = block.split_first_chunk_mut().ok_or(io::ErrorKind::InvalidInput)?;
-    header.stored = payload.len() as u32;
-    header.checksum = crc32fast::hash(payload);
+    header.stored = (payload.len() + tail.len()) as u32;
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(payload);
+    checksum.update(tail);
+    header.checksum = checksum.finalize();
     *room = header.encode();
     out.write_all(block)?;
-    Ok(total)
+    out.write_all(tail)?;
+    Ok((block.len() + tail.len()) as u64)
 }
 
 fn micros(time: Duration) -> u64 {
@@ -211,7 +241,9 @@ impl<W> fmt::Debug for Writer<W> {
 mod tests {
     use super::*;
     use crate::event::{ChannelId, Direction, Stream};
-    use crate::samples::{data, header};
+    use crate::noise::noise;
+    use crate::reader::Reader;
+    use crate::samples::{data, end, header};
 
     fn writer() -> Writer<Vec<u8>> {
         Writer::new(Vec::new(), &header()).unwrap()
@@ -220,8 +252,8 @@ mod tests {
     #[test]
     fn an_idle_writer_owns_no_buffer() {
         let mut writer = writer();
-        writer.write(Duration::ZERO, &data(&[7; 50_000])).unwrap();
-        assert!(writer.buffered() > 50_000);
+        writer.write(Duration::ZERO, &data(&[7; 20_000])).unwrap();
+        assert!(writer.buffered() > 20_000);
         writer.flush().unwrap();
         assert_eq!((writer.buffered(), writer.buffer.capacity()), (0, 0));
         assert!(size_of::<Writer<TrailFile>>() <= 128);
@@ -244,6 +276,26 @@ mod tests {
             writer.write(Duration::ZERO, &data(&vec![7; length])).unwrap();
             assert!(writer.buffer.capacity() <= 2 * BLOCK_LEN + 256, "{}", writer.buffer.capacity());
         }
+    }
+
+    #[test]
+    fn long_data_becomes_blocks_without_a_buffer_and_keeps_its_place() {
+        let pieces = [noise(10), noise(LONG_DATA), vec![7; MAX_DATA + LONG_DATA], noise(LONG_DATA - 1)];
+        let mut writer = writer();
+        for (n, piece) in pieces.iter().enumerate() {
+            writer.write(Duration::from_millis(n as u64), &data(piece)).unwrap();
+            assert!(writer.buffer.capacity() <= LONG_DATA + 256);
+        }
+        let trail = writer.finish(Duration::from_secs(1), &end()).unwrap();
+        assert!(trail.len() < LONG_DATA * 5 / 2, "the even piece is stored compressed");
+        let (mut read, mut times) = (Vec::new(), Vec::new());
+        for record in Reader::new(trail.as_slice()).unwrap() {
+            let (at, Event::Data { bytes, .. }) = record.unwrap() else { panic!() };
+            read.extend_from_slice(&bytes);
+            times.push(at.as_millis());
+        }
+        assert!(read == pieces.concat());
+        assert_eq!(times, [0, 1, 2, 2, 3]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What the relay records, gathered so that a burst of packets is one event.
 
-use bytes::{Bytes, BytesMut};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
 use keyward_session::{RecorderGone, Tap};
 use keyward_trail::{ChannelId, Direction, Event, Stream};
 
@@ -15,11 +18,8 @@ struct Gathered {
     tap: Tap,
     direction: Direction,
     stream: Stream,
-    bytes: BytesMut,
+    bytes: Burst,
 }
-
-/// A burst is as long as what one look at a socket brings.
-const BURST: usize = 128 * 1024;
 
 impl Recording {
     /// Takes note of bytes. They are with the recorder after [`flush`](Self::flush), which comes before they are
@@ -37,7 +37,7 @@ impl Recording {
         let fits = |gathered: &Gathered| {
             gathered.tap.channel() == tap.channel()
                 && (gathered.direction, gathered.stream) == (direction, stream)
-                && gathered.bytes.len() + data.len() <= BURST
+                && gathered.bytes.0.len() + data.len() <= Burst::LONGEST
         };
         if !self.gathered.as_ref().is_some_and(fits) {
             self.flush().await?;
@@ -46,17 +46,16 @@ impl Recording {
             tap: tap.clone(),
             direction,
             stream,
-            bytes: BytesMut::new(),
+            bytes: Burst::for_bytes(data.len()),
         });
-        gathered.bytes.extend_from_slice(data);
+        gathered.bytes.0.extend_from_slice(data);
         Ok(())
     }
 
     /// Hands everything to the recorder; waits while the trail is behind.
     pub(crate) async fn flush(&mut self) -> Result<(), RecorderGone> {
         let Some(Gathered { tap, direction, stream, bytes }) = self.gathered.take() else { return Ok(()) };
-        let bytes: Bytes = bytes.freeze();
-        tap.data(direction, stream, &bytes).await
+        tap.data(direction, stream, &Bytes::from_owner(bytes)).await
     }
 
     /// Records anything else that happens on a channel, after what came before it.
@@ -68,5 +67,57 @@ impl Recording {
         let Some(tap) = tap else { return Ok(()) };
         self.flush().await?;
         tap.event(event(tap.channel())).await
+    }
+}
+
+/// The memory of some bytes on their way to the recorder.
+///
+/// A bulk transfer fills thousands of these in a second, in one thread, and another one empties them: memory of that
+/// size would come fresh from the system each time. So a few long ones are kept while nobody needs them.
+struct Burst(Vec<u8>);
+
+static IDLE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+impl Burst {
+    /// As long as what one look at a socket brings.
+    const LONGEST: usize = 128 * 1024;
+    /// With less than this, a burst is as long as it must be.
+    const SHORT: usize = 8 * 1024;
+    /// Of the whole gateway.
+    const MOST_IDLE: usize = 16;
+
+    /// Empty, for so many bytes or more.
+    fn for_bytes(count: usize) -> Self {
+        if count < Self::SHORT {
+            return Self(Vec::with_capacity(count));
+        }
+        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Self(idle.unwrap_or_else(|| Vec::with_capacity(Self::LONGEST)))
+    }
+}
+
+impl Drop for Burst {
+    fn drop(&mut self) {
+        if self.0.capacity() != Self::LONGEST {
+            return;
+        }
+        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < Self::MOST_IDLE {
+            let mut bytes = std::mem::take(&mut self.0);
+            bytes.clear();
+            idle.push(bytes);
+        }
+    }
+}
+
+impl AsRef<[u8]> for Burst {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Burst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Burst").field("bytes", &self.0.len()).finish_non_exhaustive()
     }
 }

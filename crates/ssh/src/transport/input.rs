@@ -16,7 +16,7 @@ pub(crate) struct Input {
 /// For the first bytes after a silence: a keystroke, an answer.
 const SMALLEST: usize = 4 * 1024;
 /// For a bulk transfer: one system call for several packets, and small enough for a processor's cache.
-const LARGEST: usize = 128 * 1024;
+const LARGEST: usize = 256 * 1024;
 
 impl Input {
     pub(crate) fn unread(&mut self) -> &mut [u8] {
