@@ -11,6 +11,7 @@ mod kex;
 mod key;
 pub mod message;
 mod negotiate;
+mod pool;
 mod transport;
 pub mod wire;
 
@@ -22,4 +23,5 @@ pub use key::{
 };
 pub use message::Disconnect;
 pub use negotiate::{Preferences, Protection, Role};
+pub use pool::Pool;
 pub use transport::{Config, Event, Farewell, Transport};

@@ -1,10 +1,10 @@
 //! What the relay records, gathered so that a burst of packets is one event.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use keyward_session::{RecorderGone, Tap};
+use keyward_ssh::Pool;
 use keyward_trail::{ChannelId, Direction, Event, Stream};
 
 /// Bytes that passed on one channel in one direction and are not with the recorder yet.
@@ -76,36 +76,28 @@ impl Recording {
 /// size would come fresh from the system each time. So a few long ones are kept while nobody needs them.
 struct Burst(Vec<u8>);
 
-static IDLE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+static IDLE: Pool<Vec<u8>> = Pool::new(16);
 
 impl Burst {
     /// As long as what one look at a socket brings.
     const LONGEST: usize = 128 * 1024;
     /// With less than this, a burst is as long as it must be.
     const SHORT: usize = 8 * 1024;
-    /// Of the whole gateway.
-    const MOST_IDLE: usize = 16;
 
     /// Empty, for so many bytes or more.
     fn for_bytes(count: usize) -> Self {
         if count < Self::SHORT {
             return Self(Vec::with_capacity(count));
         }
-        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Self(idle.unwrap_or_else(|| Vec::with_capacity(Self::LONGEST)))
+        Self(IDLE.take().unwrap_or_else(|| Vec::with_capacity(Self::LONGEST)))
     }
 }
 
 impl Drop for Burst {
     fn drop(&mut self) {
-        if self.0.capacity() != Self::LONGEST {
-            return;
-        }
-        let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < Self::MOST_IDLE {
-            let mut bytes = std::mem::take(&mut self.0);
-            bytes.clear();
-            idle.push(bytes);
+        if self.0.capacity() == Self::LONGEST {
+            self.0.clear();
+            IDLE.give(std::mem::take(&mut self.0));
         }
     }
 }

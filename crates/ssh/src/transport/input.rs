@@ -2,6 +2,8 @@
 
 use zeroize::Zeroize;
 
+use crate::pool::Pool;
+
 /// A buffer that grows with the traffic, and owns no memory while the peer is silent. What is in it may have been
 /// decrypted there.
 #[derive(Default)]
@@ -9,14 +11,17 @@ pub(crate) struct Input {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// The last read filled it: there is more where that came from.
-    is_short: bool,
+    /// The last read brought much: so will the next one.
+    is_bulk: bool,
 }
 
-/// For the first bytes after a silence: a keystroke, an answer.
+/// For a keystroke, an answer.
 const SMALLEST: usize = 4 * 1024;
 /// For a bulk transfer: one system call for several packets, and small enough for a processor's cache.
 const LARGEST: usize = 256 * 1024;
+
+/// All of [`LARGEST`].
+static IDLE: Pool<Vec<u8>> = Pool::new(16);
 
 impl Input {
     pub(crate) fn unread(&mut self) -> &mut [u8] {
@@ -45,20 +50,25 @@ impl Input {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, unread);
         }
-        let size = match self.bytes.len() {
-            0 => SMALLEST,
-            size if self.is_short => (size * 2).min(LARGEST).max(size),
-            size => size,
-        };
+        if self.is_bulk && self.bytes.len() < LARGEST {
+            let mut large = IDLE.take().unwrap_or_else(|| vec![0; LARGEST]);
+            if let (Some(start), Some(unread)) = (large.get_mut(..unread), self.bytes.get(..unread)) {
+                start.copy_from_slice(unread);
+            }
+            self.bytes = large;
+        }
         // One byte more: the room is never empty, and a read of nothing means the end.
-        self.bytes.resize(size.max(wanted).max(unread + 1), 0);
+        let least = wanted.max(unread + 1).max(SMALLEST);
+        if self.bytes.len() < least {
+            self.bytes.resize(least, 0);
+        }
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
     /// So many bytes of [`room`](Self::room) were filled.
     pub(crate) fn filled(&mut self, count: usize) {
         self.end = (self.end + count).min(self.bytes.len());
-        self.is_short = self.end == self.bytes.len();
+        self.is_bulk = count >= SMALLEST;
     }
 
     /// What has been used included.
@@ -74,9 +84,14 @@ impl Input {
 
     /// Gives the memory back if nothing is unread.
     pub(crate) fn rest(&mut self) {
-        if self.len() == 0 {
-            *self = Self::default();
+        if self.len() > 0 {
+            return;
         }
+        let bytes = std::mem::take(&mut self.bytes);
+        if bytes.len() == LARGEST {
+            IDLE.give(bytes);
+        }
+        (self.start, self.end) = (0, 0);
     }
 }
 
@@ -101,19 +116,32 @@ mod tests {
     }
 
     #[test]
-    fn it_grows_while_reads_fill_it_and_owns_nothing_when_it_rests() {
+    fn it_grows_when_a_read_fills_it_and_owns_nothing_when_it_rests() {
         let mut input = Input::default();
         let mut sizes = Vec::new();
-        for _ in 0..10 {
+        for _ in 0..3 {
             let size = input.room(0).len();
             sizes.push(size);
             input.filled(size);
             input.consume(size);
+            input.rest();
+            assert_eq!(input.bytes.capacity(), 0);
         }
-        assert_eq!(sizes[..3], [SMALLEST, 2 * SMALLEST, 4 * SMALLEST]);
-        assert_eq!(sizes.last(), Some(&LARGEST));
+        assert_eq!(sizes, [SMALLEST, LARGEST, LARGEST]);
+        put(&mut input, b"a keystroke");
+        input.consume(11);
         input.rest();
-        assert_eq!(input.bytes.capacity(), 0);
+        assert_eq!(input.room(0).len(), SMALLEST);
+    }
+
+    #[test]
+    fn what_is_unread_moves_to_the_larger_memory() {
+        let mut input = Input::default();
+        let text: Vec<u8> = (0..SMALLEST).map(|at| at as u8).collect();
+        put(&mut input, &text);
+        input.consume(100);
+        assert_eq!(input.room(0).len(), LARGEST - (SMALLEST - 100));
+        assert_eq!(input.unread(), &text[100..]);
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::cipher::{HEAD, Opener, Sealer, TAIL};
 use crate::key::{PublicKey, SigningKey};
 use crate::message::{self, Disconnect};
 use crate::negotiate::{Preferences, Protection, Role};
+use crate::pool::Pool;
 use crate::wire::Write;
 use crate::{Error, SignatureAlgorithm};
 use allowance::Allowance;
@@ -104,6 +105,12 @@ const LATEST_REKEY_BYTES: u64 = 2 * REKEY_BYTES;
 /// The numbers of user authentication (RFC 4250 section 4.1.2), whose messages have passwords in them.
 const AUTHENTICATION: RangeInclusive<u8> = 50..=79;
 
+/// After a message of this length others follow, and there is room for them.
+const LONG: usize = 4 * 1024;
+const OUTPUT: usize = 256 * 1024;
+
+static IDLE_OUTPUT: Pool<BytesMut> = Pool::new(16);
+
 impl Transport {
     /// Says who it is, and begins the key exchange.
     pub fn new(config: Arc<Config>) -> Result<Self, Error> {
@@ -164,7 +171,10 @@ impl Transport {
         self.let_go();
         self.input.rest();
         if self.output.is_empty() {
-            self.output = BytesMut::new();
+            let mut output = std::mem::take(&mut self.output);
+            if output.try_reclaim(OUTPUT) && output.capacity() < 2 * OUTPUT {
+                IDLE_OUTPUT.give(output);
+            }
         }
     }
 
@@ -305,6 +315,9 @@ impl Transport {
     fn seal(&mut self, parts: &[&[u8]]) -> Result<(), Error> {
         let start = self.output.len();
         let length: usize = parts.iter().map(|part| part.len()).sum();
+        if self.output.capacity() == 0 && length >= LONG {
+            self.output = IDLE_OUTPUT.take().unwrap_or_else(|| BytesMut::with_capacity(OUTPUT));
+        }
         self.output.reserve(HEAD + length + TAIL);
         self.output.put_bytes(&[0; HEAD]);
         for part in parts {
