@@ -33,6 +33,7 @@ mod ssh;
 mod sshd;
 mod switch;
 mod terminal;
+mod transfers;
 mod wait;
 
 pub use account::Account;
@@ -60,4 +61,5 @@ pub use ssh::SshClient;
 pub use sshd::Sshd;
 pub use switch::Switch;
 pub use terminal::Terminal;
+pub use transfers::transfers_in_a_row;
 pub use wait::{PATIENCE, until};

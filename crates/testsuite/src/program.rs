@@ -1,4 +1,4 @@
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -91,6 +91,19 @@ impl Program {
     }
 
     /// Sends a signal to the program alone.
+    /// Says a line on its standard input.
+    #[track_caller]
+    pub fn tell(&mut self, line: &str) {
+        writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// Ends its standard input.
+    pub fn tell_no_more(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Sends a signal to the program alone.
+    #[track_caller]
     pub fn signal(&self, signal: Signal) {
         if self.state.seen.lock().unwrap().status.is_none() {
             let _ = kill_process(self.pid, signal);

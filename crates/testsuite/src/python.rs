@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Input, KeyPair, Run, run};
+use crate::{Input, KeyPair, Program, Run, run};
 
 /// The interpreter with the plugin SDK.
 #[track_caller]
@@ -40,6 +40,16 @@ impl Paramiko<'_> {
     /// Runs `peers/SCRIPT.py`; it finds `connect()` in `peers/client.py` and `arguments` in its `sys.argv`.
     #[track_caller]
     pub fn run(&self, script: &str, arguments: &[&str]) -> Run {
+        run(&mut self.command(script, arguments), Input::Nothing)
+    }
+
+    /// The same, for one that goes on beside the test.
+    #[track_caller]
+    pub fn start(&self, script: &str, arguments: &[&str]) -> Program {
+        Program::start_tied(&mut self.command(script, arguments))
+    }
+
+    fn command(&self, script: &str, arguments: &[&str]) -> Command {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script).with_extension("py");
         let mut python = Command::new(from_environment("KEYWARD_TEST_PEERS"));
         python
@@ -50,7 +60,7 @@ impl Paramiko<'_> {
             .env("PEER_PORT", self.addr.port().to_string())
             .env("PEER_LOGIN", self.login)
             .env("PEER_KEY", self.key.path());
-        run(&mut python, Input::Nothing)
+        python
     }
 }
 

@@ -15,8 +15,8 @@ pub(crate) fn bench(workspace: &Workspace, steps: &Steps, arguments: &[String]) 
     let (programs, own): (&[&str], &[String]) = match arguments {
         [] => (&[HOOKS, SSH], &[]),
         [one, own @ ..] if one == "hooks" && own.len() <= 2 => (&[HOOKS], own),
-        [one, own @ ..] if one == "ssh" && own.len() <= 1 => (&[SSH], own),
-        _ => bail!("usage: cargo xtask bench [hooks [CALLS [SECONDS]] | ssh [MIB]]"),
+        [one, own @ ..] if one == "ssh" => (&[SSH], own),
+        _ => bail!("usage: cargo xtask bench [hooks [CALLS [SECONDS]] | ssh [MIB [PART...]]]"),
     };
     steps.step("packages", || packages::ensure(&[&packages::BUILD, &packages::PEERS]))?;
     let interpreters = steps.step("Python environments", || python::ensure(workspace))?;

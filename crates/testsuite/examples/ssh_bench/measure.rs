@@ -2,13 +2,15 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use keyward_testsuite::SshClient;
 
-/// What `/proc` counts processor time in, on every Linux that we run on.
-const TICKS_PER_SECOND: f64 = 100.0;
+use crate::process::resident_kib;
+
 const MIB: usize = 1024 * 1024;
 /// So much is kept in memory; a transfer repeats it.
 const PIECE: usize = 64 * MIB;
@@ -155,6 +157,47 @@ impl Way {
         (after - before) / sessions as f64
     }
 
+    /// MiB/s of each of so many sessions that fetch all they can at the same time, for a while.
+    pub(crate) fn side_by_side(&self, sessions: usize, data: &Data, time: Duration) -> Vec<f64> {
+        let pour = format!("echo ready; read go; while cat {}; do :; done", data.remote.display());
+        let mut open: Vec<Session> = (0..sessions)
+            .map(|_| {
+                let mut session = self.start(&pour);
+                session.stdout.read_line(&mut String::new()).unwrap();
+                session
+            })
+            .collect();
+        for session in &mut open {
+            session.stdin.write_all(b"go\n").unwrap();
+        }
+        let (mut children, mut counts, mut readers) = (Vec::new(), Vec::new(), Vec::new());
+        for Session { child, stdin, mut stdout } in open {
+            let count = Arc::new(AtomicUsize::new(0));
+            counts.push(Arc::clone(&count));
+            children.push((child, stdin));
+            readers.push(thread::spawn(move || {
+                let mut buffer = vec![0; 256 * 1024];
+                // The end comes when its `ssh` is killed.
+                while let Ok(read @ 1..) = stdout.get_mut().read(&mut buffer) {
+                    count.fetch_add(read, Ordering::Relaxed);
+                }
+            }));
+        }
+        let seen = || counts.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
+        // All of them have begun, and windows are as large as they get.
+        thread::sleep(Duration::from_secs(2));
+        let (started, before) = (Instant::now(), seen());
+        thread::sleep(time);
+        let (seconds, after) = (started.elapsed().as_secs_f64(), seen());
+        for (mut child, stdin) in children {
+            drop(stdin);
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+        before.iter().zip(&after).map(|(from, to)| (to - from) as f64 / MIB as f64 / seconds).collect()
+    }
+
     fn start(&self, remote: &str) -> Session {
         let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
         let mut command = self.client.command(&options, &[remote]);
@@ -180,19 +223,4 @@ impl Session {
 fn ended(mut child: Child) {
     let status = child.wait().unwrap();
     assert!(status.success(), "ssh ended with {status}");
-}
-
-/// User and system time of a process so far.
-pub(crate) fn cpu_seconds(process: i32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    // proc(5): the name in brackets may hold anything; utime and stime are the 12th and 13th field after it.
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap());
-    ticks.sum::<f64>() / TICKS_PER_SECOND
-}
-
-fn resident_kib(process: i32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -16,6 +16,7 @@ pub(crate) enum Ratio {
 /// What Keyward's value has to reach.
 pub(crate) enum Target {
     AtMost(f64),
+    AtLeast(f64),
     AddedAtMost(f64),
     ShareAtLeast(f64),
     /// Better than the way over the second sshd.
@@ -25,14 +26,14 @@ pub(crate) enum Target {
 pub(crate) fn print(title: &str, ways: &[&str; 3], rows: &[Row]) {
     let [first, second, ours] = ways;
     println!("\n{title}\n");
-    println!("{:<44}{first:>10}{second:>10}{ours:>10}{:>12}   target", "", "to direct");
+    println!("{:<58}{first:>10}{second:>10}{ours:>10}{:>12}   target", "", "to direct");
     for row in rows {
         let blank = 3 - row.values.len().min(3);
         let values: String = std::iter::repeat_n(format!("{:>10}", "-"), blank)
             .chain(row.values.iter().map(|value| format!("{:>10}", rounded(*value))))
             .collect();
         let targets: Vec<String> = row.targets.iter().map(|target| target.judge(&row.values)).collect();
-        println!("{:<44}{values}{:>12}   {}", row.what, row.ratio.shown(&row.values), targets.join("; "));
+        println!("{:<58}{values}{:>12}   {}", row.what, row.ratio.shown(&row.values), targets.join("; "));
     }
     println!();
 }
@@ -53,6 +54,7 @@ impl Target {
         let (direct, ours) = ends(values);
         let (reached, text) = match self {
             Self::AtMost(limit) => (ours <= *limit, format!("at most {limit}")),
+            Self::AtLeast(limit) => (ours >= *limit, format!("at least {limit}")),
             Self::AddedAtMost(limit) => (ours - direct <= *limit, format!("at most +{limit}")),
             Self::ShareAtLeast(share) => (ours >= share * direct, format!("at least {:.0} %", share * 100.0)),
             Self::AboveSecond => {
