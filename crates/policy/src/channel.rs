@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use keyward_model::{ClientAddr, TargetAddr};
 
 use crate::connection::within;
-use crate::{HostPattern, TextPattern};
+use crate::{FileRules, HostPattern, TextPattern};
 
 /// Ordered rules: `[[channel-policy]]`. What no rule allows is refused.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -31,6 +31,8 @@ pub struct ChannelRule {
     pub hosts: Vec<HostPattern>,
     /// Which sockets may be reached, or made, of `streamlocal`.
     pub paths: Vec<TextPattern>,
+    /// What may be done to which files, of `sftp` and `scp`.
+    pub files: FileRules,
     pub record: bool,
 }
 
@@ -100,6 +102,12 @@ impl ChannelPolicy {
             Some(rule) => ChannelDecision::Allow { record: rule.record },
             None => ChannelDecision::Refuse,
         }
+    }
+
+    /// What may be done to files in a channel that [`decide`](Self::decide) allows. Nothing where it does not.
+    pub fn files(&self, query: &ChannelQuery<'_>) -> FileRules {
+        let rule = self.rules.iter().find(|rule| rule.matches(query));
+        rule.map_or_else(|| FileRules::of(Vec::new()), |rule| rule.files.clone())
     }
 }
 

@@ -9,6 +9,7 @@ mod connection;
 mod credential;
 mod document;
 mod error;
+mod files;
 mod ldap;
 mod lists;
 mod password;
@@ -26,6 +27,7 @@ pub use connection::{
 };
 pub use credential::{CredentialHost, CredentialRow, LocalCredentialStore, StoredKey};
 pub use error::{PolicyError, Problem, Problems};
+pub use files::{FileOperation, FileRule, FileRules};
 pub use ldap::{LdapAddress, LdapBind, LdapGroups, LdapServer, LdapTls};
 pub use lists::{TrustedCaList, UserList, UserListDefault};
 pub use password::{PasswordHash, PasswordHashError, hash_password, verify_nobody};

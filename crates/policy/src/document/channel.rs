@@ -6,7 +6,9 @@ use super::report::Fault;
 use super::section::Section;
 use super::user::values;
 use super::value::{choice, flag, line, network, owned_line, pattern};
-use crate::{ChannelKind, ChannelPolicy, ChannelRule, PatternPort, TextPattern};
+use crate::{
+    ChannelKind, ChannelPolicy, ChannelRule, FileOperation, FileRule, FileRules, PatternPort, TextPattern,
+};
 
 pub(super) fn policy(section: &Section<'_>) -> ChannelPolicy {
     section.need("rule");
@@ -21,6 +23,7 @@ fn rule(section: &Section<'_>) -> ChannelRule {
     let forwards = [ChannelKind::LocalForward, ChannelKind::Dynamic, ChannelKind::RemoteForward];
     needs(section, &kinds, "hosts", &forwards);
     needs(section, &kinds, "paths", &[ChannelKind::StreamLocal]);
+    needs(section, &kinds, "files", &[ChannelKind::Sftp, ChannelKind::Scp]);
     ChannelRule {
         kinds,
         from: values(section.list("from", network)),
@@ -31,8 +34,35 @@ fn rule(section: &Section<'_>) -> ChannelRule {
         commands: values(section.list("commands", expression)),
         hosts: values(section.list("hosts", pattern(PatternPort::Any))),
         paths: values(section.list("paths", expression)),
+        files: files(section),
         // Who says nothing about it is recorded.
         record: section.optional("record", flag).is_none_or(|item| item.value),
+    }
+}
+
+fn files(section: &Section<'_>) -> FileRules {
+    let form = "a list of tables: [{ operations = [\"download\"], paths = [\"/srv/.*\"] }]";
+    if !section.has("files") {
+        // Asked for all the same: the report names the keys that were.
+        section.sections("files", FILES, form);
+        return FileRules::default();
+    }
+    let rules: Vec<FileRule> = section.sections("files", FILES, form).iter().map(file_rule).collect();
+    if rules.is_empty() {
+        let fault = Fault::new("`files` allows nothing".to_owned());
+        section.fault_at(section.place_of("files"), fault.hint("leave it out to allow every operation"));
+    }
+    FileRules::of(rules)
+}
+
+const FILES: &str = "entry of `files`";
+
+fn file_rule(section: &Section<'_>) -> FileRule {
+    let operations = FileOperation::ALL.map(|operation| (operation.as_str(), operation));
+    FileRule {
+        operations: values(section.list("operations", choice(&operations))),
+        paths: values(section.list("paths", expression)),
+        allow: section.optional("allow", flag).is_none_or(|item| item.value),
     }
 }
 
