@@ -279,6 +279,16 @@ pub fn window_adjust(recipient: u32, bytes: u32) -> Vec<u8> {
     message
 }
 
+/// Where the data of [`Message::Data`] begins in its message.
+pub const DATA_AT: usize = 1 + 4 + 4;
+
+/// What comes before so many bytes of data in their message.
+pub fn data_head(recipient: u32, length: u32) -> [u8; DATA_AT] {
+    let [a, b, c, d] = recipient.to_be_bytes();
+    let [e, f, g, h] = length.to_be_bytes();
+    [number::CHANNEL_DATA, a, b, c, d, e, f, g, h]
+}
+
 pub fn data(recipient: u32, data: &[u8]) -> Vec<u8> {
     let mut message = bare(number::CHANNEL_DATA, recipient);
     message.put_string(data);

@@ -1,7 +1,7 @@
 //! The SSH protocol (RFC 4250 to 4254) without I/O, for both of its sides.
 //!
 //! [`Transport`] is one side of one connection. [`auth`] and [`channel`] are the messages of the layers above it,
-//! [`wire`] the data types that all are made of.
+//! [`sftp`] is what runs in channels for files, [`wire`] the data types that all are made of.
 
 pub mod auth;
 pub mod channel;
@@ -12,6 +12,7 @@ mod key;
 pub mod message;
 mod negotiate;
 mod pool;
+pub mod sftp;
 mod transport;
 pub mod wire;
 

@@ -54,6 +54,12 @@ impl<'a> Reader<'a> {
         Ok(u32::from_be_bytes(bytes))
     }
 
+    pub fn u64(&mut self) -> Result<u64, Malformed> {
+        let (&bytes, rest) = self.rest.split_first_chunk().ok_or(Malformed::Truncated)?;
+        self.rest = rest;
+        Ok(u64::from_be_bytes(bytes))
+    }
+
     /// A length and that many bytes; also the form of an `mpint`.
     pub fn string(&mut self) -> Result<&'a [u8], Malformed> {
         let length = usize::try_from(self.u32()?).map_err(|_| Malformed::Truncated)?;
