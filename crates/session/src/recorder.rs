@@ -274,6 +274,7 @@ fn text_bytes(event: &Event<'_>) -> usize {
         }
         Event::Env { name, value, .. } => name.len() + value.len(),
         Event::Data { bytes, .. } => bytes.len(),
+        Event::File { file, .. } => file.path.len() + file.other.as_ref().map_or(0, |other| other.len()),
         Event::Exit { status: ExitStatus::Signal { message, .. }, .. } => message.len(),
         Event::Exit { status: ExitStatus::Code(_), .. }
         | Event::Window { .. }

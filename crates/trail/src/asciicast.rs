@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::{ChannelId, Direction, Event, Header, Reader, Stream, Terminal, TrailError};
 
-/// Writes one channel as asciicast v2: output of both streams, input, changes of the window.
+/// Writes one channel as asciicast v2: output of both streams, input, changes of the window; of sftp and scp what was
+/// done to files, a line each.
 ///
 /// A `channel` of `None` is the first that opens. Bytes that are not UTF-8 become U+FFFD; lines of a channel without a
 /// terminal get the carriage return that a terminal would have added. [`Reader::ending`] says afterwards how the
@@ -47,6 +48,8 @@ struct Cast<'a, W> {
     shown: Text,
     stderr: Text,
     typed: Text,
+    /// Its bytes are no text.
+    is_files: bool,
     last: Duration,
 }
 
@@ -60,7 +63,8 @@ impl<'a, W: Write> Cast<'a, W> {
             | Event::Signal { .. }
             | Event::Eof { .. }
             | Event::Exit { .. }
-            | Event::Close { .. } => (None, None),
+            | Event::Close { .. }
+            | Event::File { .. } => (None, None),
         };
         write_header(out, header, terminal, command)?;
         let lines = if terminal.is_some() { Lines::AsTheyAre } else { Lines::WithCarriageReturn };
@@ -70,6 +74,7 @@ impl<'a, W: Write> Cast<'a, W> {
             shown: Text::new(lines),
             stderr: Text::new(lines),
             typed: Text::new(Lines::AsTheyAre),
+            is_files: event.opens_files(),
             last: Duration::ZERO,
         })
     }
@@ -80,6 +85,8 @@ impl<'a, W: Write> Cast<'a, W> {
         }
         self.last = at;
         match event {
+            Event::Data { stream: Stream::Main, .. } if self.is_files => Ok(()),
+            Event::File { file, .. } => self.line("o", &format!("{file}\r\n")),
             Event::Data { direction: Direction::ToClient, stream: Stream::Main, bytes, .. } => {
                 let text = self.shown.take(&bytes);
                 self.line("o", &text)
@@ -291,6 +298,19 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].contains(r#""width":80,"height":24"#) && lines[0].contains(r#""command":"ls""#));
         assert_eq!(lines[1..], [r#"[1.500001, "o", "a\r\nb\r"]"#, r#"[3.000002, "o", "\n"]"#]);
+    }
+
+    #[test]
+    fn what_was_done_to_files_is_exported_in_the_place_of_their_protocol() {
+        let open =
+            Event::Open { channel: ChannelId(0), kind: "sftp".into(), command: None, terminal: None };
+        let text = exported(&[open, data(b"\0\0\0\x05\x02"), crate::samples::upload()], None);
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        let line = format!(
+            r#"[3.000002, "o", "upload \"/srv/x\": 3 bytes, sha256 {}\r\n"]"#,
+            "07".repeat(32)
+        );
+        assert_eq!(lines, [line]);
     }
 
     #[test]

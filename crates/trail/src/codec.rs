@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::error::Damage;
 use crate::event::{ChannelId, Direction, Event, ExitStatus, Stream, Terminal};
+use crate::file_codec::{put_file, take_file};
 use crate::wire::{Cursor, put_bytes, put_text, put_varint, varint_len};
 
 const OPEN: u64 = 1;
@@ -14,6 +15,7 @@ const SIGNAL: u64 = 5;
 const EOF: u64 = 6;
 const EXIT: u64 = 7;
 const CLOSE: u64 = 8;
+const FILE: u64 = 9;
 
 /// Bits of the byte in a data event that says where its bytes went.
 const TO_CLIENT: u8 = 1;
@@ -96,6 +98,10 @@ pub(crate) fn put_event(out: &mut Vec<u8>, delta: u64, event: &Event<'_>) {
             EXIT
         }
         Event::Close { .. } => CLOSE,
+        Event::File { file, .. } => {
+            put_file(&mut body, file);
+            FILE
+        }
     };
     put_varint(out, kind);
     put_varint(out, delta);
@@ -149,7 +155,7 @@ pub(crate) fn take_event(events: &mut Cursor<'_>) -> Result<(u64, Option<Event<'
     let kind = events.varint()?;
     let delta = events.varint()?;
     let mut body = Cursor::new(events.prefixed()?);
-    if !(OPEN..=CLOSE).contains(&kind) {
+    if !(OPEN..=FILE).contains(&kind) {
         return Ok((delta, None));
     }
     let channel = ChannelId(body.varint_u32()?);
@@ -161,7 +167,8 @@ pub(crate) fn take_event(events: &mut Cursor<'_>) -> Result<(u64, Option<Event<'
         SIGNAL => Event::Signal { channel, name: text(&mut body)? },
         EOF => Event::Eof { channel, direction: take_direction(body.byte()?)? },
         EXIT => Event::Exit { channel, status: take_status(&mut body)? },
-        _close => Event::Close { channel },
+        CLOSE => Event::Close { channel },
+        _file => Event::File { channel, file: take_file(&mut body)? },
     };
     Ok((delta, Some(event)))
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::file_event::FileEvent;
+
 /// A channel of the session, by a number that the writer chooses and does not use twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ChannelId(pub u32);
@@ -92,6 +94,11 @@ pub enum Event<'a> {
     Close {
         channel: ChannelId,
     },
+    /// Something was done to a file of the target. Where its bytes are recorded too, they are in data events.
+    File {
+        channel: ChannelId,
+        file: FileEvent<'a>,
+    },
 }
 
 impl Event<'_> {
@@ -105,8 +112,14 @@ impl Event<'_> {
             | Self::Signal { channel, .. }
             | Self::Eof { channel, .. }
             | Self::Exit { channel, .. }
-            | Self::Close { channel } => *channel,
+            | Self::Close { channel }
+            | Self::File { channel, .. } => *channel,
         }
+    }
+
+    /// Whether it opens a channel whose bytes are a protocol for files: nothing that a person reads.
+    pub(crate) fn opens_files(&self) -> bool {
+        matches!(self, Self::Open { kind, .. } if matches!(&**kind, "sftp" | "scp"))
     }
 
     fn name(&self) -> &'static str {
@@ -119,6 +132,7 @@ impl Event<'_> {
             Self::Eof { .. } => "Eof",
             Self::Exit { .. } => "Exit",
             Self::Close { .. } => "Close",
+            Self::File { .. } => "File",
         }
     }
 }

@@ -12,6 +12,8 @@ mod end;
 mod error;
 mod event;
 mod file;
+mod file_codec;
+mod file_event;
 mod header;
 #[cfg(test)]
 mod noise;
@@ -28,6 +30,7 @@ pub use end::{End, Ending};
 pub use error::{Damage, TrailError};
 pub use event::{ChannelId, Direction, Event, ExitStatus, Stream, Terminal};
 pub use file::TrailFile;
+pub use file_event::{FileDigest, FileEvent, FileOutcome};
 pub use header::Header;
 pub use play::{BadSpeed, PlayOptions, Speed, play};
 pub use reader::Reader;

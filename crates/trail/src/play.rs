@@ -1,9 +1,10 @@
 //! Playing a trail on a terminal, at the speed at which it happened.
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use crate::{ChannelId, Direction, Event, Reader, TrailError};
+use crate::{ChannelId, Direction, Event, Reader, Stream, TrailError};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PlayOptions {
@@ -47,6 +48,7 @@ impl Speed {
 
 /// Writes what the client was shown to `out`, calling `sleep` for each pause of the session.
 ///
+/// What was done to files is a line each, in the place of the bytes of sftp and scp.
 /// [`Reader::ending`] says afterwards how the session ended. The bytes go out as they are: a terminal that they are
 /// played on obeys them as the client's did.
 pub fn play<R: Read>(
@@ -56,9 +58,18 @@ pub fn play<R: Read>(
     mut sleep: impl FnMut(Duration),
 ) -> Result<(), TrailError> {
     let mut shown = Duration::ZERO;
+    let mut files = HashSet::new();
     for item in reader {
         let (at, event) = item?;
-        let Event::Data { channel, direction: Direction::ToClient, bytes, .. } = event else { continue };
+        if event.opens_files() {
+            files.insert(event.channel());
+        }
+        let (channel, bytes) = match event {
+            Event::Data { channel, stream: Stream::Main, .. } if files.contains(&channel) => continue,
+            Event::Data { channel, direction: Direction::ToClient, bytes, .. } => (channel, bytes),
+            Event::File { channel, file } => (channel, format!("{file}\r\n").into_bytes().into()),
+            _ => continue,
+        };
         if options.channel.is_some_and(|only| only != channel) {
             continue;
         }
@@ -117,6 +128,21 @@ mod tests {
     fn one_channel_can_be_played_alone() {
         let options = PlayOptions { channel: Some(ChannelId(1)), ..PlayOptions::default() };
         assert_eq!(played(options), ("d".into(), vec![62.0]));
+    }
+
+    #[test]
+    fn what_was_done_to_files_is_played_in_the_place_of_their_protocol() {
+        let mut writer = Writer::new(Vec::new(), &header()).unwrap();
+        let channel = ChannelId(0);
+        let open = Event::Open { channel, kind: "sftp".into(), command: None, terminal: None };
+        for event in [open, data(b"\0\0\0\x05\x02"), crate::samples::upload()] {
+            writer.write(Duration::ZERO, &event).unwrap();
+        }
+        let trail = writer.finish(Duration::ZERO, &crate::samples::end()).unwrap();
+        let mut out = Vec::new();
+        play(&mut Reader::new(trail.as_slice()).unwrap(), &mut out, PlayOptions::default(), |_| ()).unwrap();
+        let sum = "07".repeat(32);
+        assert_eq!(String::from_utf8(out).unwrap(), format!("upload \"/srv/x\": 3 bytes, sha256 {sum}\r\n"));
     }
 
     #[test]

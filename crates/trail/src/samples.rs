@@ -2,7 +2,7 @@
 
 use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
 
-use crate::{ChannelId, Direction, End, Event, Header, Stream};
+use crate::{ChannelId, Direction, End, Event, FileDigest, FileEvent, FileOutcome, Header, Stream};
 
 pub(crate) fn header() -> Header {
     let connection = ConnectionName::try_from("db").unwrap();
@@ -26,6 +26,20 @@ pub(crate) fn data(bytes: &[u8]) -> Event<'_> {
         stream: Stream::Main,
         bytes: bytes.into(),
     }
+}
+
+/// A file of three bytes that was uploaded on channel 0.
+pub(crate) fn upload() -> Event<'static> {
+    let file = FileEvent {
+        operation: "upload".into(),
+        path: b"/srv/x".as_slice().into(),
+        other: None,
+        flags: 26,
+        size: Some(3),
+        outcome: FileOutcome::Done,
+        digest: Some(FileDigest::Sha256([7; 32])),
+    };
+    Event::File { channel: ChannelId(0), file }
 }
 
 pub(crate) fn end() -> End {

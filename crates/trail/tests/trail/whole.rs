@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use keyward_trail::{
-    ChannelId, Direction, Ending, Event, ExitStatus, Reader, Stream, Terminal, TrailError, Writer,
+    ChannelId, Direction, Ending, Event, ExitStatus, FileDigest, FileEvent, FileOutcome, Reader, Stream, Terminal, TrailError, Writer,
 };
 use proptest::prelude::*;
 
@@ -125,7 +125,34 @@ fn any_event() -> impl Strategy<Value = Event<'static>> {
         (id(), direction()).prop_map(|(channel, direction)| Event::Eof { channel, direction }),
         (id(), status).prop_map(|(channel, status)| Event::Exit { channel, status }),
         id().prop_map(|channel| Event::Close { channel }),
+        (id(), file()).prop_map(|(channel, file)| Event::File { channel, file }),
     ]
+}
+
+fn file() -> impl Strategy<Value = FileEvent<'static>> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..50);
+    let outcome = prop_oneof![
+        Just(FileOutcome::Done),
+        Just(FileOutcome::Refused),
+        Just(FileOutcome::Unfinished),
+        "\\PC{0,9}".prop_map(|why| FileOutcome::Failed(why.into())),
+    ];
+    let digest = prop_oneof![
+        any::<[u8; 32]>().prop_map(FileDigest::Sha256),
+        "\\PC{0,9}".prop_map(|why| FileDigest::Without(why.into())),
+    ];
+    let sums = (prop::option::of(any::<u64>()), outcome, prop::option::of(digest));
+    ("[a-z]{1,9}", bytes(), prop::option::of(bytes()), any::<u32>(), sums).prop_map(
+        |(operation, path, other, flags, (size, outcome, digest))| FileEvent {
+            operation: operation.into(),
+            path: path.into(),
+            other: other.map(Into::into),
+            flags,
+            size,
+            outcome,
+            digest,
+        },
+    )
 }
 
 fn any_session() -> impl Strategy<Value = Vec<Timed>> {
