@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use keyward_model::{ClientAddr, Host, Secret, TargetAddr};
 use keyward_policy::{
-    ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, CredentialSource, HostKeyCheck,
-    HostPattern, Inband, LdapTls, Method, PatternPort, PluginStart, Policy, PolicyError, RefusedBy, Target,
-    UserListDefault, hash_password,
+    ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, CredentialSource, FileOperation,
+    HostKeyCheck, HostPattern, Inband, LdapTls, Method, PatternPort, PluginStart, Policy, PolicyError,
+    RefusedBy, Target, UserListDefault, hash_password,
 };
 
 fn example() -> Policy {
@@ -268,6 +268,38 @@ fn a_rule_looks_at_what_a_channel_is_for() {
     let socket = |path| allows(ChannelKind::StreamLocal, ChannelSubject::Path(path));
     assert!(socket("/run/postgresql/.s.PGSQL.5432") && !socket("/run/docker.sock"));
     assert!(!socket("/run/postgresql/../docker.sock"));
+}
+
+#[test]
+fn a_rule_says_what_may_be_done_to_which_files() {
+    let policy = parse(
+        "[[channel-policy]]\nname = 'c'\n\
+         [[channel-policy.rule]]\ntypes = ['sftp', 'scp']\ngroups = ['ops']\nfiles = [\n\
+           { paths = ['/srv/secret(/.*)?'], allow = false },\n\
+           { operations = ['download', 'list'], paths = ['/srv(/.*)?'] },\n\
+         ]\n\
+         [[channel-policy.rule]]\ntypes = ['sftp']\nremote-users = ['root']\n\
+         [[connection]]\nname = 'x'\nprotocol = 'ssh'\nlisten = ['[::1]:22']\ntarget = { fixed = 'h' }\n\
+         channel-policy = 'c'",
+    );
+    let channels = &policy.connections[0].channels;
+    let (ops, target) = (["ops".to_owned()], TargetAddr { addr: addr("192.0.2.1:9"), hostname: None });
+    let query = ChannelQuery {
+        kind: ChannelKind::Sftp,
+        client: ClientAddr(addr("192.0.2.9:5")),
+        target: &target,
+        groups: &ops,
+        remote_user: "root",
+        subject: ChannelSubject::Nothing,
+    };
+    let files = channels.files(&query);
+    assert!(files.judge() && files.allow(FileOperation::Download, b"/srv/a"));
+    assert!(!files.allow(FileOperation::Upload, b"/srv/a"));
+    assert!(!files.allow(FileOperation::Download, b"/srv/secret/a"));
+    let unruled = channels.files(&ChannelQuery { groups: &[], ..query });
+    assert!(!unruled.judge() && unruled.allow(FileOperation::Delete, b"/"));
+    let refused = channels.files(&ChannelQuery { groups: &[], remote_user: "alice", ..query });
+    assert!(!refused.allow(FileOperation::Download, b"/srv/a"), "no rule allows the channel");
 }
 
 #[test]

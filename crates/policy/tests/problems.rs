@@ -228,6 +228,26 @@ aa"#,
         "4:41 \"(\" is no regular expression: unclosed group (the whole command or path must match it)",
     ),
     (r#"["shell"]"#, r#"["shel"]"#, "4:20 \"shel\" is not known here (did you mean \"shell\"?)"),
+    (
+        r#"["shell"]"#,
+        r#"["shell"], files = [{}]"#,
+        "4:38 `files` is for channels of type sftp, scp, and this rule has none (add the type to `types`, or leave the key out)",
+    ),
+    (
+        r#"["shell"]"#,
+        r#"["sftp"], files = []"#,
+        "4:37 `files` allows nothing (leave it out to allow every operation)",
+    ),
+    (
+        r#"["shell"]"#,
+        r#"["sftp"], files = [{ operations = ["downlod"] }]"#,
+        "4:54 \"downlod\" is not known here (did you mean \"download\"?)",
+    ),
+    (
+        r#"["shell"]"#,
+        r#"["sftp"], files = [{ path = ["/x"] }]"#,
+        "4:40 entry of `files` has no key \"path\" (did you mean `paths`?)",
+    ),
     (r#"rule = [{ types = ["shell"] }]"#, "", "2:1 this [[channel-policy]] has no `rule`"),
     // Authentication and mapping
     (r#"["public-key"]"#, "[]", "8:11 `methods` must not be empty"),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use keyward_model::{ClientAddr, SessionId, TargetAddr, Verdict};
-use keyward_policy::{ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection};
+use keyward_policy::{ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, FileRules};
 use keyward_store::SessionFacts;
 use keyward_trail::{ChannelId, Event, Header, Terminal, TrailError};
 use tokio_util::task::AbortOnDropHandle;
@@ -288,6 +288,21 @@ impl Channels {
         }
     }
 
+    /// What may be done to files in a channel that [`open`](Self::open) has allowed.
+    pub fn files(&self, request: &ChannelRequest) -> FileRules {
+        self.open.connection.channels.files(&self.open.query(request))
+    }
+
+    /// Whether operations on files are judged in any channel at all.
+    pub fn judge_files(&self) -> bool {
+        self.open.connection.channels.rules.iter().any(|rule| rule.files.judge())
+    }
+
+    /// Notes what was done to a file. The recording has it too, so a ledger that cannot be written stops nobody.
+    pub async fn note_files(&self, text: &str) {
+        let _ = self.note(text).await;
+    }
+
     async fn refused(&self, request: &ChannelRequest) -> Result<ChannelRefused, ChannelRefused> {
         self.note(&format!("{} refused by the channel policy", named(request))).await?;
         Ok(ChannelRefused::Policy)
@@ -316,14 +331,18 @@ impl Channels {
 
 impl Open {
     fn decide(&self, request: &ChannelRequest) -> ChannelDecision {
-        self.connection.channels.decide(&ChannelQuery {
+        self.connection.channels.decide(&self.query(request))
+    }
+
+    fn query<'q>(&'q self, request: &'q ChannelRequest) -> ChannelQuery<'q> {
+        ChannelQuery {
             kind: request.kind,
             client: self.client,
             target: &self.target,
             groups: &self.groups,
             remote_user: &self.remote_user,
             subject: request.subject.judged(),
-        })
+        }
     }
 }
 

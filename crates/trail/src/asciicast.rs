@@ -302,14 +302,11 @@ mod tests {
 
     #[test]
     fn what_was_done_to_files_is_exported_in_the_place_of_their_protocol() {
-        let open =
-            Event::Open { channel: ChannelId(0), kind: "sftp".into(), command: None, terminal: None };
+        let open = Event::Open { channel: ChannelId(0), kind: "sftp".into(), command: None, terminal: None };
         let text = exported(&[open, data(b"\0\0\0\x05\x02"), crate::samples::upload()], None);
         let lines: Vec<&str> = text.lines().skip(1).collect();
-        let line = format!(
-            r#"[3.000002, "o", "upload \"/srv/x\": 3 bytes, sha256 {}\r\n"]"#,
-            "07".repeat(32)
-        );
+        let line =
+            format!(r#"[3.000002, "o", "upload \"/srv/x\": 3 bytes, sha256 {}\r\n"]"#, "07".repeat(32));
         assert_eq!(lines, [line]);
     }
 

@@ -95,10 +95,10 @@ mod tests {
         let mut put = |seconds, event: &Event<'_>| writer.write(Duration::from_secs(seconds), event).unwrap();
         put(1, &data(b"a"));
         put(1, &data(b"b"));
-        let (channel, direction, stream) = (ChannelId(0), Direction::FromClient, crate::Stream::Main);
+        let (channel, direction, stream) = (ChannelId(0), Direction::FromClient, Stream::Main);
         put(2, &Event::Data { channel, direction, stream, bytes: b"typed".into() });
         put(60, &data(b"c"));
-        let (channel, direction, stream) = (ChannelId(1), Direction::ToClient, crate::Stream::Stderr);
+        let (channel, direction, stream) = (ChannelId(1), Direction::ToClient, Stream::Stderr);
         put(62, &Event::Data { channel, direction, stream, bytes: b"d".into() });
         writer.finish(Duration::from_secs(70), &crate::samples::end()).unwrap()
     }

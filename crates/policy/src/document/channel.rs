@@ -42,12 +42,10 @@ fn rule(section: &Section<'_>) -> ChannelRule {
 
 fn files(section: &Section<'_>) -> FileRules {
     let form = "a list of tables: [{ operations = [\"download\"], paths = [\"/srv/.*\"] }]";
+    let rules: Vec<FileRule> = section.sections("files", FILES, form).iter().map(file_rule).collect();
     if !section.has("files") {
-        // Asked for all the same: the report names the keys that were.
-        section.sections("files", FILES, form);
         return FileRules::default();
     }
-    let rules: Vec<FileRule> = section.sections("files", FILES, form).iter().map(file_rule).collect();
     if rules.is_empty() {
         let fault = Fault::new("`files` allows nothing".to_owned());
         section.fault_at(section.place_of("files"), fault.hint("leave it out to allow every operation"));

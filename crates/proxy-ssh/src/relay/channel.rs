@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use keyward_session::Tap;
 use keyward_trail::Terminal;
 
+use super::files::Files;
 use crate::SshError;
 
 /// A channel. Its numbers are those that the two sides gave it: the relay passes them through.
@@ -32,6 +33,12 @@ pub(crate) struct Channel {
     pub(crate) variables_left: usize,
     /// Present once the policy has allowed what it is for.
     pub(crate) tap: Option<Tap>,
+    /// Some of the target's window is to be the gateway's own,
+    pub(crate) keeps: bool,
+    /// and so many bytes are.
+    pub(crate) kept: u32,
+    /// Present where files are moved.
+    pub(crate) files: Option<Box<Files>>,
 }
 
 /// The relay's own name for a channel.
@@ -67,6 +74,9 @@ impl Channel {
             variables: Vec::new(),
             variables_left: MOST_VARIABLES,
             tap: None,
+            keeps: false,
+            kept: 0,
+            files: None,
         }
     }
 
@@ -249,6 +259,12 @@ impl Table {
         if let Some(target) = channel.target {
             self.by_target.remove(&target);
         }
+    }
+
+    /// Those in which files are moved.
+    pub(crate) fn with_files(&self) -> Vec<Id> {
+        let with = self.channels.values().filter(|channel| channel.files.is_some());
+        with.map(|channel| channel.id).collect()
     }
 
     /// Those that both sides have opened.

@@ -9,6 +9,7 @@ use keyward_ssh::{Transport, message};
 use tokio::time::Instant;
 
 use super::channel::{Answer, Answers, Channel, Id, Table};
+use super::files::FileNotes;
 use super::granted::Granted;
 use super::recording::Recording;
 use super::{Stop, TIME_TO_READ};
@@ -27,6 +28,7 @@ pub(super) struct Desk {
     pub(super) granted: Granted,
     /// What was refused and noted already: one note for each kind is enough.
     noted: HashSet<&'static str>,
+    pub(super) files: FileNotes,
     /// Channels that the policy has refused, to be closed once the client has shown why.
     due: VecDeque<Due>,
 }
@@ -52,6 +54,7 @@ impl Desk {
             from_target: Answers::default(),
             granted: Granted::default(),
             noted: HashSet::new(),
+            files: FileNotes::default(),
             due: VecDeque::new(),
         }
     }

@@ -9,6 +9,7 @@ use super::channel::{Answer, Asked};
 use super::desk::{
     About, Desk, PACKET_IN_CONFIRMATION, is_success, pass, pass_answer, pass_within, receiver, refuse,
 };
+use super::files::{keep, with_window};
 use crate::SshError;
 
 /// Requests of targets that change nothing: RFC 4254 section 6.8, OpenSSH's PROTOCOL.
@@ -17,7 +18,7 @@ const HARMLESS: [&str; 3] = ["xon-xoff", "eow@openssh.com", "keepalive@openssh.c
 impl Desk {
     pub(super) async fn pass_down(
         &mut self,
-        message: &[u8],
+        message: &mut [u8],
         client: &mut Transport,
         back: &mut Vec<Vec<u8>>,
     ) -> Result<(), Stop> {
@@ -35,7 +36,11 @@ impl Desk {
         channel.client_window =
             channel.client_window.saturating_sub(u32::try_from(data.len()).unwrap_or(u32::MAX));
         self.recording.data(tap, Direction::ToClient, stream, data).await?;
-        pass(client, message)
+        match (&channel.files, stream) {
+            // Boxed, as on the way up.
+            (Some(_), Stream::Main) => Box::pin(self.pass_files_down(recipient, message, client, back)).await,
+            (None, _) | (Some(_), Stream::Stderr) => pass(client, message),
+        }
     }
 
     async fn control_down(
@@ -46,20 +51,26 @@ impl Desk {
         back: &mut Vec<Vec<u8>>,
     ) -> Result<(), Stop> {
         match parsed {
-            Message::Confirmation { recipient, sender, packet, .. } => {
-                if self.table.confirm_by_target(recipient, sender)?.is_none() {
-                    return Ok(());
+            Message::Confirmation { recipient, sender, window, packet, .. } => {
+                let Some(channel) = self.table.confirm_by_target(recipient, sender)? else { return Ok(()) };
+                channel.keeps = channel.is_session && self.channels.judge_files();
+                match keep(channel, window).and_then(|rest| with_window(message, rest)) {
+                    Some(message) => pass_within(client, &message, PACKET_IN_CONFIRMATION, packet),
+                    None => pass_within(client, message, PACKET_IN_CONFIRMATION, packet),
                 }
-                pass_within(client, message, PACKET_IN_CONFIRMATION, packet)
             }
             Message::OpenFailure { recipient } => {
                 let Some(channel) = self.table.refuse_by_target(recipient) else { return Ok(()) };
                 self.recording.event(channel.tap.as_ref(), |channel| Event::Close { channel }).await?;
                 pass(client, message)
             }
-            Message::WindowAdjust { recipient, .. } => {
+            Message::WindowAdjust { recipient, bytes } => {
                 let Some(channel) = self.table.of_target(recipient) else { return Ok(()) };
-                if channel.to_client.told { Ok(()) } else { pass(client, message) }
+                match (channel.to_client.told, keep(channel, bytes)) {
+                    (true, _) => Ok(()),
+                    (false, Some(rest)) => pass(client, &channel::window_adjust(recipient, rest)),
+                    (false, None) => pass(client, message),
+                }
             }
             Message::Eof { recipient } => {
                 let Some(channel) = self.table.of_target(recipient) else { return Ok(()) };
@@ -75,6 +86,9 @@ impl Desk {
             Message::Close { recipient } => {
                 let Some(channel) = self.table.of_target(recipient) else { return Ok(()) };
                 channel.to_client.closed = true;
+                let id = channel.id;
+                Box::pin(self.finish_files(id)).await;
+                let Some(channel) = self.table.get(id) else { return Ok(()) };
                 let (id, was_told) = (channel.id, std::mem::replace(&mut channel.to_client.told, true));
                 // A recording that has ended does not keep the channel open.
                 let _ = self.recording.event(channel.tap.as_ref(), |channel| Event::Close { channel }).await;
@@ -129,6 +143,7 @@ impl Desk {
         let is_refused = !is_success(message.first().copied().unwrap_or_default());
         if asked == Some(Answer::Theirs(Asked::Program)) && is_refused {
             let tap = channel.tap.take();
+            channel.files = None;
             self.recording.event(tap.as_ref(), |channel| Event::Close { channel }).await?;
         }
         Ok(())

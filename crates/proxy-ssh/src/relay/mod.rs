@@ -7,9 +7,12 @@
 mod channel;
 mod desk;
 mod down;
+mod files;
 mod forward;
 mod granted;
 mod recording;
+mod scp;
+mod sftp;
 mod up;
 
 use std::pin::pin;
@@ -79,6 +82,14 @@ impl Relay {
 
     /// Relays until one side leaves or the gateway ends the session. Dropping the future cuts both connections.
     pub(crate) async fn run(&mut self) -> End {
+        let end = self.relay().await;
+        for id in self.desk.table.with_files() {
+            Box::pin(self.desk.finish_files(id)).await;
+        }
+        end
+    }
+
+    async fn relay(&mut self) -> End {
         let channels = self.desk.channels.clone();
         let mut over = pin!(channels.over());
         let mut turns = 0_u32;

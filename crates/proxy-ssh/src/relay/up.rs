@@ -1,7 +1,7 @@
 //! From the client to the target.
 
 use keyward_policy::ChannelKind;
-use keyward_session::{ChannelRequest, Subject};
+use keyward_session::{ChannelRefused, ChannelRequest, Subject};
 use keyward_ssh::Transport;
 use keyward_ssh::channel::{Message, Open, OpenFailure, Request, open_failure};
 use keyward_trail::{Direction, Event, Stream, Terminal};
@@ -11,6 +11,7 @@ use super::channel::{Asked, Channel, Id};
 use super::desk::{
     About, Desk, PACKET_IN_CONFIRMATION, packet_in_open, pass, pass_answer, pass_within, receiver, refuse,
 };
+use super::files::{Files, NotAllowed};
 use super::forward;
 use super::granted::Place;
 use crate::{SshError, command};
@@ -38,7 +39,7 @@ const HARMLESS_GLOBAL: [&str; 2] = ["keepalive@openssh.com", "no-more-sessions@o
 impl Desk {
     pub(super) async fn pass_up(
         &mut self,
-        message: &[u8],
+        message: &mut [u8],
         target: &mut Transport,
         back: &mut Vec<Vec<u8>>,
     ) -> Result<(), Stop> {
@@ -50,7 +51,11 @@ impl Desk {
                     return Ok(());
                 };
                 self.recording.data(tap, Direction::FromClient, Stream::Main, data).await?;
-                pass(target, message)
+                match channel.files {
+                    None => pass(target, message),
+                    // Boxed: most sessions move no files.
+                    Some(_) => Box::pin(self.pass_files_up(recipient, message, target, back)).await,
+                }
             }
             // Boxed: what is rare would make every session's future larger.
             rare => Box::pin(self.control_up(rare, message, target, back)).await,
@@ -89,6 +94,9 @@ impl Desk {
             Message::Close { recipient } => {
                 let Some(channel) = self.table.of_client(recipient) else { return Ok(()) };
                 channel.to_target.closed = true;
+                let id = channel.id;
+                Box::pin(self.finish_files(id)).await;
+                let Some(channel) = self.table.get(id) else { return Ok(()) };
                 let (id, was_told) = (channel.id, std::mem::replace(&mut channel.to_target.told, true));
                 // A recording that has ended does not keep the channel open.
                 let _ = self.recording.event(channel.tap.as_ref(), |channel| Event::Close { channel }).await;
@@ -281,6 +289,16 @@ impl Desk {
                 return Ok(());
             }
         };
+        let rules = self.channels.files(&asked);
+        match Files::begin(&asked, rules, target) {
+            Ok(files) => channel.files = files.map(Box::new),
+            Err(NotAllowed) => {
+                self.recording.event(Some(&tap), |channel| Event::Close { channel }).await?;
+                self.channels.note_files("scp: refused by the channel policy for its paths").await;
+                self.deny(id, wants_reply, asked.kind, ChannelRefused::Policy, back);
+                return Ok(());
+            }
+        }
         channel.tap = Some(tap.clone());
         for (name, value) in std::mem::take(&mut channel.variables) {
             let (name, value) = (name.into(), value.into());

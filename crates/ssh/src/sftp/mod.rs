@@ -10,6 +10,7 @@ mod fault;
 mod overwrite;
 mod packet;
 mod request;
+mod straighten;
 mod sum;
 
 pub use answer::{Answer, answer_head};
@@ -18,6 +19,7 @@ pub use fault::Fault;
 pub use overwrite::{fill, real_path_of_start, refusal, refuse_request, set_version};
 pub use packet::{Packet, VERSION};
 pub use request::{Request, request_head};
+pub use straighten::{has_detour, straighten};
 pub use sum::{Sum, Summed};
 
 /// What a `SSH_FXP_STATUS` says (draft section 7).

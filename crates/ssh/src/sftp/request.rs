@@ -105,11 +105,9 @@ impl<'a> Request<'a> {
             kind::OPEN => Self::Open { path: fields.path()?, flags: fields.0.u32()? },
             kind::CLOSE => Self::Close { handle: fields.handle()? },
             kind::READ => Self::Read { handle: fields.handle()?, offset: fields.0.u64()? },
-            kind::WRITE => Self::Write {
-                handle: fields.handle()?,
-                offset: fields.0.u64()?,
-                length: fields.0.u32()?,
-            },
+            kind::WRITE => {
+                Self::Write { handle: fields.handle()?, offset: fields.0.u64()?, length: fields.0.u32()? }
+            }
             kind::LSTAT | kind::STAT | kind::READLINK => Self::Look { path: fields.path()? },
             kind::REALPATH => Self::RealPath { path: fields.path()? },
             kind::FSTAT | kind::READDIR => Self::LookAt { handle: fields.handle()? },

@@ -18,7 +18,10 @@ enum State {
     #[default]
     Untouched,
     /// The place in the file up to which everything has been hashed.
-    InOrder { next: u64, context: Context },
+    InOrder {
+        next: u64,
+        context: Context,
+    },
     Without(&'static str),
 }
 
@@ -105,7 +108,9 @@ mod tests {
 
     #[test]
     fn what_comes_in_order_is_hashed_however_it_is_cut() {
-        let of = |data: &[u8]| Summed::Sha256(aws_lc_rs::digest::digest(&SHA256, data).as_ref().try_into().unwrap());
+        let of = |data: &[u8]| {
+            Summed::Sha256(aws_lc_rs::digest::digest(&SHA256, data).as_ref().try_into().unwrap())
+        };
         assert_eq!(sum(&[]), (0, of(b"")));
         assert_eq!(sum(&[(0, b"ab"), (2, b"c"), (3, b"")]), (3, of(b"abc")));
     }

@@ -30,6 +30,7 @@ mod confinement;
 mod documentation;
 mod dropbear;
 mod examples;
+mod file_rules;
 mod files;
 mod hostile;
 mod hostile_clients;

@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use keyward_trail::{
-    ChannelId, Direction, Ending, Event, ExitStatus, FileDigest, FileEvent, FileOutcome, Reader, Stream, Terminal, TrailError, Writer,
+    ChannelId, Direction, Ending, Event, ExitStatus, FileDigest, FileEvent, FileOutcome, Reader, Stream,
+    Terminal, TrailError, Writer,
 };
 use proptest::prelude::*;
 

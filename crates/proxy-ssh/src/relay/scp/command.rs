@@ -1,0 +1,167 @@
+//! What an scp command moves: its direction and its paths.
+
+use keyward_policy::{FileOperation, FileRules};
+
+use super::super::sftp::absolute;
+
+/// Which way files go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    /// `-t`
+    Upload,
+    /// `-f`
+    Download,
+}
+
+/// A command that [`kind`](crate::command::kind) has found to be scp.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Command {
+    pub(super) role: Role,
+    /// Where an upload goes is a folder for sure.
+    pub(super) is_folder: bool,
+    recurses: bool,
+    pub(super) paths: Vec<CommandPath>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct CommandPath {
+    pub(super) written: Vec<u8>,
+    /// As a policy judges it: from the root on, or from `~` where it begins in the person's home folder. `None` where the
+    /// target's shell makes something else of it.
+    pub(super) place: Option<Vec<u8>>,
+}
+
+impl Command {
+    pub(crate) fn parse(command: &[u8]) -> Option<Self> {
+        let (words, quoted) = match command.iter().position(|&byte| byte == b'\'') {
+            Some(at) => {
+                let (words, quoted) = command.split_at(at);
+                (words, Some(quoted.strip_prefix(b"'")?.strip_suffix(b"'")?))
+            }
+            None => (command, None),
+        };
+        let mut words = words.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).skip(1).peekable();
+        let mut flags = Vec::new();
+        while let Some(word) = words.next_if(|word| word.starts_with(b"-")) {
+            if word == b"--" {
+                break;
+            }
+            flags.extend_from_slice(word);
+        }
+        let mut paths: Vec<CommandPath> = words.map(|word| CommandPath::of(word, Quoted::No)).collect();
+        paths.extend(quoted.map(|path| CommandPath::of(path, Quoted::Yes)));
+        let role = match (flags.contains(&b't'), flags.contains(&b'f')) {
+            (true, false) => Role::Upload,
+            (false, true) => Role::Download,
+            (true, true) | (false, false) => return None,
+        };
+        let ends_in_folder = |path: &CommandPath| {
+            path.written.ends_with(b"/") || matches!(last(&path.written), b"." | b".." | b"~")
+        };
+        let is_folder = flags.contains(&b'd') || paths.iter().any(ends_in_folder);
+        Some(Self { role, is_folder, recurses: flags.contains(&b'r'), paths })
+    }
+
+    /// Whether the command may run at all. What it moves is judged once more, by name, when it comes.
+    pub(crate) fn may_start(&self, rules: &FileRules) -> bool {
+        let may = |path: &CommandPath| {
+            path.place.as_deref().is_some_and(|place| match self.role {
+                Role::Upload => true,
+                Role::Download => {
+                    rules.allow(FileOperation::Download, place)
+                        || (self.recurses && rules.allow(FileOperation::List, place))
+                }
+            })
+        };
+        !rules.judge()
+            || (self.paths.iter().all(may) && (self.role == Role::Download || self.paths.len() == 1))
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Quoted {
+    Yes,
+    No,
+}
+
+impl CommandPath {
+    fn of(written: &[u8], quoted: Quoted) -> Self {
+        Self { written: written.to_vec(), place: place(written, quoted) }
+    }
+}
+
+fn place(written: &[u8], quoted: Quoted) -> Option<Vec<u8>> {
+    // A shell looks for files that fit these.
+    if quoted == Quoted::No && written.iter().any(|byte| b"*?[".contains(byte)) {
+        return None;
+    }
+    let path = match written {
+        [b'/', ..] => return absolute(written, None),
+        b"~" if quoted == Quoted::No => b"",
+        [b'~', b'/', path @ ..] if quoted == Quoted::No => path,
+        // Of another account.
+        [b'~', ..] if quoted == Quoted::No => return None,
+        path => path,
+    };
+    let mut names: Vec<&[u8]> = vec![b"~"];
+    for name in path.split(|&byte| byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            // Above the home folder is what nobody knows here.
+            b".." if names.len() == 1 => return None,
+            b".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    Some(names.join(&b'/'))
+}
+
+fn last(path: &[u8]) -> &[u8] {
+    path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyward_policy::{FileRule, TextPattern};
+
+    fn places(command: &str) -> Vec<Option<String>> {
+        let command = Command::parse(command.as_bytes()).unwrap();
+        command
+            .paths
+            .into_iter()
+            .map(|path| path.place.map(|place| String::from_utf8(place).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn the_paths_of_a_command_are_those_that_the_target_will_use() {
+        for (command, place) in [
+            ("scp -t /srv/x", Some("/srv/x")),
+            ("scp -r -p -t -- -x", Some("~/-x")),
+            ("/usr/bin/scp -f '/srv/my files/*'", Some("/srv/my files/*")),
+            ("scp -f /srv/../etc//passwd", Some("/etc/passwd")),
+            ("scp -t .", Some("~")),
+            ("scp -t ~/x/../y", Some("~/y")),
+            ("scp -t '~/x'", Some("~/~/x")),
+            ("scp -t ../x", None),
+            ("scp -f ~root/x", None),
+            ("scp -f /srv/*", None),
+            ("scp -f /srv/[ab]", None),
+        ] {
+            assert_eq!(places(command), [place.map(str::to_owned)], "{command}");
+        }
+        assert_eq!(places("scp -f a 'b c'"), [Some("~/a".to_owned()), Some("~/b c".to_owned())]);
+        assert_eq!(Command::parse(b"scp -f -t x"), None);
+    }
+
+    #[test]
+    fn a_download_starts_where_its_path_may_be_read() {
+        let path = TextPattern::parse("/srv/.*").unwrap();
+        let rules = FileRules::of(vec![FileRule { operations: vec![], paths: vec![path], allow: true }]);
+        let may = |command: &str| Command::parse(command.as_bytes()).unwrap().may_start(&rules);
+        assert!(may("scp -f /srv/x") && may("scp -f /srv/x /srv/y"));
+        assert!(!may("scp -f /etc/passwd") && !may("scp -f /srv/x /etc/y") && !may("scp -f /srv/x*"));
+        assert!(Command::parse(b"scp -f /etc/*").unwrap().may_start(&FileRules::default()));
+    }
+}

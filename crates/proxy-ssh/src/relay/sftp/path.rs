@@ -1,0 +1,69 @@
+//! Paths as a policy judges them.
+
+/// A path from the root on, without `.`, `..` and doubled slashes. A relative one begins at `start`; `None` where that
+/// is not known.
+///
+/// By its letters alone: which names are links is known to the target only.
+pub(crate) fn absolute(path: &[u8], start: Option<&[u8]>) -> Option<Vec<u8>> {
+    let mut names: Vec<&[u8]> = Vec::new();
+    let from = if path.starts_with(b"/") { b"" } else { start.filter(|start| start.starts_with(b"/"))? };
+    for name in from.split(is_slash).chain(path.split(is_slash)) {
+        match name {
+            b"" | b"." => {}
+            b".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    Some([b"/", names.join(&b'/').as_slice()].concat())
+}
+
+/// The folder of an absolute path.
+pub(crate) fn folder(path: &[u8]) -> &[u8] {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(0) | None => b"/",
+        Some(end) => path.get(..end).unwrap_or(b"/"),
+    }
+}
+
+fn is_slash(byte: &u8) -> bool {
+    *byte == b'/'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(path: &str, start: Option<&str>) -> Option<String> {
+        absolute(path.as_bytes(), start.map(str::as_bytes)).map(|path| String::from_utf8(path).unwrap())
+    }
+
+    #[test]
+    fn paths_are_brought_to_one_form() {
+        for (path, form) in [
+            ("/", "/"),
+            ("//srv///a/", "/srv/a"),
+            ("/srv/./a/../b", "/srv/b"),
+            ("/../../etc", "/etc"),
+            ("/srv/../../etc/passwd", "/etc/passwd"),
+            ("/srv/...", "/srv/..."),
+        ] {
+            assert_eq!(text(path, None).as_deref(), Some(form), "{path}");
+        }
+    }
+
+    #[test]
+    fn relative_paths_begin_where_the_target_says() {
+        assert_eq!(text("a/b", Some("/home/x")).as_deref(), Some("/home/x/a/b"));
+        assert_eq!(text("../y", Some("/home/x")).as_deref(), Some("/home/y"));
+        assert_eq!(text("", Some("/home/x")).as_deref(), Some("/home/x"));
+        assert_eq!(text("a", None), None);
+        assert_eq!(text("a", Some("not/absolute")), None);
+    }
+
+    #[test]
+    fn the_folder_of_a_path_is_above_it() {
+        assert_eq!(folder(b"/a/b"), b"/a");
+        assert_eq!(folder(b"/a"), b"/");
+        assert_eq!(folder(b"/"), b"/");
+    }
+}
