@@ -190,7 +190,8 @@ fn print(record: &SessionRecord) {
         line("plugin", Some(about));
     }
     for note in &record.notes {
-        line("decision", Some(format!("{}  {}", time(note.at), note.text)));
+        let is_file = note.text.starts_with("sftp: ") || note.text.starts_with("scp: ");
+        line(if is_file { "file" } else { "decision" }, Some(format!("{}  {}", time(note.at), note.text)));
     }
     for call in &record.calls {
         print_call(call);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keyward_testsuite::{Putty, Sshd, shell};
+use keyward_testsuite::{Input, Putty, Sshd, run, shell};
 
 use crate::site::Site;
 
@@ -227,4 +227,52 @@ fn pscp_moves_what_is_allowed_over_its_old_protocol_and_nothing_else() {
     assert!(!putty.pscp("-scp", &format!("{near}/old"), &format!("HOST:{forbidden}/new")).status.success());
     assert!(!putty.pscp("-scp", &format!("HOST:{forbidden}/old"), &format!("{near}/q")).status.success());
     assert_eq!(fs::read_dir(&ruled.forbidden).unwrap().count(), 1);
+}
+
+#[test]
+fn what_cannot_be_followed_is_closed_with_a_word_to_the_person() {
+    let site = Site::open();
+    let ssh = site.ssh();
+    for nonsense in ["this is no sftp", "\0\0\0\u{5}\u{1}\0\0\0\u{3}\0\0\0\u{5}\u{1}\0\0\0\u{3}"] {
+        let mut sftp = ssh.command(&["-s"], &["sftp"]);
+        let run = run(&mut sftp, Input::Bytes(nonsense.into()));
+        assert!(!run.status.success());
+        assert!(run.stderr.contains("keyward: this sftp cannot be followed: "), "{}", run.stderr);
+    }
+    let scp = ssh.exec_with("scp -t /tmp", Input::Bytes(b"X\n".into()));
+    assert!(scp.stderr.contains("keyward: this scp cannot be followed: "), "{}", scp.stderr);
+    let notes = site.notes(3);
+    assert!(notes.iter().any(|note| note.contains("cannot be followed refused")), "{notes:?}");
+}
+
+#[test]
+fn files_of_a_channel_that_is_not_recorded_are_noted_all_the_same() {
+    let site = Site::with(|draft| draft.channels = "types = ['sftp']\nrecord = false\n".to_owned());
+    let folder = site.sshd.folder();
+    fs::write(folder.join("x"), "abc").unwrap();
+    let ssh = site.ssh();
+    let script = r#"printf 'get %s/x %s/y\n' "$3" "$3" | sftp -q -S "$1" -b - "$2" > /dev/null"#;
+    let arguments = [ssh.program(), PathBuf::from(ssh.destination()), folder.to_path_buf()];
+    shell(script, &arguments.each_ref().map(|argument| argument.to_str().unwrap())).must_succeed();
+    let noted =
+        format!("sftp: download \"{}/x\": 3 bytes, sha256 {}", folder.display(), sha256(&folder.join("x")));
+    assert!(site.notes(1).contains(&noted), "{:?}", site.notes(1));
+    assert!(site.gateway.recordings().is_empty());
+}
+
+#[test]
+fn of_many_files_a_session_notes_some_and_counts_the_rest() {
+    let ruled = Ruled::with("'sftp'", "");
+    ruled.run(
+        r#"
+        mkdir "$near/tree"; for n in $(seq 300); do echo "$n" > "$near/tree/$n"; done
+        scp -q -r -s -S "$ssh" "$near/tree" "$to:$in/"
+        diff -r "$near/tree" "$in/tree"
+    "#,
+    );
+    assert_eq!(ruled.notes().len(), 200);
+    let rest = "101 more operations on files are in the recording only".to_owned();
+    assert!(ruled.site.notes(1).contains(&rest));
+    let played = ruled.site.gateway.play(&ruled.site.gateway.recordings()[0]);
+    assert_eq!(played.lines().filter(|line| line.starts_with("upload ")).count(), 300);
 }
