@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keyward_testsuite::{Input, Putty, Sshd, run, shell};
+use keyward_testsuite::{Input, PeerServer, Putty, Sshd, run, shell};
 
 use crate::site::Site;
 
@@ -275,4 +275,39 @@ fn of_many_files_a_session_notes_some_and_counts_the_rest() {
     assert!(ruled.site.notes(1).contains(&rest));
     let played = ruled.site.gateway.play(&ruled.site.gateway.recordings()[0]);
     assert_eq!(played.lines().filter(|line| line.starts_with("upload ")).count(), 300);
+}
+
+/// What takes the place of a refused request must do no harm to any server.
+#[test]
+fn a_server_that_is_not_openssh_is_asked_for_nothing_that_is_forbidden_either() {
+    let server = PeerServer::start("async_sftp_server", &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let [allowed, forbidden] = ["in", "out"].map(|name| folder.path().join(name));
+    for folder in [&allowed, &forbidden] {
+        fs::create_dir(folder).unwrap();
+        fs::write(folder.join("old"), "old\n").unwrap();
+    }
+    let site = Site::with(|draft| {
+        let addr = server.addr();
+        draft.server = addr;
+        draft.target = format!("{{ fixed = \"{addr}\" }}");
+        draft.connection =
+            format!("known-host-keys = [{{ host = \"{addr}\", key = \"{}\" }}]\n", server.host_key());
+        draft.credentials = "passwords = [\"any\"]\n".to_owned();
+        let path = allowed.display();
+        draft.channels = format!("types = [\"sftp\"]\nfiles = [{{ paths = ['{path}(/.*)?'] }}]\n");
+    });
+    let ssh = site.ssh();
+    let script = r#"
+        printf -- '-get %s/old %s/stolen\n-rm %s/old\n-put %s/old %s/new\nput %s/old %s/new\nls %s\n' \
+            "$4" "$3" "$4" "$3" "$4" "$3" "$3" "$3" | sftp -S "$1" -b - "$2" 2>&1
+    "#;
+    let arguments = [ssh.program(), PathBuf::from(ssh.destination()), allowed.clone(), forbidden.clone()];
+    let said = shell(script, &arguments.each_ref().map(|argument| argument.to_str().unwrap())).text();
+    assert!(said.matches("ermission denied").count() >= 2, "{said}");
+    assert_eq!(fs::read(allowed.join("new")).unwrap(), b"old\n");
+    assert!(!allowed.join("stolen").exists() && fs::read_dir(&forbidden).unwrap().count() == 1);
+    let refused =
+        site.notes(1).iter().filter(|note| note.ends_with(": refused by the channel policy")).count();
+    assert_eq!(refused, 3, "{:?}", site.notes(1));
 }
