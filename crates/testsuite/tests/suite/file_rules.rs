@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keyward_testsuite::{Input, PeerServer, Putty, Sshd, run, shell};
+use keyward_testsuite::{Dropbear, Input, PeerServer, Putty, SshClient, Sshd, run, shell};
 
-use crate::site::Site;
+use crate::site::{Site, stored_key};
 
 /// A site with a folder `in`, where the rules allow `operations`, and a folder `out` beside it, where nothing is allowed.
 struct Ruled {
@@ -310,4 +310,56 @@ fn a_server_that_is_not_openssh_is_asked_for_nothing_that_is_forbidden_either() 
     let refused =
         site.notes(1).iter().filter(|note| note.ends_with(": refused by the channel policy")).count();
     assert_eq!(refused, 3, "{:?}", site.notes(1));
+}
+
+/// Dropbear gives small windows, and begins with them.
+#[test]
+fn small_windows_and_relative_paths_go_with_rules() {
+    let dropbear = Dropbear::start();
+    let name = dropbear.account.name.clone();
+    let addr = dropbear.addr();
+    let site = Site::with(|draft| {
+        draft.server = addr;
+        draft.target = format!("{{ fixed = \"{addr}\" }}");
+        draft.connection =
+            format!("known-host-keys = [{{ host = \"{addr}\", key = \"{}\" }}]\n", dropbear.host_key());
+        draft.remote_user.clone_from(&name);
+        draft.credentials = stored_key("ssh-ed25519", &dropbear.key().private());
+        draft.channels = "types = ['sftp']\nfiles = [{ paths = ['/[^~]+/allowed'] }]\n".to_owned();
+    });
+    let ssh = SshClient::with_key(site.addr(), &name, &site.person);
+    let script = r#"
+        ssh=$1 to=$2 near=$3
+        head -c 9000001 /dev/urandom > "$near/file"
+        scp -q -s -S "$ssh" "$near/file" "$to:allowed"
+        scp -q -s -S "$ssh" "$to:allowed" "$near/back"
+        cmp "$near/file" "$near/back"
+        ! scp -q -s -S "$ssh" "$near/file" "$to:other" 2>/dev/null
+        ! scp -q -s -S "$ssh" "$to:other" "$near/other" 2>/dev/null
+    "#;
+    let (program, near) = (ssh.program(), ssh.folder());
+    shell(script, &[program.to_str().unwrap(), &ssh.destination(), near.to_str().unwrap()]).must_succeed();
+    let sum = sha256(&near.join("file"));
+    let sessions = site.gateway.ended_sessions(4);
+    let first = site.gateway.session(sessions[3]["id"].as_str().unwrap());
+    let uploaded = format!("/allowed\": 9000001 bytes, sha256 {sum}");
+    let notes = first["notes"].as_array().unwrap();
+    assert!(notes.iter().any(|note| note["text"].as_str().unwrap().ends_with(&uploaded)), "{notes:?}");
+}
+
+/// The target would go up from where the link leads.
+#[test]
+fn the_way_up_behind_a_link_of_the_target_is_the_way_that_was_judged() {
+    let ruled = Ruled::with("'sftp'", "");
+    let said = ruled.run(
+        r#"
+        mkdir "$out/sub"; ln -s "$out/sub" "$in/exit"
+        echo secret > "$out/secret"
+        printf -- '-get %s/exit/../secret %s/stolen\nget %s/exit/../old %s/back\n' "$in" "$near" "$in" "$near" |
+            sftp -S "$ssh" -b - "$to" 2>&1
+        test ! -e "$near/stolen"
+        cmp "$in/old" "$near/back"
+    "#,
+    );
+    assert!(said.contains("not found"), "{said}");
 }
