@@ -302,6 +302,22 @@ pub fn extended_data(recipient: u32, kind: u32, data: &[u8]) -> Vec<u8> {
     message
 }
 
+/// Asks for a program to be run: `exec` or `subsystem` (RFC 4254 section 6.5).
+pub fn program(recipient: u32, kind: &str, wants_reply: bool, what: &[u8]) -> Vec<u8> {
+    let mut message = bare(number::CHANNEL_REQUEST, recipient);
+    message.put_string(kind.as_bytes());
+    message.put_bool(wants_reply);
+    message.put_string(what);
+    message
+}
+
+/// Sets a variable of the program that will be run (RFC 4254 section 6.4); no answer is asked for.
+pub fn variable(recipient: u32, name: &str, value: &[u8]) -> Vec<u8> {
+    let mut message = program(recipient, "env", false, name.as_bytes());
+    message.put_string(value);
+    message
+}
+
 pub fn exit_status(recipient: u32, status: u32) -> Vec<u8> {
     let mut message = bare(number::CHANNEL_REQUEST, recipient);
     message.put_string(b"exit-status");
@@ -364,6 +380,16 @@ mod tests {
             Ok(Message::WindowAdjust { recipient: 1, bytes: 2 })
         ));
         assert!(matches!(Message::parse(&eof(1)), Ok(Message::Eof { recipient: 1 })));
+        let message = program(1, "exec", true, b"ls");
+        assert!(matches!(
+            Message::parse(&message),
+            Ok(Message::Request { recipient: 1, name: "exec", wants_reply: true, rest: b"\0\0\0\x02ls" })
+        ));
+        let message = variable(1, "A", b"b");
+        assert!(matches!(
+            Message::parse(&message),
+            Ok(Message::Request { name: "env", wants_reply: false, rest: b"\0\0\0\x01A\0\0\0\x01b", .. })
+        ));
         assert!(matches!(Message::parse(&close(1)), Ok(Message::Close { recipient: 1 })));
         let exit = exit_status(4, 2);
         let Message::Request { recipient: 4, name, wants_reply: false, rest } =

@@ -20,7 +20,8 @@ pub use cipher::{Cipher, Mac};
 pub use error::Error;
 pub use kex::Method as KexMethod;
 pub use key::{
-    Certificate, CertificateOptions, KeyError, KeyKind, PublicKey, Purpose, SignatureAlgorithm, SigningKey,
+    Certificate, CertificateOptions, KeyError, KeyKind, Presence, PublicKey, Purpose, SignatureAlgorithm,
+    SigningKey,
 };
 pub use message::Disconnect;
 pub use negotiate::{Preferences, Protection, Role};

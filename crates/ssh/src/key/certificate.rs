@@ -51,6 +51,8 @@ pub struct CertificateOptions {
     /// Where the user may come from: networks separated by commas, as written. Whoever uses the certificate
     /// must check it, and refuse where it cannot be read.
     pub source_addresses: Option<String>,
+    /// Whether the security key must say that it knows who touched it.
+    pub verify_required: bool,
     /// `permit-pty` and so on. What is not in it is not permitted.
     pub extensions: Vec<String>,
 }
@@ -189,6 +191,7 @@ impl Certificate {
         for (name, value) in &self.critical {
             match (purpose, name.as_str()) {
                 (Purpose::User, "force-command") => options.force_command = Some(text_in(value)?),
+                (Purpose::User, "verify-required") => options.verify_required = is_flag(value)?,
                 (Purpose::User, "source-address") => options.source_addresses = Some(text_in(value)?),
                 _ => return Err(KeyError::UnknownOption(name.chars().take(64).collect())),
             }
@@ -244,6 +247,11 @@ fn options(list: &[u8]) -> Result<Vec<(String, Vec<u8>)>, KeyError> {
         options.push((name.to_owned(), value.to_vec()));
     }
     Ok(options)
+}
+
+/// An option without a value.
+fn is_flag(value: &[u8]) -> Result<bool, KeyError> {
+    if value.is_empty() { Ok(true) } else { Err(KeyError::NotAKey) }
 }
 
 /// The value of an option is a string in a string.

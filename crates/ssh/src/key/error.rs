@@ -41,6 +41,8 @@ pub enum KeyError {
     ShortModulus,
     #[error("nobody touched the security key")]
     NoPresence,
+    #[error("no security key has checked who touched it")]
+    NotVerified,
     #[error("the key cannot sign this")]
     CannotSign,
 

@@ -18,6 +18,7 @@ pub use certificate::{Certificate, CertificateOptions, Purpose};
 pub use error::KeyError;
 pub use public::PublicKey;
 pub use signing::{KeyKind, SigningKey};
+pub use verify::Presence;
 
 #[cfg(test)]
 mod tests;

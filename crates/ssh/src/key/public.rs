@@ -9,7 +9,7 @@ use rsa::traits::PublicKeyParts;
 use sha2::{Digest, Sha256};
 
 use super::dsa_numbers::{self, Domain};
-use super::verify::{self, Numbers};
+use super::verify::{self, Numbers, Presence};
 use super::{KeyError, SignatureAlgorithm};
 use crate::wire::Reader;
 
@@ -80,6 +80,17 @@ impl PublicKey {
         signature: &[u8],
         data: &[u8],
     ) -> Result<(), KeyError> {
+        self.verify_with(algorithm, signature, data, Presence::Touched)
+    }
+
+    /// The same, where a security key must say more, or less, of whoever used it than that it was touched.
+    pub fn verify_with(
+        &self,
+        algorithm: SignatureAlgorithm,
+        signature: &[u8],
+        data: &[u8],
+        presence: Presence,
+    ) -> Result<(), KeyError> {
         if algorithm.key_kind() != self.kind() {
             return Err(KeyError::OtherAlgorithm);
         }
@@ -89,12 +100,13 @@ impl PublicKey {
         }
         let inner = reader.string()?;
         match &self.inner.application {
+            None if presence == Presence::Verified => Err(KeyError::NotVerified),
             None => {
                 reader.end()?;
                 self.inner.numbers.verify(algorithm, inner, data)
             }
             Some(application) => {
-                let signed = verify::signed_by_security_key(application, reader, data)?;
+                let signed = verify::signed_by_security_key(application, reader, data, presence)?;
                 self.inner.numbers.verify(algorithm, inner, &signed)
             }
         }

@@ -15,7 +15,21 @@ use crate::wire::{Reader, Write};
 const RSA_BITS_TODAY: u32 = 2048;
 /// The bit of a security key's flags that says that somebody touched it.
 const USER_PRESENT: u8 = 1;
+/// The bit that says that the key knows who it was, by a PIN or a finger.
+const USER_VERIFIED: u8 = 4;
 const DSS_NUMBER: usize = 20;
+
+/// What a security key must say of whoever used it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Presence {
+    /// Nothing: the key may sign by itself.
+    NotNeeded,
+    /// That somebody touched it.
+    #[default]
+    Touched,
+    /// That somebody touched it whom it knows, by a PIN or a finger. Other keys than security keys cannot say so.
+    Verified,
+}
 
 /// The numbers of a public key.
 pub(super) enum Numbers {
@@ -138,11 +152,15 @@ pub(super) fn signed_by_security_key(
     application: &str,
     mut rest: Reader<'_>,
     data: &[u8],
+    presence: Presence,
 ) -> Result<Vec<u8>, KeyError> {
     let (flags, counter) = (rest.u8()?, rest.u32()?);
     rest.end()?;
-    if flags & USER_PRESENT == 0 {
+    if presence != Presence::NotNeeded && flags & USER_PRESENT == 0 {
         return Err(KeyError::NoPresence);
+    }
+    if presence == Presence::Verified && flags & USER_VERIFIED == 0 {
+        return Err(KeyError::NotVerified);
     }
     let mut signed = Sha256::digest(application).to_vec();
     signed.put_byte(flags);

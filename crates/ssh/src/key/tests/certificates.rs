@@ -50,6 +50,7 @@ fn a_certificate_says_what_ssh_keygen_wrote() {
     let expected = CertificateOptions {
         force_command: Some("/bin/true".into()),
         source_addresses: Some("127.0.0.0/8,::1/128".into()),
+        verify_required: false,
         extensions: vec!["permit-port-forwarding".into(), "permit-pty".into()],
     };
     assert_eq!(issued.check(Purpose::User, "bob"), Ok(expected));
@@ -141,11 +142,19 @@ fn a_critical_option_that_is_not_known_is_refused() {
     let issued = issue("ed25519", "ed25519", "-n alice -O critical:odd@example.com=1");
     let unknown = KeyError::UnknownOption("odd@example.com".into());
     assert_eq!(issued.check(Purpose::User, "alice"), Err(unknown));
-    let touch = issue("ed25519", "ed25519", "-n alice -O verify-required");
-    assert_eq!(touch.check(Purpose::User, "alice"), Err(KeyError::UnknownOption("verify-required".into())));
+    let valued = issue("ed25519", "ed25519", "-n alice -O critical:verify-required=1");
+    assert_eq!(valued.check(Purpose::User, "alice"), Err(KeyError::NotAKey));
     let extended = issue("ed25519", "ed25519", "-n alice -O clear -O extension:odd@example.com=1");
     let options = extended.check(Purpose::User, "alice").unwrap();
     assert_eq!(options.extensions, ["odd@example.com"]);
+}
+
+#[test]
+fn a_certificate_may_require_that_the_security_key_knows_its_user() {
+    let issued = issue("ed25519", "ed25519", "-n alice -O verify-required");
+    assert!(issued.check(Purpose::User, "alice").unwrap().verify_required);
+    let plain = issue("ed25519", "ed25519", "-n alice");
+    assert!(!plain.check(Purpose::User, "alice").unwrap().verify_required);
 }
 
 /// A user's option has no meaning for a host.

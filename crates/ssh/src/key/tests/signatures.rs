@@ -2,7 +2,7 @@ use base64ct::{Base64, Encoding};
 use sha2::{Digest, Sha512};
 
 use super::peer::Desk;
-use crate::key::{KeyError, PublicKey, SignatureAlgorithm, SigningKey};
+use crate::key::{KeyError, KeyKind, Presence, PublicKey, SignatureAlgorithm, SigningKey};
 use crate::wire::{Reader, Write};
 
 const MESSAGE: &[u8] = b"what is signed";
@@ -103,16 +103,38 @@ fn the_signatures_of_security_keys_are_right() {
     }
 }
 
-#[test]
-fn a_security_key_that_nobody_touched_is_refused() {
+/// A key that was made with these options, and its signature of [`MESSAGE`].
+fn signed_by_security_key(options: &str) -> (PublicKey, Vec<u8>) {
     let desk = Desk::new();
-    desk.keygen("key", &format!("-w {SECURITY_KEY} -t ed25519-sk -N _ -O no-touch-required"));
+    desk.keygen("key", &format!("-w {SECURITY_KEY} -t ed25519-sk -N _ {options}"));
     desk.write("message", MESSAGE);
     desk.run(&format!("env SSH_SK_PROVIDER={SECURITY_KEY} ssh-keygen -q -Y sign -f key -n test message"));
-    let signature = signature_in(&desk.text("message.sig"));
-    let right =
-        desk.public("key.pub").verify(SignatureAlgorithm::SkEd25519, &signature, &file_to_sign(MESSAGE));
-    assert_eq!(right, Err(KeyError::NoPresence));
+    (desk.public("key.pub"), signature_in(&desk.text("message.sig")))
+}
+
+#[test]
+fn a_security_key_that_nobody_touched_is_refused() {
+    let (key, signature) = signed_by_security_key("-O no-touch-required");
+    let (algorithm, data) = (SignatureAlgorithm::SkEd25519, file_to_sign(MESSAGE));
+    assert_eq!(key.verify(algorithm, &signature, &data), Err(KeyError::NoPresence));
+    let verified = |presence| key.verify_with(algorithm, &signature, &data, presence);
+    assert_eq!(verified(Presence::Verified), Err(KeyError::NoPresence));
+    assert_eq!(verified(Presence::NotNeeded), Ok(()));
+}
+
+#[test]
+fn only_a_security_key_can_say_that_it_knows_its_user() {
+    let (algorithm, data) = (SignatureAlgorithm::SkEd25519, file_to_sign(MESSAGE));
+    for (options, verdict) in [("-O verify-required", Ok(())), ("", Err(KeyError::NotVerified))] {
+        let (key, signature) = signed_by_security_key(options);
+        assert_eq!(key.verify(algorithm, &signature, &data), Ok(()));
+        assert_eq!(key.verify_with(algorithm, &signature, &data, Presence::Verified), verdict);
+    }
+    let plain = SigningKey::generate(KeyKind::Ed25519).unwrap();
+    let signature = plain.sign(SignatureAlgorithm::Ed25519, MESSAGE).unwrap();
+    let verified =
+        plain.public().verify_with(SignatureAlgorithm::Ed25519, &signature, MESSAGE, Presence::Verified);
+    assert_eq!(verified, Err(KeyError::NotVerified));
 }
 
 /// `ssh-rsa` and `ssh-dss`, which ssh-keygen does not use for files.
