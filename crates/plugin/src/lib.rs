@@ -32,6 +32,6 @@ pub use runtime::{
     LogLine, Network, PluginError, PluginHost, Reachable, ReachableHost, Start, Stream, Watch,
 };
 pub use service::{
-    CaList, HttpProxy, LdapAddress, LdapBind, LdapGroups, LdapServer, LdapTls, ServiceData, StoreRow,
-    StoredCredential, UserList,
+    CaList, DirectoryError, DirectoryPerson, HttpProxy, LdapAddress, LdapBind, LdapGroups, LdapServer,
+    LdapTls, PeopleDirectory, ServiceData, StoreRow, StoredCredential, UserList,
 };

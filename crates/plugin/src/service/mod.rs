@@ -26,7 +26,9 @@ use ldap::{Directory, LdapError};
 use locks::Locks;
 
 pub(crate) use ldap::LdapConfigError;
-pub use ldap::{LdapAddress, LdapBind, LdapGroups, LdapServer, LdapTls};
+pub use ldap::{
+    DirectoryError, DirectoryPerson, LdapAddress, LdapBind, LdapGroups, LdapServer, LdapTls, PeopleDirectory,
+};
 
 pub use data::{CaList, HttpProxy, ServiceData, StoreRow, StoredCredential, UserList};
 

@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use super::error::LdapError;
 use super::guard::Guard;
 use super::{Server, Tls};
-use crate::service::{LdapAddress, LdapBind};
+use crate::service::LdapAddress;
 
 /// What TLS or its absence leaves.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -114,13 +114,12 @@ fn result_code(message: &[u8]) -> Option<Vec<u8>> {
     response.expect_constructed()?.into_iter().next()?.expect_primitive()
 }
 
-/// Runs `work` on a bound connection. Everything that the connection needs ends with this future.
+/// Runs `work` on a connection. Everything that the connection needs ends with this future.
 ///
 /// The library gets one end of a socket pair, and [`relay`] has the other: what comes from the server passes the
 /// guard before the library sees it.
 pub(super) async fn converse<T, F>(
     stream: Box<dyn Stream>,
-    bind: Option<&LdapBind>,
     work: impl FnOnce(Ldap) -> F,
 ) -> Result<T, LdapError>
 where
@@ -130,15 +129,7 @@ where
     ours.set_nonblocking(true)?;
     let ours = UnixStream::from_std(ours)?;
     let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(theirs));
-    let (connection, mut ldap) =
-        LdapConnAsync::with_settings(settings, "ldapi:///").await.map_err(of_library)?;
-    let conversation = async {
-        if let Some(bind) = bind {
-            let result = ldap.simple_bind(&bind.dn, bind.password.expose()).await.map_err(of_library)?;
-            accepted("the bind", &result)?;
-        }
-        work(ldap).await
-    };
+    let (connection, ldap) = LdapConnAsync::with_settings(settings, "ldapi:///").await.map_err(of_library)?;
     // The end of the connection shows in the conversation, once it has read what came before.
     let driven = async {
         let _ = connection.drive().await;
@@ -146,7 +137,7 @@ where
     };
     tokio::select! {
         refused = relay(stream, ours) => refused,
-        answer = conversation => answer,
+        answer = work(ldap) => answer,
         never = driven => never,
     }
 }

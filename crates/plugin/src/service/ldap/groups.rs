@@ -1,6 +1,6 @@
 //! Which of some groups a user is in, directly or through other groups.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use ldap3::ldap_escape;
 
@@ -27,22 +27,30 @@ pub(super) async fn filter(
     Ok(wanted.into_iter().filter(|group| groups.have(group)).collect())
 }
 
-/// The groups of one user, in comparable form.
+/// The groups of one user.
 #[derive(Default)]
-struct Groups {
+pub(super) struct Groups {
+    /// In comparable form.
     dns: HashSet<String>,
-    names: HashSet<String>,
+    /// By their comparable form, as the directory writes them.
+    names: BTreeMap<String, String>,
 }
 
 impl Groups {
     /// What has a sign of equality is a DN: a group cannot pass for another by being called like its DN.
     fn have(&self, group: &str) -> bool {
-        if group.contains('=') { &self.dns } else { &self.names }.contains(&comparable(group))
+        let kept = comparable(group);
+        if group.contains('=') { self.dns.contains(&kept) } else { self.names.contains_key(&kept) }
+    }
+
+    pub(super) fn into_names(self) -> Vec<String> {
+        self.names.into_values().collect()
     }
 }
 
-/// Groups that contain each other are no trouble: each is looked into once.
-async fn all(link: &mut Link, user: &str, dn: String) -> Result<Groups, LdapError> {
+/// The groups that the user with this name and DN is in, directly or through others. Groups that contain each other are
+/// no trouble: each is looked into once.
+pub(super) async fn all(link: &mut Link, user: &str, dn: String) -> Result<Groups, LdapError> {
     let mut groups = Groups::default();
     let mut level = direct(link, user, &dn).await?;
     for _ in 0..MAX_LEVELS {
@@ -54,7 +62,8 @@ async fn all(link: &mut Link, user: &str, dn: String) -> Result<Groups, LdapErro
             if groups.dns.len() > MAX_GROUPS {
                 return Err(LdapError::TooMuch(format!("the user is in more than {MAX_GROUPS} groups")));
             }
-            groups.names.extend(group.values(&link.server.groups.name)?.iter().map(|name| comparable(name)));
+            let names = group.values(&link.server.groups.name)?;
+            groups.names.extend(names.into_iter().map(|name| (comparable(&name), name)));
             inner.push(group.dn);
         }
         if inner.is_empty() {

@@ -8,6 +8,7 @@ mod entry;
 mod error;
 mod groups;
 mod guard;
+mod person;
 mod server;
 mod tls;
 
@@ -25,6 +26,7 @@ use entry::Entry;
 
 pub(crate) use error::LdapConfigError;
 pub(super) use error::LdapError;
+pub use person::{DirectoryError, DirectoryPerson, PeopleDirectory};
 pub use server::{LdapAddress, LdapBind, LdapGroups, LdapServer, LdapTls};
 
 /// Connections to one server at once; a question more waits for one.
@@ -119,31 +121,55 @@ impl Directory {
         if asked.len() > MAX_ASKED {
             return Err(LdapError::Question(format!("{MAX_ASKED} names may be asked for at once")));
         }
-        let late = || LdapError::Late(self.server.timeout.as_secs());
-        timeout(self.server.timeout, self.ask_unhurried(user.to_owned(), question))
-            .await
-            .unwrap_or_else(|_| Err(late()))
+        let user = user.to_owned();
+        self.converse(|mut link| async move {
+            match question {
+                Question::Attributes(names) => attributes(&mut link, &user, names).await,
+                Question::Groups(groups) => groups::filter(&mut link, &user, groups).await.map(Value::from),
+            }
+        })
+        .await
     }
 
-    async fn ask_unhurried(&self, user: String, question: Question) -> Result<Value, LdapError> {
+    /// Runs `work` on a bound connection of its own, in the time of the policy. Cancel-safe.
+    async fn converse<T, F>(&self, work: impl FnOnce(Link) -> F + Send + 'static) -> Result<T, LdapError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, LdapError>> + Send + 'static,
+    {
+        let late = || LdapError::Late(self.server.timeout.as_secs());
+        timeout(self.server.timeout, self.converse_unhurried(work)).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn converse_unhurried<T, F>(
+        &self,
+        work: impl FnOnce(Link) -> F + Send + 'static,
+    ) -> Result<T, LdapError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, LdapError>> + Send + 'static,
+    {
         let closed = |_| LdapError::Broken("the gateway is shutting down".into());
         let _permit = self.connections.acquire().await.map_err(closed)?;
         // A task of its own, since the library panics where a server breaks the protocol in certain ways.
-        let task = tokio::spawn(answer(Arc::clone(&self.server), user, question));
+        let task = tokio::spawn(on_link(Arc::clone(&self.server), work));
         let answered = AbortOnDropHandle::new(task).await;
         answered.unwrap_or_else(|_| Err(LdapError::Broken("a message cannot be understood".into())))
     }
 }
 
-async fn answer(server: Arc<Server>, user: String, question: Question) -> Result<Value, LdapError> {
+async fn on_link<T, F>(server: Arc<Server>, work: impl FnOnce(Link) -> F) -> Result<T, LdapError>
+where
+    F: Future<Output = Result<T, LdapError>>,
+{
     let stream = connect::connect(&server).await?;
-    let bind = server.bind.clone();
-    connect::converse(stream, bind.as_ref(), |ldap| async move {
+    connect::converse(stream, |ldap| async move {
+        let is_anonymous = server.bind.is_none();
         let mut link = Link { ldap, server };
-        match question {
-            Question::Attributes(names) => attributes(&mut link, &user, names).await,
-            Question::Groups(groups) => groups::filter(&mut link, &user, groups).await.map(Value::from),
+        if !is_anonymous {
+            link.bind().await?;
         }
+        work(link).await
     })
     .await
 }
@@ -166,6 +192,14 @@ const USER: &str = "{user}";
 const NO_ATTRIBUTES: &str = "1.1";
 
 impl Link {
+    /// As the gateway. After somebody else has bound, also where the gateway is anonymous.
+    async fn bind(&mut self) -> Result<(), LdapError> {
+        let server = Arc::clone(&self.server);
+        let (dn, password) = server.bind.as_ref().map_or(("", ""), |bind| (&bind.dn, bind.password.expose()));
+        let result = self.ldap.simple_bind(dn, password).await.map_err(connect::of_library)?;
+        connect::accepted("the bind", &result)
+    }
+
     /// The one entry of this user.
     async fn user(&mut self, user: &str, attributes: &[String]) -> Result<Entry, LdapError> {
         let filter = self.server.user_filter.replace(USER, &ldap_escape(user));
