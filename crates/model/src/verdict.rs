@@ -30,7 +30,8 @@ pub enum Verdict {
     PluginError,
     /// The session was idle or open for longer than its settings allow.
     Timeout,
-    /// The gateway could not do its part: ledger or recording failed before the session was open.
+    /// The gateway could not do its part: ledger, recording or the directory of its users failed before the session was
+    /// open.
     GatewayError,
     /// The gateway died while the session was open.
     Lost,

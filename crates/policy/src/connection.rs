@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use keyward_model::{ConnectionName, InstanceName, Protocol};
 
-use crate::{ChannelPolicy, HostPattern, Target};
+use crate::{Authentication, ChannelPolicy, HostPattern, Target};
 
 /// How the clients of some listeners and networks are served: `[[connection]]`.
 #[derive(Clone, Debug)]
@@ -36,29 +36,6 @@ pub struct Connection {
     /// `None`: the gateway's own limit is the only one.
     pub max_sessions: Option<NonZeroUsize>,
     pub rate_limit: Option<RateLimit>,
-}
-
-/// How the gateway itself finds out who a person is: `[[authentication]]`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Authentication {
-    pub name: String,
-    /// In the order in which they are offered. Never empty, none twice.
-    pub methods: Vec<Method>,
-    pub backend: Backend,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Method {
-    PublicKey,
-    Password,
-    KeyboardInteractive,
-}
-
-/// Who knows the passwords, keys and groups.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Backend {
-    /// The `[[user]]` entries of the document.
-    Local,
 }
 
 /// Where the credentials for the target come from.

@@ -4,36 +4,41 @@
 //! Whatever is wrong with a document is said in one go, with line, column and how to mend it, and without
 //! showing the secrets that the document holds.
 
+mod authentication;
 mod channel;
 mod connection;
 mod credential;
 mod document;
 mod error;
 mod files;
+mod key_limits;
 mod ldap;
 mod lists;
 mod password;
 mod pattern;
 mod plugin;
 mod policy;
+mod source_address;
 mod target;
 mod text_pattern;
 mod user;
 
+pub use authentication::{Authentication, Backend, Method, UserCa};
 pub use channel::{ChannelDecision, ChannelKind, ChannelPolicy, ChannelQuery, ChannelRule, ChannelSubject};
 pub use connection::{
-    Authentication, Backend, Connection, CredentialSource, HostKeyCheck, KnownHostKey, Method, RateLimit,
-    Settings, Usermapping,
+    Connection, CredentialSource, HostKeyCheck, KnownHostKey, RateLimit, Settings, Usermapping,
 };
 pub use credential::{CredentialHost, CredentialRow, LocalCredentialStore, StoredKey};
 pub use error::{PolicyError, Problem, Problems};
 pub use files::{FileOperation, FileRule, FileRules};
+pub use key_limits::{KeyLimits, KeyPermission};
 pub use ldap::{LdapAddress, LdapBind, LdapGroups, LdapServer, LdapTls};
 pub use lists::{TrustedCaList, UserList, UserListDefault};
 pub use password::{PasswordHash, PasswordHashError, hash_password, verify_nobody};
 pub use pattern::{HostPattern, PatternError, PatternHost, PatternPort};
 pub use plugin::{PluginInstance, PluginStart, PythonEnvironment};
 pub use policy::{GatewaySettings, HttpProxy, Policy};
+pub use source_address::is_from;
 pub use target::{Inband, RefusedBy, Target};
 pub use text_pattern::TextPattern;
 pub use user::LocalUser;

@@ -13,6 +13,8 @@ pub struct LocalUser {
     /// In OpenSSH's text form without comment: `ssh-ed25519 AAAA...`.
     pub public_keys: Vec<String>,
     pub groups: Vec<String>,
+    /// Of certificates: one of these must be among those that a certificate lists. Never empty.
+    pub principals: Vec<String>,
 }
 
 impl LocalUser {

@@ -44,8 +44,8 @@ fn the_example_is_read_as_it_is_commented() {
     policy.check_runnable().unwrap();
     let [servers, jump, lab] = &policy.connections[..] else { panic!("three connections") };
     assert_eq!(
-        servers.authentication.as_ref().unwrap().methods,
-        [Method::PublicKey, Method::KeyboardInteractive]
+        servers.authentication.as_ref().unwrap().sequences,
+        [[Method::PublicKey], [Method::KeyboardInteractive]]
     );
     assert_eq!(servers.credential_store, CredentialSource::Plugin("vault".try_into().unwrap()));
     assert_eq!(servers.settings.user_idle_timeout, Some(Duration::from_secs(1800)));

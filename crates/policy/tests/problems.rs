@@ -259,7 +259,37 @@ aa"#,
     (
         r#"["public-key"]"#,
         "[\"password\"]\nbackend = \"ldap\"",
-        "9:11 the backend \"ldap\" is not supported yet (write \"local\")",
+        "9:11 the backend \"ldap\" needs a server (write backend = { ldap = \"...\" } with the name of an [[ldap-server]])",
+    ),
+    (
+        r#"["public-key"]"#,
+        "[\"password\"]\nbackend = { ldap = \"corp\" }",
+        "9:20 no [[ldap-server]] is named \"corp\" (this document has no [[ldap-server]]: add one)",
+    ),
+    (
+        r#"methods = ["public-key"]"#,
+        "",
+        "6:1 this [[authentication]] needs one of `methods` and `sequences` (write methods = [\"public-key\", \"password\"] where one of them is enough, or sequences = [[\"public-key\", \"keyboard-interactive\"]])",
+    ),
+    (
+        r#"methods = ["public-key"]"#,
+        r#"sequences = [["password", "password"]]"#,
+        "8:14 a sequence has no method twice (write the methods in their order: [\"public-key\", \"keyboard-interactive\"])",
+    ),
+    (
+        r#"methods = ["public-key"]"#,
+        "sequences = [[]]",
+        "8:14 a sequence is a list of methods (write the methods in their order: [\"public-key\", \"keyboard-interactive\"])",
+    ),
+    (
+        r#"methods = ["public-key"]"#,
+        "methods = [\"public-key\"]\nuser-ca = [{}]",
+        "9:12 a user-ca needs one of `key` and `key-file` (write the authority's public key: key = \"ssh-ed25519 AAAA...\")",
+    ),
+    (
+        r#"methods = ["public-key"]"#,
+        "methods = [\"public-key\"]\nuser-ca = [{ key = \"ssh-dss AAAA\" }]",
+        "9:20 this does not begin with a type of public key that is taken here (the types are ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, ecdsa-sha2-nistp521, ssh-rsa, sk-ssh-ed25519@openssh.com, sk-ecdsa-sha2-nistp256@openssh.com)",
     ),
     (
         r#", groups = ["ops"]"#,

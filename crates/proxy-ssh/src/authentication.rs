@@ -1,20 +1,21 @@
 //! Gateway authentication: who is it that connects, by the policy's means (RFC 4252, RFC 4256)?
 
+use keyward_model::Secret;
 use keyward_policy::Method as Wanted;
-use keyward_session::{Accepted, Ended, KnownKey, Named, Proof};
+use keyward_session::{Accepted, Ended, Factor, Named, Proof, Standing, Unjudged};
+use keyward_ssh::Presence;
 use keyward_ssh::auth::{self, Method, Offer, Prompt, Request};
-use keyward_ssh::{PublicKey, SignatureAlgorithm};
 use tokio::time::Instant;
 
 use crate::SshError;
-use crate::algorithms::USER_SIGNATURES;
+use crate::shown_key::{ShownKey, Welcome};
 use crate::talk::{Pending, Talk, Tried, Turn};
 
 /// What came of it.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The request that it was proven with waits for its answer.
-    Proven(Named, Proof),
+    Proven(Box<(Named, Proof)>),
     Refused(Ended),
 }
 
@@ -23,7 +24,7 @@ const MOST_ATTEMPTS: u32 = 6;
 /// Unknown public keys in one connection: agents offer all they have.
 const MOST_OFFERS: u32 = 20;
 
-/// Takes the client's requests until one proves who it is, or the client has tried enough.
+/// Takes the client's requests until it has proven who it is, or has tried enough.
 pub(crate) async fn prove(accepted: Accepted, talk: &mut Talk<'_>) -> Result<Outcome, SshError> {
     let (first, user) = first_request(talk).await?;
     let named = match Box::pin(accepted.name(user.as_bytes())).await {
@@ -61,6 +62,7 @@ enum Step {
     Again,
     Proven(Proof),
     Enough(&'static str),
+    Unjudged(Unjudged),
 }
 
 impl Proving<'_, '_> {
@@ -77,14 +79,14 @@ impl Proving<'_, '_> {
                 }
                 // The one question that is asked here is for the password.
                 Turn::Answer(password) => {
-                    let proof = Box::pin(self.named.check_password(&password)).await;
-                    self.judge(proof, Tried::Interactive, since).await?
+                    self.password(Wanted::KeyboardInteractive, &password, since).await?
                 }
             };
             match step {
                 Step::Again => {}
-                Step::Proven(proof) => return Ok(Outcome::Proven(self.named, proof)),
+                Step::Proven(proof) => return Ok(Outcome::Proven(Box::new((self.named, proof)))),
                 Step::Enough(why) => return Ok(Outcome::Refused(self.named.fail(why))),
+                Step::Unjudged(unjudged) => return Ok(Outcome::Refused(self.named.unjudged(unjudged))),
             }
             turn = self.talk.turn().await?;
         }
@@ -95,8 +97,7 @@ impl Proving<'_, '_> {
         match method {
             Method::PublicKey(offer) => return self.public_key(&offer, since).await,
             Method::Password(password) if self.takes(Wanted::Password) => {
-                let proof = Box::pin(self.named.check_password(&password)).await;
-                return self.judge(proof, tried, since).await;
+                return self.password(Wanted::Password, &password, since).await;
             }
             Method::KeyboardInteractive if self.takes(Wanted::KeyboardInteractive) => {
                 self.talk.show("", &[Prompt { text: "Password: ".to_owned(), echo: false }])?;
@@ -111,23 +112,43 @@ impl Proving<'_, '_> {
         self.go_on(tried, since).await
     }
 
+    async fn password(
+        &mut self,
+        method: Wanted,
+        password: &Secret,
+        since: Instant,
+    ) -> Result<Step, SshError> {
+        match Box::pin(self.named.check_password(method, password)).await {
+            Ok(Some(factor)) => self.credit(factor, "").await,
+            Ok(None) => self.wrong(tried_by(method), since).await,
+            Err(unjudged) => Ok(Step::Unjudged(unjudged)),
+        }
+    }
+
     async fn public_key(&mut self, offer: &Offer<'_>, since: Instant) -> Result<Step, SshError> {
-        let key = usable(offer);
-        let known = key.as_ref().and_then(|(key, _)| self.named.check_public_key(&key.to_openssh()));
+        let shown = ShownKey::read(offer);
+        let welcome = match &shown {
+            Some(shown) => match Box::pin(shown.welcome(&mut self.named)).await {
+                Ok(welcome) => welcome,
+                Err(unjudged) => return Ok(Step::Unjudged(unjudged)),
+            },
+            None => None,
+        };
         let Some(signature) = offer.signature else {
             // Where no proof is asked for, any key will do.
-            let is_welcome = known.is_some() || self.named.unauthenticated().is_some();
+            let is_welcome = welcome.is_some() || self.named.unauthenticated().is_some();
             return self.offered(offer, is_welcome, since).await;
         };
-        let Some((key, algorithm)) = key else { return self.go_on(Tried::PublicKey, since).await };
+        let Some(shown) = shown else { return self.go_on(Tried::PublicKey, since).await };
+        let presence = welcome.as_ref().map_or(Presence::Touched, |welcome| welcome.presence);
         let signed = offer.signed_data(self.talk.client.transport.session_id());
-        if key.verify(algorithm, signature, &signed).is_err() {
-            return self.judge(None, Tried::PublicKey, since).await;
+        if !shown.has_signed(signature, &signed, presence) {
+            return self.wrong(Tried::PublicKey, since).await;
         }
-        if self.takes(Wanted::PublicKey) {
-            self.judge(known.map(KnownKey::signed), Tried::PublicKey, since).await
-        } else {
-            self.go_on(Tried::PublicKey, since).await
+        match welcome {
+            Some(Welcome { key, how, .. }) => self.credit(key.signed(), &how).await,
+            None if self.takes(Wanted::PublicKey) => self.wrong(Tried::PublicKey, since).await,
+            None => self.go_on(Tried::PublicKey, since).await,
         }
     }
 
@@ -151,11 +172,21 @@ impl Proving<'_, '_> {
         self.try_again(Tried::None, since).await
     }
 
-    /// Without a proof the client may try again, a few times.
-    async fn judge(&mut self, proof: Option<Proof>, tried: Tried, since: Instant) -> Result<Step, SshError> {
-        if let Some(proof) = proof {
-            return Ok(Step::Proven(proof));
+    /// A method has succeeded: that may be enough, or the next one is asked for (RFC 4252 section 5.1).
+    async fn credit(&mut self, factor: Factor, how: &str) -> Result<Step, SshError> {
+        match Box::pin(self.named.credit(factor, how)).await {
+            Ok(Standing::Proven(proof)) => Ok(Step::Proven(proof)),
+            Ok(Standing::More) => {
+                let methods = self.methods();
+                self.talk.ask_for_more(&methods)?;
+                Ok(Step::Again)
+            }
+            Err(unjudged) => Ok(Step::Unjudged(unjudged)),
         }
+    }
+
+    /// After a wrong proof the client may try again, a few times.
+    async fn wrong(&mut self, tried: Tried, since: Instant) -> Result<Step, SshError> {
         self.attempts += 1;
         if self.attempts >= MOST_ATTEMPTS {
             return Ok(Step::Enough("too many wrong credentials"));
@@ -172,22 +203,18 @@ impl Proving<'_, '_> {
     }
 
     async fn try_again(&mut self, tried: Tried, since: Instant) -> Result<Step, SshError> {
-        let methods: Vec<&str> = self.named.methods().iter().map(name).collect();
+        let methods = self.methods();
         self.talk.reject(&methods, tried, since).await?;
         Ok(Step::Again)
+    }
+
+    fn methods(&self) -> Vec<&'static str> {
+        self.named.methods().iter().map(name).collect()
     }
 
     fn takes(&self, method: Wanted) -> bool {
         self.named.methods().contains(&method)
     }
-}
-
-/// The key and how it signs, where both prove anything today. Certificates prove nothing here: the policy knows
-/// keys, not authorities.
-fn usable(offer: &Offer<'_>) -> Option<(PublicKey, SignatureAlgorithm)> {
-    let algorithm = SignatureAlgorithm::from_name(offer.algorithm)?;
-    let key = PublicKey::from_blob(offer.key).ok()?;
-    (USER_SIGNATURES.contains(&algorithm) && key.kind() == algorithm.key_kind()).then_some((key, algorithm))
 }
 
 fn tried(method: &Method<'_>) -> Tried {
@@ -196,6 +223,14 @@ fn tried(method: &Method<'_>) -> Tried {
         Method::PublicKey(_) => Tried::PublicKey,
         Method::KeyboardInteractive => Tried::Interactive,
         Method::None | Method::Other(_) => Tried::None,
+    }
+}
+
+fn tried_by(method: Wanted) -> Tried {
+    match method {
+        Wanted::PublicKey => Tried::PublicKey,
+        Wanted::Password => Tried::Password,
+        Wanted::KeyboardInteractive => Tried::Interactive,
     }
 }
 

@@ -16,6 +16,7 @@ mod peer;
 mod private_key;
 mod relay;
 mod server;
+mod shown_key;
 mod talk;
 
 pub use demo_target::DemoTarget;

@@ -88,7 +88,7 @@ impl Connection {
         let mut talk = Talk::new(&mut self.peer, banner.as_deref());
         let proven = tokio::select! {
             proven = tokio::time::timeout_at(proof_by, prove(accepted, &mut talk)) => match proven {
-                Ok(Ok(Outcome::Proven(named, proof))) => Ok((named, proof)),
+                Ok(Ok(Outcome::Proven(proven))) => Ok(*proven),
                 Ok(Ok(Outcome::Refused(ended))) => Err(NoSession::Refused(ended)),
                 Ok(Err(error)) => Err(NoSession::Gone(error)),
                 Err(_) => {

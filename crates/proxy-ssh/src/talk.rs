@@ -33,12 +33,19 @@ pub(crate) enum Tried {
 
 impl Tried {
     /// What has been proven counts as a success in part when questions follow, lest clients say that it was wrong.
-    fn is_partial_success(self) -> bool {
+    fn partial_success(self) -> PartialSuccess {
         match self {
-            Self::PublicKey | Self::Password => true,
-            Self::None | Self::Interactive => false,
+            Self::PublicKey | Self::Password => PartialSuccess::Yes,
+            Self::None | Self::Interactive => PartialSuccess::No,
         }
     }
+}
+
+/// Whether what was tried has succeeded, and only more is needed (RFC 4252 section 5.1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum PartialSuccess {
+    Yes,
+    No,
 }
 
 /// A client whose requests come in until it is let in or sent away.
@@ -129,21 +136,26 @@ impl<'p> Talk<'p> {
         if tried != Tried::None {
             tokio::time::sleep_until(since + REJECTION_TIME).await;
         }
-        self.refuse(methods, Tried::None)
+        self.refuse(methods, PartialSuccess::No)
+    }
+
+    /// What was tried has succeeded, and is not enough: what else there must be.
+    pub(crate) fn ask_for_more(&mut self, methods: &[&str]) -> Result<(), SshError> {
+        self.refuse(methods, PartialSuccess::Yes)
     }
 
     /// Asks the client to come back with keyboard-interactive.
     fn go_interactive(&mut self, tried: Tried) -> Result<(), SshError> {
-        self.refuse(&[INTERACTIVE], tried)
+        self.refuse(&[INTERACTIVE], tried.partial_success())
     }
 
-    fn refuse(&mut self, methods: &[&str], tried: Tried) -> Result<(), SshError> {
+    fn refuse(&mut self, methods: &[&str], partial: PartialSuccess) -> Result<(), SshError> {
         self.rejections += 1;
         if self.rejections > MOST_REJECTIONS {
             return Err(SshError::TooManyRequests);
         }
         self.pending = Pending::Nothing;
-        self.client.send(&auth::failure(methods.iter().copied(), tried.is_partial_success()))
+        self.client.send(&auth::failure(methods.iter().copied(), partial == PartialSuccess::Yes))
     }
 
     /// Shows text and asks for lines; where nothing is asked, clients show the text all the same (RFC 4256 section 3.2).
@@ -189,7 +201,7 @@ impl<'p> Talk<'p> {
             self.question(sentence, &[]).await?;
             // A method that clients do not have of themselves: with an empty list OpenSSH starts again from its
             // own list, and asks the person for a password that nobody wants.
-            self.refuse(&["hostbased"], Tried::None)?;
+            self.refuse(&["hostbased"], PartialSuccess::No)?;
             self.client.flush().await
         };
         matches!(tokio::time::timeout(NOTICE_TIME, told).await, Ok(Ok(())))
@@ -274,7 +286,8 @@ mod tests {
 
     #[test]
     fn what_was_right_is_not_called_wrong_when_questions_follow() {
-        assert!(Tried::Password.is_partial_success() && Tried::PublicKey.is_partial_success());
-        assert!(!Tried::None.is_partial_success());
+        assert_eq!(Tried::Password.partial_success(), PartialSuccess::Yes);
+        assert_eq!(Tried::PublicKey.partial_success(), PartialSuccess::Yes);
+        assert_eq!(Tried::None.partial_success(), PartialSuccess::No);
     }
 }

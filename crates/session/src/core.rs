@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use keyward_model::{ClientAddr, InstanceName, SessionId, UnixMillis, Verdict};
-use keyward_plugin::Watch;
-use keyward_policy::{Connection, CredentialSource, Policy};
+use keyward_plugin::{PeopleDirectory, Watch};
+use keyward_policy::{Connection, CredentialSource, KeyLimits, Policy};
 use keyward_store::{CallId, Role};
 use serde_json::Value;
 
@@ -30,6 +30,10 @@ pub(crate) struct Core {
     pub(crate) policy: Arc<Policy>,
     /// The versions that it calls, unless an instance follows updates.
     pub(crate) plugins: HashMap<InstanceName, PluginVersion>,
+    /// Who knows the people, where the policy says that a directory does.
+    pub(crate) directory: Option<Arc<PeopleDirectory>>,
+    /// Of the key or the certificate that the person has used.
+    pub(crate) limits: KeyLimits,
     pub(crate) client: ClientAddr,
     pub(crate) client_hostname: Option<String>,
     pub(crate) started_at: UnixMillis,
@@ -73,6 +77,9 @@ impl Core {
         match reason {
             Reason::Ledger(_) | Reason::Recording(_) => {
                 tracing::error!(session = %self.id, error = text, "session refused: it cannot be recorded");
+            }
+            Reason::Directory { server, error } => {
+                tracing::warn!(session = %self.id, ldap_server = server, error, "an LDAP server gave no answer");
             }
             _ => tracing::info!(session = %self.id, client = %self.client, reason = text, "session refused"),
         }

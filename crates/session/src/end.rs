@@ -17,6 +17,8 @@ pub enum Reason {
     Login(#[from] LoginError),
     #[error("gateway authentication failed: {0}")]
     Authentication(String),
+    #[error("LDAP server {server} gave no answer about the gateway user: {error}")]
+    Directory { server: String, error: String },
     #[error("{instance} said no in {hook}{}", said(reason.as_deref()))]
     Denied { instance: InstanceName, hook: &'static str, reason: Option<String> },
     #[error("{instance} asked in {hook}, but this connection cannot ask")]
@@ -69,7 +71,7 @@ impl Reason {
             Self::HostKey { .. } => Verdict::KeyError,
             Self::TargetLogin(_) => Verdict::TargetAuthFail,
             Self::NoAnswer(_) => Verdict::Timeout,
-            Self::Recording(_) | Self::Ledger(_) => Verdict::GatewayError,
+            Self::Recording(_) | Self::Ledger(_) | Self::Directory { .. } => Verdict::GatewayError,
             Self::Stopping => Verdict::AcceptTerminated,
         }
     }
@@ -83,6 +85,7 @@ impl Reason {
             Self::Login(error) => format!("{sentence} ({})", shown(&error.to_string())),
             Self::Client(_)
             | Self::Authentication(_)
+            | Self::Directory { .. }
             | Self::Denied { reason: None, .. }
             | Self::CannotAsk { .. }
             | Self::TooManyQuestions { .. }

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use keyward_model::{ClientAddr, InstanceName, LoginString, SessionId};
-use keyward_policy::{Connection, Policy};
+use keyward_policy::{Connection, KeyLimits, Policy};
 use keyward_store::{NewSession, Store, StoreError};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -94,10 +94,7 @@ impl Gateway {
             resolver: Resolver::new(script.clone()),
             script,
             password_checks: Arc::new(Semaphore::new(processors())),
-            current: RwLock::new(Arc::new(Current {
-                policy: Arc::new(parts.policy),
-                plugins: parts.plugins,
-            })),
+            current: RwLock::new(Arc::new(Current::new(Arc::new(parts.policy), parts.plugins))),
             store: parts.store,
             old_versions: parts.old_versions,
             trails: parts.trails,
@@ -122,7 +119,7 @@ impl Gateway {
 
     /// Judges the connections to come by `policy`, with `plugins`, the instances that it names. Sessions that are there keep what they began with, and the versions that only they use keep no idle workers.
     pub fn replace(&self, policy: Arc<Policy>, plugins: HashMap<InstanceName, PluginVersion>) {
-        let new = Arc::new(Current { policy, plugins });
+        let new = Arc::new(Current::new(policy, plugins));
         let old = {
             let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *current, Arc::clone(&new))
@@ -154,6 +151,8 @@ impl Gateway {
             connection: Arc::clone(connection),
             policy: Arc::clone(&current.policy),
             plugins: current.plugins_of(connection),
+            directory: current.directory_of(connection),
+            limits: KeyLimits::default(),
             client: ClientAddr(client),
             client_hostname: None,
             started_at: SystemTime::now().into(),
@@ -285,7 +284,7 @@ impl Accepted {
             return Err(self.core.end(&Reason::Ledger(error)));
         }
         match login {
-            Ok(login) => Ok(Named { core: self.core, login }),
+            Ok(login) => Ok(Named::new(self.core, login)),
             Err(error) => Err(self.core.end(&Reason::Login(error))),
         }
     }

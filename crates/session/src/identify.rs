@@ -6,7 +6,7 @@ use keyward_store::SessionFacts;
 use serde_json::{Map, Value};
 
 use crate::core::Core;
-use crate::named::ProvenUser;
+use crate::proof::ProvenUser;
 use crate::{Conversation, Ended, Located, Named, Proof, Reason};
 
 /// It is known who connects, as far as policy and plugin want to know.
@@ -27,7 +27,7 @@ pub(crate) struct Person {
 
 impl From<Proof> for Person {
     fn from(proof: Proof) -> Self {
-        proof.user.map_or_else(Self::default, |ProvenUser { name, groups, password }| Self {
+        proof.user.map_or_else(Self::default, |ProvenUser { name, groups, password, limits: _ }| Self {
             user: Some(name),
             groups: Some(groups),
             password,
@@ -41,7 +41,8 @@ impl Identified {
         proof: Proof,
         conversation: &mut C,
     ) -> Result<Self, Ended> {
-        let Named { mut core, mut login } = named;
+        let Named { mut core, mut login, .. } = named;
+        core.limits = proof.user.as_ref().map(|user| user.limits.clone()).unwrap_or_default();
         let mut person = Person::from(proof);
         person.password.iter().for_each(|password| core.hidden.add(password));
         match authenticate(&mut core, &mut person, &mut login, conversation).await {

@@ -1,61 +1,38 @@
 //! Steps 3 and 4: the login string is read; who is it that connects?
 
-use std::sync::Arc;
+use std::time::SystemTime;
 
-use keyward_model::{Grammar, LoginError, LoginString, Protocol, Secret, TargetMode};
-use keyward_policy::{Authentication, Connection, Method, Policy, Target};
+use keyward_model::{Grammar, LoginError, LoginString, Protocol, TargetMode};
+use keyward_policy::{Connection, Method, Target};
 
 use crate::core::Core;
-use crate::{Conversation, Ended, Identified, Reason};
+use crate::known::LookedUp;
+use crate::proof::Progress;
+use crate::{Conversation, Ended, Factor, Identified, Proof, Reason, Standing, Unjudged};
 
 /// The login string is known, and the ledger has a row.
 #[derive(Debug)]
 pub struct Named {
     pub(crate) core: Box<Core>,
     pub(crate) login: LoginString,
-}
-
-/// That somebody has proven who they are by the policy's means, or that the policy asks for no proof.
-///
-/// Only [`Named`] makes one.
-#[derive(Debug)]
-#[must_use]
-pub struct Proof {
-    pub(crate) user: Option<ProvenUser>,
-}
-
-/// A public key that a local user may use, offered by somebody who need not hold the private one.
-#[derive(Debug)]
-#[must_use]
-pub struct KnownKey {
-    owner: ProvenUser,
-}
-
-impl KnownKey {
-    /// The proof, once the protocol has verified a signature of this connection with the private key
-    /// (RFC 4252 section 7). Each call is a place to look at in a review.
-    pub fn signed(self) -> Proof {
-        Proof { user: Some(self.owner) }
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct ProvenUser {
-    pub(crate) name: String,
-    pub(crate) groups: Vec<String>,
-    /// The password, where the gateway saw one: credential store plugins get it.
-    pub(crate) password: Option<Secret>,
+    pub(crate) progress: Progress,
+    pub(crate) looked_up: LookedUp,
 }
 
 impl Named {
+    pub(crate) fn new(core: Box<Core>, login: LoginString) -> Self {
+        let progress = Progress::new(core.connection.authentication.as_ref());
+        Self { core, login, progress, looked_up: LookedUp::NotYet }
+    }
+
     pub fn connection(&self) -> &Connection {
         &self.core.connection
     }
 
-    /// The methods by which the person may prove who they are, in order; empty where the policy leaves that
+    /// The methods by which the person may go on to prove who they are, in order; empty where the policy leaves that
     /// to the AA plugin alone.
-    pub fn methods(&self) -> &[Method] {
-        self.core.connection.authentication.as_ref().map_or(&[], |authentication| &authentication.methods)
+    pub fn methods(&self) -> Vec<Method> {
+        self.progress.next()
     }
 
     /// The proof where the policy asks for none; `None` where it does.
@@ -63,39 +40,19 @@ impl Named {
         self.core.connection.authentication.is_none().then_some(Proof { user: None })
     }
 
-    /// Checks a password of a local user, which takes a while on purpose, and as long for unknown users.
-    pub async fn check_password(&self, password: &Secret) -> Option<Proof> {
-        self.accepts(&[Method::Password, Method::KeyboardInteractive])?;
-        let name = self.claimed_user()?.to_owned();
-        let user = self.policy().users.get(&name).cloned();
-        let (given, typed) = (password.clone(), password.clone());
-        // Argon2 takes tens of milliseconds of a core: not on the threads that relay, and not on all at once.
-        let place = Arc::clone(&self.core.shared.password_checks).acquire_owned().await.ok()?;
-        let groups = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            match user {
-                Some(user) => user.verify_password(&given).then_some(user.groups),
-                None => {
-                    keyward_policy::verify_nobody(&given);
-                    None
-                }
-            }
-        })
-        .await
-        .ok()??;
-        Some(Proof { user: Some(ProvenUser { name, groups, password: Some(typed) }) })
+    /// Counts a method that has succeeded; `how`, for the session's record, says with what.
+    pub async fn credit(&mut self, factor: Factor, how: &str) -> Result<Standing, Unjudged> {
+        let method = factor.method.as_str();
+        let how = if how.is_empty() { String::new() } else { format!(": {how}") };
+        self.note(&format!("{method} accepted{how}")).await?;
+        let name = self.claimed_user().unwrap_or_default().to_owned();
+        Ok(self.progress.credit(&name, factor))
     }
 
-    /// Whether a local user may use this public key, in OpenSSH's text form (`type base64 [comment]`).
-    ///
-    /// Says nothing yet about who holds the private key, so it is no [`Proof`].
-    pub fn check_public_key(&self, key: &str) -> Option<KnownKey> {
-        self.accepts(&[Method::PublicKey])?;
-        let user = self.policy().users.get(self.claimed_user()?)?;
-        let known = user.public_keys.iter().any(|line| same_key(line, key));
-        known.then(|| KnownKey {
-            owner: ProvenUser { name: user.name.clone(), groups: user.groups.clone(), password: None },
-        })
+    /// Writes into the session's record what counts for nothing, and why.
+    pub async fn note(&self, text: &str) -> Result<(), Unjudged> {
+        let noted = self.core.shared.store.add_note(&self.core.id, SystemTime::now().into(), text).await;
+        noted.map_err(|error| Unjudged(Box::new(Reason::Ledger(error))))
     }
 
     /// Step 5: the AA plugin's `authenticate`, with as many questions as it has.
@@ -112,18 +69,15 @@ impl Named {
         self.core.end(&Reason::Authentication(why.to_owned()))
     }
 
+    /// Nobody can say who they are.
+    pub fn unjudged(self, unjudged: Unjudged) -> Ended {
+        let Unjudged(reason) = unjudged;
+        self.core.end(&reason)
+    }
+
     /// `gu=` of the login string, or else the remote user.
-    fn claimed_user(&self) -> Option<&str> {
+    pub(crate) fn claimed_user(&self) -> Option<&str> {
         self.login.gateway_user().or(self.login.user.as_deref())
-    }
-
-    fn accepts(&self, methods: &[Method]) -> Option<&Authentication> {
-        let authentication = self.core.connection.authentication.as_ref()?;
-        authentication.methods.iter().any(|method| methods.contains(method)).then_some(authentication)
-    }
-
-    fn policy(&self) -> &Policy {
-        &self.core.policy
     }
 }
 
@@ -138,30 +92,4 @@ pub(crate) fn parse(connection: &Connection, login: &[u8]) -> Result<LoginString
         Target::Inband(_) => TargetMode::Inband,
     };
     LoginString::parse(login, grammar, mode)
-}
-
-/// Compares type and base64 text; comments differ freely.
-fn same_key(line: &str, key: &str) -> bool {
-    let mut known = line.split_ascii_whitespace();
-    let mut offered = key.split_ascii_whitespace();
-    match (known.next(), known.next(), offered.next(), offered.next()) {
-        (Some(kind), Some(text), Some(offered_kind), Some(offered_text)) => {
-            kind == offered_kind && text == offered_text
-        }
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_known_by_type_and_text_whatever_its_comment() {
-        assert!(same_key("ssh-ed25519 AAAA alice@laptop", "ssh-ed25519 AAAA"));
-        assert!(!same_key("ssh-ed25519 AAAA", "ssh-ed25519 AAAB"));
-        assert!(!same_key("ssh-ed25519 AAAA", "ssh-rsa AAAA"));
-        assert!(!same_key("", ""));
-        assert!(!same_key("ssh-ed25519", "ssh-ed25519"));
-    }
 }

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use keyward_model::{ClientAddr, SessionId, TargetAddr, Verdict};
-use keyward_policy::{ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, FileRules};
+use keyward_policy::{
+    ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, FileRules, KeyLimits,
+};
 use keyward_store::SessionFacts;
 use keyward_trail::{ChannelId, Event, Header, Terminal, TrailError};
 use tokio_util::task::AbortOnDropHandle;
@@ -42,6 +44,8 @@ struct Open {
     connection: Arc<Connection>,
     client: ClientAddr,
     groups: Vec<String>,
+    /// Of the key or the certificate that the person has used.
+    limits: KeyLimits,
     remote_user: String,
     target: TargetAddr,
     activity: Arc<Activity>,
@@ -111,6 +115,8 @@ impl fmt::Display for Subject {
 pub enum ChannelRefused {
     #[error("the channel policy does not allow it")]
     Policy,
+    #[error("the certificate does not permit it")]
+    Certificate,
     #[error("the session has ended")]
     Over,
 }
@@ -135,6 +141,7 @@ impl LoggedIn {
             connection: Arc::clone(&core.connection),
             client: core.client,
             groups: person.groups.unwrap_or_default(),
+            limits: std::mem::take(&mut core.limits),
             remote_user,
             target,
             activity,
@@ -303,9 +310,24 @@ impl Channels {
         let _ = self.note(text).await;
     }
 
+    /// What the key or the certificate of the log-in restricts, beside the channel policy.
+    pub fn limits(&self) -> &KeyLimits {
+        &self.open.limits
+    }
+
+    /// Notes that the certificate denies something that is no channel, or puts its own command in the place of another.
+    pub async fn note_limit(&self, text: &str) -> Result<(), ChannelRefused> {
+        self.note(text).await
+    }
+
     async fn refused(&self, request: &ChannelRequest) -> Result<ChannelRefused, ChannelRefused> {
-        self.note(&format!("{} refused by the channel policy", named(request))).await?;
-        Ok(ChannelRefused::Policy)
+        let (by, refused) = if self.open.limits.allow_kind(request.kind) {
+            ("the channel policy", ChannelRefused::Policy)
+        } else {
+            ("the certificate", ChannelRefused::Certificate)
+        };
+        self.note(&format!("{} refused by {by}", named(request))).await?;
+        Ok(refused)
     }
 
     /// Notes that a kind of channel was refused which no rule could allow.
@@ -331,6 +353,9 @@ impl Channels {
 
 impl Open {
     fn decide(&self, request: &ChannelRequest) -> ChannelDecision {
+        if !self.limits.allow_kind(request.kind) {
+            return ChannelDecision::Refuse;
+        }
         self.connection.channels.decide(&self.query(request))
     }
 

@@ -53,7 +53,7 @@ fn ca_list(list: &TrustedCaList) -> CaList {
     }
 }
 
-fn ldap_server(server: &keyward_policy::LdapServer) -> LdapServer {
+pub(crate) fn ldap_server(server: &keyward_policy::LdapServer) -> LdapServer {
     let address = |address: &keyward_policy::LdapAddress| LdapAddress {
         host: address.host.clone(),
         port: address.port,

@@ -3,16 +3,18 @@
 //! A session takes both at its door and keeps them to its end, so that no session is answered by a mixture of two
 //! policies, or by two versions of a plugin.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use keyward_model::InstanceName;
-use keyward_plugin::Instance;
-use keyward_policy::{Connection, CredentialSource, Policy};
+use keyward_plugin::{Instance, PeopleDirectory};
+use keyward_policy::{Backend, Connection, CredentialSource, Policy};
 use keyward_store::RevisionId;
+
+use crate::service::ldap_server;
 
 /// A plugin instance of one version: a bundle with a configuration.
 #[derive(Clone, Debug)]
@@ -55,9 +57,31 @@ impl OldVersions for NoOldVersions {
 pub(crate) struct Current {
     pub(crate) policy: Arc<Policy>,
     pub(crate) plugins: HashMap<InstanceName, PluginVersion>,
+    /// By name, those of which the policy says that they know the people.
+    directories: HashMap<String, Arc<PeopleDirectory>>,
 }
 
 impl Current {
+    pub(crate) fn new(policy: Arc<Policy>, plugins: HashMap<InstanceName, PluginVersion>) -> Self {
+        let servers: HashSet<&String> =
+            policy.connections.iter().filter_map(|connection| server_of(connection)).collect();
+        let directory =
+            |name: &String| match PeopleDirectory::new(&ldap_server(policy.ldap_servers.get(name)?)) {
+                Ok(directory) => Some((name.clone(), Arc::new(directory))),
+                Err(error) => {
+                    tracing::error!(ldap_server = name, %error, "nobody can be authenticated by this server");
+                    None
+                }
+            };
+        let directories = servers.into_iter().filter_map(directory).collect();
+        Self { policy, plugins, directories }
+    }
+
+    /// The directory that authenticates people on `connection`.
+    pub(crate) fn directory_of(&self, connection: &Connection) -> Option<Arc<PeopleDirectory>> {
+        self.directories.get(server_of(connection)?).cloned()
+    }
+
     /// The versions that a session on `connection` may call.
     pub(crate) fn plugins_of(&self, connection: &Connection) -> HashMap<InstanceName, PluginVersion> {
         let store = match &connection.credential_store {
@@ -66,5 +90,12 @@ impl Current {
         };
         let named = connection.aa_plugin.iter().chain(store);
         named.filter_map(|name| Some((name.clone(), self.plugins.get(name)?.clone()))).collect()
+    }
+}
+
+fn server_of(connection: &Connection) -> Option<&String> {
+    match &connection.authentication.as_ref()?.backend {
+        Backend::Local => None,
+        Backend::Ldap { server, .. } => Some(server),
     }
 }

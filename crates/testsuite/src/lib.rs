@@ -34,6 +34,7 @@ mod sshd;
 mod switch;
 mod terminal;
 mod transfers;
+mod user_ca;
 mod wait;
 
 pub use account::Account;
@@ -62,4 +63,5 @@ pub use sshd::Sshd;
 pub use switch::Switch;
 pub use terminal::Terminal;
 pub use transfers::transfers_in_a_row;
+pub use user_ca::UserCa;
 pub use wait::{PATIENCE, until};

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -13,6 +14,7 @@ pub struct Putty {
     login: String,
     /// Fingerprints of the keys that the host shows: the clients ask no one.
     host_keys: Vec<String>,
+    certificate: Option<PathBuf>,
 }
 
 impl Putty {
@@ -22,7 +24,15 @@ impl Putty {
         let mut convert = Command::new("puttygen");
         convert.arg(key.path()).args(["-O", "private", "-o"]).arg(folder.path().join("key.ppk"));
         run(convert.env("HOME", folder.path()), Input::Nothing).must_succeed();
-        Self { folder, addr, login: login.to_owned(), host_keys: fingerprints(addr) }
+        Self { folder, addr, login: login.to_owned(), host_keys: fingerprints(addr), certificate: None }
+    }
+
+    /// Shows the certificate that lies beside the key.
+    #[track_caller]
+    pub fn with_certificate(addr: SocketAddr, login: &str, key: &KeyPair) -> Self {
+        let mut name = key.path().as_os_str().to_owned();
+        name.push("-cert.pub");
+        Self { certificate: Some(name.into()), ..Self::with_key(addr, login, key) }
     }
 
     /// `plink`, `psftp` or `pscp`, with what they need to get in; the host's name for them is `target`.
@@ -30,6 +40,9 @@ impl Putty {
         let mut command = Command::new(program);
         command.args(["-batch", "-P", &self.addr.port().to_string(), "-i"]);
         command.arg(self.folder.path().join("key.ppk")).env("HOME", self.folder.path());
+        if let Some(certificate) = &self.certificate {
+            command.arg("-cert").arg(certificate);
+        }
         for key in &self.host_keys {
             command.args(["-hostkey", key]);
         }

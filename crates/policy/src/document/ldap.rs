@@ -185,7 +185,7 @@ fn attributes(section: &Section<'_>, key: &'static str, default: &[&str]) -> Vec
 }
 
 /// The name of an attribute (RFC 4512 section 2.5).
-fn attribute(value: &DeValue<'_>) -> Result<String, Fault> {
+pub(super) fn attribute(value: &DeValue<'_>) -> Result<String, Fault> {
     let name = line(value)?;
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');

@@ -3,6 +3,7 @@
 //! The tables are read key by key and not through serde, which would stop at the first fault, and would quote
 //! secrets in what it says.
 
+mod authentication;
 mod channel;
 mod connection;
 mod credential;
@@ -56,7 +57,6 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
     let environments =
         kind(root, "environment", "[[environment]]", |s, name| plugin::environment(s, name, base));
     let users = kind(root, "user", "[[user]]", user::user);
-    let authentications = kind(root, "authentication", "[[authentication]]", user::authentication);
     let credential_stores = kind(root, "local-credential-store", "[[local-credential-store]]", |s, _| {
         Some(credential::store(s, base))
     });
@@ -65,6 +65,9 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
         kind(root, "trusted-ca-list", "[[trusted-ca-list]]", |s, _| Some(lists::trusted_cas(s, base)));
     let ldap_servers =
         kind(root, "ldap-server", "[[ldap-server]]", |s, _| ldap::server(s, base, &trusted_cas));
+    let authentications = kind(root, "authentication", "[[authentication]]", |s, name| {
+        authentication::authentication(s, name, base, &ldap_servers)
+    });
     let channel_policies =
         kind(root, "channel-policy", "[[channel-policy]]", |s, _| Some(channel::policy(s)));
     let usermappings = kind(root, "usermapping", "[[usermapping]]", |s, _| Some(user::usermapping(s)));

@@ -54,6 +54,10 @@ impl<'d> Section<'d> {
         self.table.keys().any(|name| name.get_ref() == key)
     }
 
+    pub(super) fn is_table(&self, key: &'static str) -> bool {
+        self.value(key).is_some_and(|value| value.get_ref().is_table())
+    }
+
     pub(super) fn optional<T>(
         &self,
         key: &'static str,

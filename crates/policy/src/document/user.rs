@@ -1,12 +1,10 @@
-//! `[[user]]`, `[[authentication]]` and `[[usermapping]]`.
-
-use toml::de::DeValue;
+//! `[[user]]` and `[[usermapping]]`.
 
 use super::key_text::{USER_KEY_TYPES, public_key};
 use super::report::Fault;
 use super::section::{Item, Section};
-use super::value::{choice, owned_line, text};
-use crate::{Authentication, Backend, LocalUser, Method, PasswordHash, Usermapping};
+use super::value::{owned_line, text};
+use crate::{LocalUser, PasswordHash, Usermapping};
 
 pub(super) fn user(section: &Section<'_>, name: Option<String>) -> Option<LocalUser> {
     section.hide("password");
@@ -20,39 +18,22 @@ pub(super) fn user(section: &Section<'_>, name: Option<String>) -> Option<LocalU
     section.hide("public-keys");
     let public_keys = section.list("public-keys", |value| public_key(text(value)?, USER_KEY_TYPES));
     let groups = section.list("groups", owned_line);
+    let principals = principals(section, name.as_deref());
     Some(LocalUser {
         name: name?,
         password: password.map(|item| item.value),
         public_keys: values(public_keys),
         groups: values(groups),
+        principals,
     })
 }
 
-pub(super) fn authentication(section: &Section<'_>, name: Option<String>) -> Option<Authentication> {
-    let words = [
-        ("public-key", Method::PublicKey),
-        ("password", Method::Password),
-        ("keyboard-interactive", Method::KeyboardInteractive),
-    ];
-    let methods = section.required_list("methods", choice(&words));
-    for (n, method) in methods.iter().enumerate() {
-        if methods.iter().take(n).any(|earlier| earlier.value == method.value) {
-            section
-                .fault_at(method.at, Fault::new("this method stands before").hint("write each method once"));
-        }
-    }
-    let backend = section.optional("backend", backend);
-    Some(Authentication {
-        name: name?,
-        methods: values(methods),
-        backend: backend.map_or(Backend::Local, |item| item.value),
-    })
-}
-
-fn backend(value: &DeValue<'_>) -> Result<Backend, Fault> {
-    match text(value)? {
-        "ldap" => Err(Fault::new("the backend \"ldap\" is not supported yet").hint("write \"local\"")),
-        _ => choice(&[("local", Backend::Local)])(value),
+/// What certificates call the user; the user's own name where nothing else is written.
+fn principals(section: &Section<'_>, name: Option<&str>) -> Vec<String> {
+    if section.has("principals") {
+        values(section.required_list("principals", owned_line))
+    } else {
+        name.into_iter().map(str::to_owned).collect()
     }
 }
 

@@ -66,6 +66,14 @@ impl Desk {
         }
     }
 
+    /// Notes once that the certificate of the log-in permits no terminal.
+    pub(super) async fn note_denied_terminal(&mut self) {
+        if self.noted.insert("terminal") {
+            // It is refused whether or not the note could be written.
+            let _ = Box::pin(self.channels.note_limit("terminal refused by the certificate")).await;
+        }
+    }
+
     /// Says what the policy refuses; the channel is closed when that has been shown.
     pub(super) fn deny(
         &mut self,
@@ -77,6 +85,9 @@ impl Desk {
     ) {
         let sentence = match refused {
             ChannelRefused::Policy => format!("keyward: {kind} is not allowed here.\r\n"),
+            ChannelRefused::Certificate => {
+                format!("keyward: {kind} is not permitted by your certificate.\r\n")
+            }
             ChannelRefused::Over => "keyward: The session was ended by the gateway.\r\n".to_owned(),
         };
         self.say_no(id, wants_reply, &sentence, back);

@@ -143,7 +143,9 @@ impl Desk {
         match self.channels.permit(&lent(kind)).await {
             Ok(()) if kind == ChannelKind::Agent => self.granted.agent = true,
             Ok(()) => self.granted.x11 = true,
-            Err(ChannelRefused::Policy | ChannelRefused::Over) => return Ok(false),
+            Err(ChannelRefused::Policy | ChannelRefused::Certificate | ChannelRefused::Over) => {
+                return Ok(false);
+            }
         }
         Ok(true)
     }

@@ -8,6 +8,7 @@ mod channel;
 mod desk;
 mod down;
 mod files;
+mod forced;
 mod forward;
 mod granted;
 mod recording;

@@ -1,6 +1,6 @@
 //! From the client to the target.
 
-use keyward_policy::ChannelKind;
+use keyward_policy::{ChannelKind, KeyPermission};
 use keyward_session::{ChannelRefused, ChannelRequest, Subject};
 use keyward_ssh::Transport;
 use keyward_ssh::channel::{Message, Open, OpenFailure, Request, open_failure};
@@ -12,6 +12,7 @@ use super::desk::{
     About, Desk, PACKET_IN_CONFIRMATION, packet_in_open, pass, pass_answer, pass_within, receiver, refuse,
 };
 use super::files::{Files, NotAllowed};
+use super::forced::{self, Forced};
 use super::forward;
 use super::granted::Place;
 use crate::{SshError, command};
@@ -190,13 +191,21 @@ impl Desk {
             return Ok(());
         };
         let id = channel.id;
+        let is_forced = self.channels.limits().forced_command.is_some();
         let is_unknown = matches!(&request, Request::Other(name) if !HARMLESS.contains(name));
         let passes = match request {
             Request::Shell | Request::Command(_) | Request::Subsystem(_) => {
-                return self.program(id, &request, wants_reply, message, target, back).await;
+                return self
+                    .program_or_forced((id, recipient), &request, wants_reply, message, target, back)
+                    .await;
             }
+            Request::Variable { name, .. } if is_forced && forced::is_original(&name) => false,
             Request::X11 => self.lend(ChannelKind::X11).await?,
             Request::Agent => self.lend(ChannelKind::Agent).await?,
+            Request::Terminal { .. } if !self.channels.limits().allow(KeyPermission::Terminal) => {
+                self.note_denied_terminal().await;
+                false
+            }
             Request::Terminal { term, columns, rows } => {
                 channel.terminal = Some(Terminal { term: term.to_owned().into(), columns, rows });
                 true
@@ -261,6 +270,29 @@ impl Desk {
         pass(target, message)
     }
 
+    /// What the client asks for, or the one command that its certificate allows.
+    async fn program_or_forced(
+        &mut self,
+        (id, recipient): (Id, u32),
+        request: &Request<'_>,
+        wants_reply: bool,
+        message: &[u8],
+        target: &mut Transport,
+        back: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Stop> {
+        let channels = self.channels.clone();
+        let Some(command) = &channels.limits().forced_command else {
+            return self.program(id, request, wants_reply, &[message], target, back).await;
+        };
+        let forced = Forced::new(command, request, recipient, wants_reply);
+        if let Err(refused) = channels.note_limit(&forced.note).await {
+            self.deny(id, wants_reply, ChannelKind::Exec, refused, back);
+            return Ok(());
+        }
+        let messages: Vec<&[u8]> = forced.messages.iter().map(Vec::as_slice).collect();
+        self.program(id, &forced.request, wants_reply, &messages, target, back).await
+    }
+
     /// Asks the policy, then the target. One program runs in a channel; a client may try another one after the
     /// target has refused the first.
     async fn program(
@@ -268,7 +300,7 @@ impl Desk {
         id: Id,
         request: &Request<'_>,
         wants_reply: bool,
-        message: &[u8],
+        messages: &[&[u8]],
         target: &mut Transport,
         back: &mut Vec<Vec<u8>>,
     ) -> Result<(), Stop> {
@@ -307,7 +339,7 @@ impl Desk {
         if wants_reply {
             channel.from_client.expect(Asked::Program)?;
         }
-        pass(target, message)
+        messages.iter().try_for_each(|message| pass(target, message))
     }
 }
 

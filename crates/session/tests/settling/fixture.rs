@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use keyward_model::{InstanceName, PluginName, Secret, SessionId, UnixMillis};
 use keyward_plugin::*;
-use keyward_policy::{Policy, hash_password};
+use keyward_policy::{Method, Policy, hash_password};
 use keyward_session::{
     Accepted, Gateway, GatewayParts, Loading, NoOldVersions, NotLoadable, OldVersions, PluginVersion, Script,
-    Silent,
+    Silent, Standing,
 };
 use keyward_store::{PluginRevision, PluginState, RevisionId, SessionRecord, Store};
 use tempfile::TempDir;
@@ -315,6 +315,16 @@ fn bundle(name: &str, kind: PluginKind, root: PathBuf, checksum: String) -> Unpa
 
 pub(super) fn accept(gateway: &Gateway, listener: &str) -> Accepted {
     gateway.accept(listener.parse().unwrap(), "127.0.0.1:50000".parse().unwrap()).unwrap()
+}
+
+/// The right password proves who somebody is.
+pub(super) async fn proof(stage: &mut keyward_session::Named, password: &str) -> keyward_session::Proof {
+    let password = Secret::new(password.into());
+    let factor = stage.check_password(Method::Password, &password).await.unwrap().unwrap();
+    match stage.credit(factor, "").await.unwrap() {
+        Standing::Proven(proof) => proof,
+        Standing::More => panic!("the password is all that the policy asks for"),
+    }
 }
 
 /// A session whose client said its login string.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use keyward_model::Secret;
 use keyward_session::{ClientGone, Conversation, Echo, Question};
 
-use super::fixture::{LISTENER, PROVING, Site, connected, dialled, named, settled};
+use super::fixture::{LISTENER, PROVING, Site, connected, dialled, named, proof, settled};
 
 const TALKATIVE: &str = "
 class Plugin:
@@ -116,8 +116,8 @@ class Plugin:
 async fn a_gateway_password_is_masked_in_every_call_of_the_session() {
     let site = Site::with(TALKATIVE, GREEDY, 500).await;
     let gateway = site.gateway().await;
-    let (id, stage) = named(&gateway, PROVING).await;
-    let proof = stage.check_password(&Secret::new("gateway-word".into())).await.unwrap();
+    let (id, mut stage) = named(&gateway, PROVING).await;
+    let proof = proof(&mut stage, "gateway-word").await;
     let identified = stage.identify(proof, &mut Typing).await.unwrap();
     let located = identified.locate(&mut Typing).await.unwrap();
     let permit = located.authorize(&mut Typing).await.unwrap();

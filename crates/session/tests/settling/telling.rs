@@ -1,9 +1,9 @@
 //! What plugins are told of who has proven to be somebody, and sessions that end because of what plugins lack or ask.
 
-use keyward_model::{Secret, Verdict};
+use keyward_model::Verdict;
 use keyward_session::Silent;
 
-use super::fixture::{AA, LISTENER, PROVING, Site, VAULT, located, named, settled};
+use super::fixture::{AA, LISTENER, PROVING, Site, VAULT, located, named, proof, settled};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn authenticate_is_told_who_the_gateway_has_authenticated() {
@@ -12,8 +12,8 @@ async fn authenticate_is_told_who_the_gateway_has_authenticated() {
         .replace("note('authenticate', session_id)", "note('authenticate', session_id, repr(gateway_user))");
     let site = Site::with(&aa, VAULT, 500).await;
     let gateway = site.gateway().await;
-    let (proven, stage) = named(&gateway, PROVING).await;
-    let proof = stage.check_password(&Secret::new("gateway-word".into())).await.unwrap();
+    let (proven, mut stage) = named(&gateway, PROVING).await;
+    let proof = proof(&mut stage, "gateway-word").await;
     drop(stage.identify(proof, &mut Silent).await.unwrap());
     let (unknown, stage) = named(&gateway, LISTENER).await;
     let proof = stage.unauthenticated().unwrap();

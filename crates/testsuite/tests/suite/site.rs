@@ -19,7 +19,10 @@ pub(crate) struct Draft {
     pub(crate) target: String,
     /// More lines of the connection.
     pub(crate) connection: String,
+    /// One of them is enough; empty where [`Self::authentication`] says more.
     pub(crate) methods: String,
+    /// More lines of the authentication.
+    pub(crate) authentication: String,
     /// More lines of the user who has the person's key, whose name is the remote user's.
     pub(crate) user: String,
     pub(crate) remote_user: String,
@@ -40,6 +43,7 @@ impl Draft {
             target: format!("{{ fixed = \"{server}\" }}"),
             connection: format!("known-host-keys = [{{ host = \"{server}\", key = \"{host_key}\" }}]\n"),
             methods: "\"public-key\"".to_owned(),
+            authentication: String::new(),
             user: String::new(),
             remote_user: sshd.user(),
             credentials: stored_key("ssh-ed25519", &sshd.key().private()),
@@ -59,6 +63,7 @@ impl Draft {
             target,
             connection,
             methods,
+            authentication,
             user,
             remote_user,
             credentials,
@@ -67,6 +72,7 @@ impl Draft {
             more,
             ..
         } = self;
+        let methods = if methods.is_empty() { String::new() } else { format!("methods = [{methods}]") };
         let (public, host) = (person.public(), self.server.ip());
         format!(
             r#"
@@ -92,7 +98,8 @@ name = "times"
 
 [[authentication]]
 name = "people"
-methods = [{methods}]
+{methods}
+{authentication}
 
 [[user]]
 name = "{remote_user}"

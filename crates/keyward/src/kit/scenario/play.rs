@@ -11,9 +11,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use keyward_model::{InstanceName, Secret, Verdict};
 use keyward_plugin::{Bundle, Instance, PluginKind, Start, UnpackedBundle};
-use keyward_policy::CredentialSource;
+use keyward_policy::{CredentialSource, Method};
 use keyward_session::{
     Accepted, Ended, Gateway, GatewayParts, Named, NoOldVersions, OfferedKey, PluginVersion, Proof, Reached,
+    Standing, Unjudged,
 };
 use keyward_store::{CallEntry, SessionRecord, Store};
 use tempfile::TempDir;
@@ -167,19 +168,30 @@ async fn stages(
 }
 
 /// Step 4, as `[gateway-user]` says.
-async fn prove(named: Named, document: &Document) -> Result<(Named, Proof), Ended> {
-    let proof = match (named.unauthenticated(), &document.gateway_user) {
-        (Some(proof), _) => Some(proof),
-        (None, Some(user)) => match &user.password {
-            Some(password) => named.check_password(&Secret::new(password.clone())).await,
-            // The key is nobody's: the script says that the person has signed with it.
-            None => named.check_public_key(setting::USER_KEY).map(|key| key.signed()),
-        },
-        (None, None) => None,
+async fn prove(mut named: Named, document: &Document) -> Result<(Named, Proof), Ended> {
+    let standing = match named.unauthenticated() {
+        Some(proof) => Ok(Some(Standing::Proven(proof))),
+        None => authenticate(&mut named, document).await,
     };
-    match proof {
-        Some(proof) => Ok((named, proof)),
-        None => Err(named.fail("the scenario's person could not prove who they are")),
+    match standing {
+        Ok(Some(Standing::Proven(proof))) => Ok((named, proof)),
+        Ok(Some(Standing::More) | None) => {
+            Err(named.fail("the scenario's person could not prove who they are"))
+        }
+        Err(unjudged) => Err(named.unjudged(unjudged)),
+    }
+}
+
+async fn authenticate(named: &mut Named, document: &Document) -> Result<Option<Standing>, Unjudged> {
+    let Some(user) = &document.gateway_user else { return Ok(None) };
+    let factor = match &user.password {
+        Some(password) => named.check_password(Method::Password, &Secret::new(password.clone())).await?,
+        // The key is nobody's: the script says that the person has signed with it.
+        None => named.check_public_key(setting::USER_KEY).await?.map(|key| key.signed()),
+    };
+    match factor {
+        Some(factor) => named.credit(factor, "").await.map(Some),
+        None => Ok(None),
     }
 }
 
