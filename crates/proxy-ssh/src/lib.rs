@@ -14,6 +14,7 @@ mod login;
 mod one_time;
 mod peer;
 mod private_key;
+mod prompt;
 mod relay;
 mod server;
 mod shown_key;

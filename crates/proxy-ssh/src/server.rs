@@ -13,7 +13,7 @@ use crate::client::{self, Leg, Reached};
 use crate::error::chain;
 use crate::peer::{Incoming, Peer, hung_up, tune};
 use crate::relay::{End, Relay};
-use crate::talk::Talk;
+use crate::talk::{Farewell, Talk};
 use crate::{HostKeys, SshError, algorithms, login};
 
 /// What is said when the target ends the connection.
@@ -70,6 +70,7 @@ impl Connection {
     async fn run(mut self, accepted: Accepted) {
         let login_grace = accepted.connection().settings.login_grace;
         let proof_by = tokio::time::Instant::now() + login_grace;
+        let farewell = Farewell::by(accepted.connection().authentication.as_ref());
         let banner = accepted.connection().settings.banner.clone();
         let stopping = self.stopping.clone();
         let greeting = tokio::select! {
@@ -117,7 +118,7 @@ impl Connection {
             Err(NoSession::Refused(ended)) => {
                 let sentence = ended.client_message();
                 let was_told = tokio::select! {
-                    told = talk.send_away(sentence) => told,
+                    told = talk.send_away(sentence, farewell) => told,
                     () = stopping.cancelled() => false,
                 };
                 // Unless the person has read it already.

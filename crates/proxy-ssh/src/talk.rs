@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use keyward_model::Secret;
+use keyward_policy::{Authentication, Method as Wanted};
 use keyward_session::{ClientGone, Conversation, Echo, Question};
 use keyward_ssh::auth::{self, Method, Prompt, Request};
 use keyward_ssh::message;
 use tokio::time::Instant;
 
-use crate::SshError;
 use crate::peer::Peer;
+use crate::{SshError, prompt};
 
 /// What of the client's waits for an answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,6 +49,33 @@ enum PartialSuccess {
     No,
 }
 
+/// The method that a person who was sent away reads in the client's last line ("Permission denied (publickey).").
+///
+/// There must be one: with an empty list OpenSSH starts again from its own. And none for which clients ask people, who
+/// would type a password that nobody wants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Farewell {
+    /// The policy takes keys: it is what was offered before.
+    PublicKey,
+    /// A name that no client knows (RFC 4251 section 6), and that says what has happened.
+    Refused,
+}
+
+impl Farewell {
+    pub(crate) fn by(authentication: Option<&Authentication>) -> Self {
+        let sequences = authentication.map_or(&[][..], |authentication| &authentication.sequences);
+        let takes_keys = sequences.iter().flatten().any(|method| *method == Wanted::PublicKey);
+        if takes_keys { Self::PublicKey } else { Self::Refused }
+    }
+
+    fn method(self) -> &'static str {
+        match self {
+            Self::PublicKey => "publickey",
+            Self::Refused => "refused@keyward",
+        }
+    }
+}
+
 /// A client whose requests come in until it is let in or sent away.
 #[derive(Debug)]
 pub(crate) struct Talk<'p> {
@@ -72,6 +100,8 @@ const MOST_REJECTIONS: u32 = 40;
 const REJECTION_TIME: Duration = Duration::from_millis(200);
 /// How long a client may take to fetch the sentence with which it is sent away.
 const NOTICE_TIME: Duration = Duration::from_secs(10);
+/// How long it may take to give up after that.
+const FAREWELL_TIME: Duration = Duration::from_secs(2);
 const LONGEST_ANSWER: usize = 8 * 1024;
 const INTERACTIVE: &str = "keyboard-interactive";
 
@@ -195,16 +225,44 @@ impl<'p> Talk<'p> {
         }
     }
 
+    /// Asks a question that may have lines before it, more than a client shows at once.
+    async fn ask_in_pages(&mut self, question: &Question) -> Result<Secret, SshError> {
+        let (pages, text) = prompt::pages(&question.prompt);
+        let echo = match question.echo {
+            Echo::On => true,
+            Echo::Off => false,
+        };
+        let (last, before) = pages.split_last().map_or(("", &[][..]), |(last, before)| (last, before));
+        for page in before {
+            self.question(page, &[]).await?;
+        }
+        self.question(last, &[Prompt { text, echo }]).await
+    }
+
     /// Shows the sentence with which the person is sent away. Whether it was shown and confirmed.
-    pub(crate) async fn send_away(&mut self, sentence: &str) -> bool {
+    pub(crate) async fn send_away(&mut self, sentence: &str, farewell: Farewell) -> bool {
         let told = async {
             self.question(sentence, &[]).await?;
-            // A method that clients do not have of themselves: with an empty list OpenSSH starts again from its
-            // own list, and asks the person for a password that nobody wants.
-            self.refuse(&["hostbased"], PartialSuccess::No)?;
+            self.say_no(farewell)?;
             self.client.flush().await
         };
-        matches!(tokio::time::timeout(NOTICE_TIME, told).await, Ok(Ok(())))
+        if !matches!(tokio::time::timeout(NOTICE_TIME, told).await, Ok(Ok(()))) {
+            return false;
+        }
+        // A client with more keys shows them before it gives up. It leaves by itself.
+        let gives_up = async {
+            while let Ok(Turn::Request(_)) = self.turn().await {
+                if self.say_no(farewell).is_err() {
+                    break;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL_TIME, gives_up).await;
+        true
+    }
+
+    fn say_no(&mut self, farewell: Farewell) -> Result<(), SshError> {
+        self.refuse(&[farewell.method()], PartialSuccess::No)
     }
 
     pub(crate) async fn let_in(&mut self) -> Result<(), SshError> {
@@ -220,12 +278,7 @@ impl Conversation for Talk<'_> {
     }
 
     async fn ask(&mut self, question: Question) -> Result<Secret, ClientGone> {
-        let (instruction, text) = split(&question.prompt);
-        let echo = match question.echo {
-            Echo::On => true,
-            Echo::Off => false,
-        };
-        self.question(&instruction, &[Prompt { text, echo }]).await.map_err(|error| {
+        self.ask_in_pages(&question).await.map_err(|error| {
             tracing::debug!(error = %crate::error::chain(&error), "the client did not answer");
             ClientGone
         })
@@ -241,41 +294,9 @@ fn first_line(answers: &[&[u8]]) -> Result<Secret, SshError> {
     Ok(Secret::new(String::from_utf8_lossy(answer).into_owned()))
 }
 
-/// More of a prompt than this is not shown.
-const LONGEST_PROMPT: usize = 4096;
-
-/// The lines before the last one are instructions. What could act on a terminal becomes a space.
-fn split(prompt: &str) -> (String, String) {
-    let shown = |c: char| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c };
-    let text: String = prompt.replace("\r\n", "\n").chars().take(LONGEST_PROMPT).map(shown).collect();
-    match text.trim_end_matches('\n').rsplit_once('\n') {
-        Some((instructions, last)) => (instructions.to_owned(), last.to_owned()),
-        None => (String::new(), text.trim_end_matches('\n').to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn pair(instructions: &str, prompt: &str) -> (String, String) {
-        (instructions.to_owned(), prompt.to_owned())
-    }
-
-    #[test]
-    fn the_last_line_is_the_prompt_and_the_others_are_instructions() {
-        assert_eq!(split("Code: "), pair("", "Code: "));
-        assert_eq!(split("Look at\nyour phone\nCode: "), pair("Look at\nyour phone", "Code: "));
-        assert_eq!(split("Look\r\nCode: \r\n"), pair("Look", "Code: "));
-        assert_eq!(split(""), pair("", ""));
-        assert_eq!(split("\n\n"), pair("", ""));
-    }
-
-    #[test]
-    fn a_prompt_cannot_act_on_the_terminal() {
-        assert_eq!(split("\x1b[2JCode\u{9b}: "), pair("", " [2JCode : "));
-        assert_eq!(split(&"x".repeat(10_000)).1.len(), LONGEST_PROMPT);
-    }
 
     #[test]
     fn a_missing_answer_is_an_empty_one_and_a_huge_one_is_refused() {
