@@ -288,6 +288,11 @@ aa"#,
     ),
     (
         r#"methods = ["public-key"]"#,
+        "methods = [\"public-key\"]\nrevoked-keys = ['command=\"a b\",no-pty ssh-ed25519 AAAA']",
+        "9:17 options before a public key, as in authorized_keys, are not supported here (leave them out: certificates and channel policies say what a person may do)",
+    ),
+    (
+        r#"methods = ["public-key"]"#,
         "methods = [\"public-key\"]\nuser-ca = [{ key = \"ssh-dss AAAA\" }]",
         "9:20 this does not begin with a type of public key that is taken here (the types are ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, ecdsa-sha2-nistp521, ssh-rsa, sk-ssh-ed25519@openssh.com, sk-ecdsa-sha2-nistp256@openssh.com)",
     ),

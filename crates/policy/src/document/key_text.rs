@@ -35,7 +35,12 @@ pub(super) fn public_key(text: &str, types: &[&str]) -> Result<String, Fault> {
     let (Some(kind), Some(encoded)) = (words.next(), words.next()) else {
         return Err(Fault::new("this is no public key").hint(KEY_HINT));
     };
-    if !types.contains(&kind) {
+    let is_type = |word: &str| types.contains(&word);
+    if !is_type(kind) && (is_type(encoded) || words.any(is_type)) {
+        let fault = Fault::new("options before a public key, as in authorized_keys, are not supported here");
+        return Err(fault.hint("leave them out: certificates and channel policies say what a person may do"));
+    }
+    if !is_type(kind) {
         let fault = Fault::new("this does not begin with a type of public key that is taken here");
         return Err(fault.hint(format!("the types are {}", types.join(", "))));
     }
