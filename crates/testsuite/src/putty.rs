@@ -55,6 +55,19 @@ impl Putty {
         run(self.command("plink").args(login), input)
     }
 
+    /// plink for a terminal, where it asks and shows.
+    pub fn talking(&self, remote: &str) -> Command {
+        let mut command = Command::new("env");
+        command.arg(format!("HOME={}", self.folder.path().display()));
+        command.args(["plink", "-no-antispoof", "-P", &self.addr.port().to_string(), "-i"]);
+        command.arg(self.folder.path().join("key.ppk"));
+        for key in &self.host_keys {
+            command.args(["-hostkey", key]);
+        }
+        command.args(["-ssh", "-l", &self.login, &self.addr.ip().to_string(), remote]);
+        command
+    }
+
     /// Runs the commands of a psftp script.
     #[track_caller]
     pub fn psftp(&self, script: &str) -> Run {

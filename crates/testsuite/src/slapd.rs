@@ -13,7 +13,7 @@ use super::authority::Authority;
 
 /// A running slapd on loopback. It answers who has bound, and nobody else.
 ///
-/// Of the people, `ann` is in `dba` and `unique`, `dba` is in `admins`, and `admins` in `everything`; `bob` is in
+/// Of the people, `ann` and `bob` have the password [`Self::PASSWORD`], and `ann` the keys that the test gives her. She is in `dba` and `unique`, `dba` is in `admins`, and `admins` in `everything`; `bob` is in
 /// `wheel` by his name, and in `loop-b`, which is in `loop-a`, which is in `loop-b`; `cid` is in no group, and two
 /// people share his mail address.
 #[derive(Debug)]
@@ -29,12 +29,19 @@ impl Slapd {
     pub const BASE: &str = "dc=example,dc=test";
     pub const BIND_DN: &str = "cn=keyward,dc=example,dc=test";
     pub const BIND_PASSWORD: &str = "b1nd-s3cret";
+    pub const PASSWORD: &str = "correct horse";
 
     #[track_caller]
     pub fn start() -> Self {
+        Self::with_keys(&[])
+    }
+
+    /// `keys` are public keys of `ann`.
+    #[track_caller]
+    pub fn with_keys(keys: &[String]) -> Self {
         let (authority, folder) =
             (Authority::new(), tempfile::Builder::new().prefix("kwt-slapd-").tempdir().unwrap());
-        prepare(folder.path(), &authority);
+        prepare(folder.path(), &authority, keys);
         for _ in 0..5 {
             let (plain, tls) = (free_address(), free_address());
             let mut server = launch(folder.path(), plain, tls);
@@ -62,6 +69,11 @@ impl Slapd {
         &self.authority
     }
 
+    /// What it has written of connections and requests, since it was started last.
+    pub fn log(&self) -> String {
+        log(self.folder.path())
+    }
+
     pub fn stop(&mut self) {
         end(&mut self.server);
     }
@@ -70,11 +82,7 @@ impl Slapd {
     #[track_caller]
     pub fn start_again(&mut self) {
         self.server = launch(self.folder.path(), self.plain, self.tls);
-        assert!(
-            is_ready(&mut self.server, self.plain),
-            "slapd did not start again: {}",
-            log(self.folder.path())
-        );
+        assert!(is_ready(&mut self.server, self.plain), "slapd did not start again: {}", self.log());
     }
 }
 
@@ -84,15 +92,20 @@ impl Drop for Slapd {
     }
 }
 
-fn prepare(folder: &Path, authority: &Authority) {
+fn prepare(folder: &Path, authority: &Authority, keys: &[String]) {
     let (config, data) = (folder.join("slapd.conf"), folder.join("data.ldif"));
     fs::create_dir(folder.join("db")).unwrap();
     fs::write(&config, configuration(folder, authority)).unwrap();
-    fs::write(&data, directory()).unwrap();
+    fs::write(&data, directory(keys)).unwrap();
     let added = program("slapadd").arg("-f").arg(&config).arg("-l").arg(&data).output();
     let added = added.unwrap_or_else(|error| panic!("slapd is needed (apt-get install slapd): {error}"));
     assert!(added.status.success(), "slapadd: {}", String::from_utf8_lossy(&added.stderr));
 }
+
+/// OpenSSH's schema for LDAP, which Debian does not ship.
+const PUBLIC_KEYS: &str = "\
+attributetype ( 1.3.6.1.4.1.24552.500.1.1.1.13 NAME 'sshPublicKey' EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 )
+objectclass ( 1.3.6.1.4.1.24552.500.1.1.2.0 NAME 'ldapPublicKey' SUP top AUXILIARY MAY ( sshPublicKey $ uid ) )";
 
 fn configuration(folder: &Path, authority: &Authority) -> String {
     let schemas = ["core", "cosine", "inetorgperson", "nis"];
@@ -100,6 +113,7 @@ fn configuration(folder: &Path, authority: &Authority) -> String {
         schemas.iter().map(|name| format!("include /etc/ldap/schema/{name}.schema\n")).collect();
     format!(
         r#"{schemas}
+{PUBLIC_KEYS}
 modulepath /usr/lib/ldap
 moduleload back_mdb
 TLSCertificateFile {certificate}
@@ -122,8 +136,10 @@ access to * by users read by anonymous auth
 }
 
 /// As LDIF (RFC 2849). `::` goes before base64.
-fn directory() -> String {
+fn directory(keys: &[String]) -> String {
     let base = Slapd::BASE;
+    let password = format!("userPassword: {}\n", Slapd::PASSWORD);
+    let keys: String = keys.iter().map(|key| format!("sshPublicKey: {key}\n")).collect();
     let person = |uid: &str, more: &str| {
         format!(
             "dn: uid={uid},ou=people,{base}\nobjectClass: inetOrgPerson\nuid: {uid}\ncn: {uid}\nsn: {uid}\n{more}\n"
@@ -138,8 +154,8 @@ fn directory() -> String {
         format!("dn: {base}\nobjectClass: organization\nobjectClass: dcObject\no: Example\ndc: example\n\n"),
         format!("dn: ou=people,{base}\nobjectClass: organizationalUnit\nou: people\n\n"),
         format!("dn: ou=groups,{base}\nobjectClass: organizationalUnit\nou: groups\n\n"),
-        person("ann", &format!("{addresses}description:: w4RubiBvZiDwn5KcCg==\nemployeeNumber: 1000\ntitle: ann-at-mfa\njpegPhoto:: /9j/4AAQ\n")),
-        person("bob", "mail: bob@example.test\n"),
+        person("ann", &format!("objectClass: ldapPublicKey\n{keys}{password}{addresses}description:: w4RubiBvZiDwn5KcCg==\nemployeeNumber: 1000\ntitle: ann-at-mfa\njpegPhoto:: /9j/4AAQ\n")),
+        person("bob", &format!("{password}mail: bob@example.test\n")),
         person("cid", "mail: shared@example.test\n"),
         person("dan", "mail: shared@example.test\n"),
         person("odd*(name)", "title: odd\n"),

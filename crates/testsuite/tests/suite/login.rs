@@ -131,6 +131,37 @@ fn a_gateway_user_whom_no_mapping_allows_is_told_so_and_reaches_no_server() {
 }
 
 #[test]
+fn who_is_sent_away_reads_what_was_offered_and_is_asked_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let [key, second] = ["key", "second"].map(|name| KeyPair::generate(folder.path(), name, "ed25519"));
+    let site = Site::with(|draft| {
+        draft.methods = "\"public-key\", \"password\"".to_owned();
+        draft.more = user("friend", &key.public()) + &mapped(draft, "users = [\"nobody\"]");
+    });
+    let login = format!("gu=friend@{}", site.sshd.user());
+    let askpass = Askpass::new(&[]);
+    let client = SshClient::of_a_person(site.addr(), &login, Some(&key), &askpass);
+    // With a key that it would show next.
+    let more = ["-i", second.path().to_str().unwrap()];
+    let run =
+        keyward_testsuite::run(&mut client.command(&more, &["true"]), keyward_testsuite::Input::Nothing);
+    site.refused(&run, "mapping-fail", "You may not use this account.");
+    assert!(run.stderr.contains("Permission denied (publickey)."), "{}", run.stderr);
+    assert_eq!(askpass.prompts(), Vec::<String>::new());
+
+    let site = Site::with(|draft| alice(draft, "users = [\"bob\"]"));
+    let site_without_keys = Site::with(|draft| {
+        alice(draft, "users = [\"bob\"]");
+        draft.methods = "\"password\"".to_owned();
+    });
+    for (site, last) in [(site, "(publickey)."), (site_without_keys, "(refused@keyward).")] {
+        let run = site.answering(&format!("gu=alice@{}", site.sshd.user()), &[PASSWORD]);
+        site.refused(&run, "mapping-fail", "You may not use this account.");
+        assert!(run.stderr.contains(&format!("Permission denied {last}")), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn another_name_without_any_mapping_is_refused() {
     let site = Site::with(|draft| {
         draft.methods = "\"keyboard-interactive\"".to_owned();

@@ -1,6 +1,6 @@
 //! OpenSSH's certificates of users (PROTOCOL.certkeys), made with `ssh-keygen` and shown by `ssh`.
 
-use keyward_testsuite::{Askpass, KeyPair, Run, SshClient, Sshd, UserCa};
+use keyward_testsuite::{Askpass, Input, KeyPair, Putty, Run, SshClient, Sshd, UserCa, password_line, run};
 
 use crate::site::{Draft, Site};
 
@@ -217,14 +217,12 @@ fn a_forced_command_runs_whatever_is_asked_for() {
     let ssh = SshClient::with_key(site.addr(), &site.sshd.user(), &key);
 
     assert_eq!(ssh.exec("rm -rf /").text(), "forced instead of rm -rf /\n");
-    let shell = keyward_testsuite::run(&mut ssh.command(&["-T"], &[]), keyward_testsuite::Input::Nothing);
+    let shell = run(&mut ssh.command(&["-T"], &[]), Input::Nothing);
     assert_eq!(shell.text(), "forced instead of\n");
-    let subsystem =
-        keyward_testsuite::run(&mut ssh.command(&["-s"], &["sftp"]), keyward_testsuite::Input::Nothing);
+    let subsystem = run(&mut ssh.command(&["-s"], &["sftp"]), Input::Nothing);
     assert_eq!(subsystem.text(), "forced instead of sftp\n");
     let lying = ["-o", "SetEnv=SSH_ORIGINAL_COMMAND=lies"];
-    let lied =
-        keyward_testsuite::run(&mut ssh.command(&lying, &["truth"]), keyward_testsuite::Input::Nothing);
+    let lied = run(&mut ssh.command(&lying, &["truth"]), Input::Nothing);
     assert_eq!(lied.text(), "forced instead of truth\n");
     let notes = site.notes(4);
     assert!(
@@ -238,9 +236,9 @@ fn a_forced_command_is_judged_by_the_channel_policy_as_what_it_is() {
     let ca = UserCa::new();
     let site = trusting_with(&ca, |draft| draft.channels = "types = [\"shell\"]\n".to_owned());
     let key = ca.certified(&names(&site, "-O force-command=id"));
-    let run = keyward_testsuite::run(
+    let run = run(
         &mut SshClient::with_key(site.addr(), &site.sshd.user(), &key).command(&["-T"], &[]),
-        keyward_testsuite::Input::Nothing,
+        Input::Nothing,
     );
     assert!(run.stderr.contains("keyward: exec is not allowed here."), "{}", run.stderr);
 }
@@ -258,7 +256,7 @@ fn what_a_certificate_does_not_permit_is_refused_whatever_the_policy_allows() {
     let reach = |key: &KeyPair| {
         let ssh = SshClient::with_key(site.addr(), &site.sshd.user(), key);
         let forward = format!("127.0.0.1:{port}");
-        keyward_testsuite::run(&mut ssh.command(&["-W", &forward], &[]), keyward_testsuite::Input::Nothing)
+        run(&mut ssh.command(&["-W", &forward], &[]), Input::Nothing)
     };
     assert!(String::from_utf8_lossy(&reach(&plain).stdout).starts_with("SSH-2.0-"));
     assert!(reach(&bare).stdout.is_empty());
@@ -267,12 +265,11 @@ fn what_a_certificate_does_not_permit_is_refused_whatever_the_policy_allows() {
 
     let ssh = SshClient::with_key(site.addr(), &site.sshd.user(), &bare);
     assert_eq!(ssh.exec("echo in").text(), "in\n");
-    let run = ssh.terminal("tty\n");
-    assert!(!String::from_utf8_lossy(&run.stdout).contains("/dev/pts/"), "{run:?}");
-    assert!(run.stderr.contains("PTY allocation request failed"), "{}", run.stderr);
+    let terminal = ssh.terminal("tty\n");
+    assert!(!String::from_utf8_lossy(&terminal.stdout).contains("/dev/pts/"), "{terminal:?}");
+    assert!(terminal.stderr.contains("PTY allocation request failed"), "{}", terminal.stderr);
     let listening = ["-R", "0:127.0.0.1:1", "-o", "ExitOnForwardFailure=yes"];
-    let run =
-        keyward_testsuite::run(&mut ssh.command(&listening, &["true"]), keyward_testsuite::Input::Nothing);
+    let run = run(&mut ssh.command(&listening, &["true"]), Input::Nothing);
     assert!(!run.status.success() && run.stderr.contains("remote port forwarding failed"), "{}", run.stderr);
 }
 
@@ -281,8 +278,8 @@ fn plink_shows_a_certificate_too() {
     let ca = UserCa::new();
     let site = trusting(&ca);
     let key = ca.certified(&names(&site, ""));
-    let putty = keyward_testsuite::Putty::with_certificate(site.addr(), &site.sshd.user(), &key);
-    let run = putty.plink("echo in", keyward_testsuite::Input::Nothing);
+    let putty = Putty::with_certificate(site.addr(), &site.sshd.user(), &key);
+    let run = putty.plink("echo in", Input::Nothing);
     assert_eq!(String::from_utf8_lossy(&run.stdout), "in\n", "{run:?}");
 }
 
@@ -291,7 +288,7 @@ fn a_person_whose_certificate_is_refused_may_use_another_method() {
     let ca = UserCa::new();
     let site = trusting_with(&ca, |draft| {
         draft.methods = "\"public-key\", \"keyboard-interactive\"".to_owned();
-        draft.user = keyward_testsuite::password_line("correct horse");
+        draft.user = password_line("correct horse");
     });
     let key = ca.certified("-n somebody-else");
     let askpass = Askpass::new(&["correct horse"]);
