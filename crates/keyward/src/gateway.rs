@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use keyward_model::{InstanceName, Protocol, Secret};
 use keyward_plugin::PluginHost;
 use keyward_policy::Policy;
-use keyward_proxy_ssh::{HostKeys, SshProxy};
+use keyward_proxy_ssh::{HostKeys, SshError, SshProxy};
 use keyward_session::{Gateway, GatewayParts, OldVersions, PluginVersion};
 use keyward_store::{RevisionId, Store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -71,6 +71,7 @@ impl Running {
         let data = DataDir(policy.gateway.data_dir.clone());
         let store = Store::open(&data.0).await?;
         let ssh = Arc::new(SshProxy::new(host_keys(&store).await?));
+        make_ready(&ssh, &policy, &store).await?;
         let mut listeners = Listeners::default();
         let bound = listeners.bind(&policy).await?;
         let host = plugins::start_host(&policy, &data)?;
@@ -87,7 +88,7 @@ impl Running {
         let gateway = Gateway::start(GatewayParts { policy, store, plugins, old_versions, trails }).await?;
         let to = (gateway.clone(), Arc::new(Shards::start(&ssh)?));
         listeners.serve(loader.policy(), bound, &to);
-        let updates = Updates::follow(Site { to, loader, earlier, listeners }, failed).await;
+        let updates = Updates::follow(Site { to, ssh, loader, earlier, listeners }, failed).await;
         Ok(Self { gateway, host, updates })
     }
 
@@ -146,13 +147,31 @@ pub(crate) fn check_supported(policy: &Policy) -> anyhow::Result<()> {
 
 /// The gateway's own host keys: made at the first start, and kept.
 async fn host_keys(store: &Store) -> anyhow::Result<HostKeys> {
-    const NAME: &str = "ssh-host-keys";
-    let kept = match store.secret(NAME).await? {
+    kept_host_keys(store, "ssh-host-keys", HostKeys::generate).await
+}
+
+/// Makes the host key for old clients where a connection takes such: at the first time that one does, and kept.
+pub(crate) async fn make_ready(ssh: &SshProxy, policy: &Policy, store: &Store) -> anyhow::Result<()> {
+    if policy.connections.iter().all(|connection| ssh.can_serve(connection)) {
+        return Ok(());
+    }
+    let key = kept_host_keys(store, "ssh-legacy-host-key", HostKeys::generate_legacy).await?;
+    ssh.serve_legacy_clients(key);
+    Ok(())
+}
+
+async fn kept_host_keys(
+    store: &Store,
+    name: &str,
+    make: fn() -> Result<HostKeys, SshError>,
+) -> anyhow::Result<HostKeys> {
+    let kept = match store.secret(name).await? {
         Some(kept) => kept,
         None => {
-            let made: Vec<String> =
-                HostKeys::generate()?.to_openssh()?.iter().map(|key| key.expose().to_owned()).collect();
-            store.put_secret_if_absent(NAME, &Secret::new(made.join(SEPARATOR))).await?
+            // An RSA key takes a second.
+            let made = tokio::task::spawn_blocking(make).await??;
+            let made: Vec<String> = made.to_openssh()?.iter().map(|key| key.expose().to_owned()).collect();
+            store.put_secret_if_absent(name, &Secret::new(made.join(SEPARATOR))).await?
         }
     };
     let keys: Vec<Secret> = kept.expose().split(SEPARATOR).map(|key| Secret::new(key.to_owned())).collect();

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use keyward_model::{InstanceName, PluginName};
 use keyward_policy::{PluginInstance, Policy};
+use keyward_proxy_ssh::SshProxy;
 use keyward_session::{Gateway, PluginVersion};
 use keyward_store::{PluginStatus, RefusedBundle};
 use tokio::sync::watch;
 
 use crate::command;
-use crate::gateway::check_supported;
+use crate::gateway::{check_supported, make_ready};
 use crate::listen::Listeners;
 use crate::plugins::{Earlier, Loader, NotLoaded};
 use crate::shards::Shards;
@@ -38,6 +39,7 @@ pub(crate) struct Updates {
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) to: (Gateway, Arc<Shards>),
+    pub(crate) ssh: Arc<SshProxy>,
     pub(crate) loader: Loader,
     pub(crate) earlier: Arc<Earlier>,
     pub(crate) listeners: Listeners,
@@ -257,6 +259,7 @@ impl Site {
         let bound = self.listeners.bind(&policy).await?;
         let loader = self.loader.for_policy(Arc::clone(&policy))?;
         let plugins = loader.load_all().await?;
+        make_ready(&self.ssh, &policy, gateway.store()).await?;
         name_what_waits(self.loader.policy(), &policy);
         gateway.replace(Arc::clone(&policy), plugins);
         self.earlier.replace(loader.clone());

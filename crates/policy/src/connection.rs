@@ -68,6 +68,20 @@ pub struct Settings {
     pub login_grace: Duration,
     /// Shown to everyone who connects, before they log in.
     pub banner: Option<String>,
+    /// What SSH is spoken with towards the client.
+    pub client_algorithms: Algorithms,
+    /// What SSH is spoken with towards the target.
+    pub target_algorithms: Algorithms,
+}
+
+/// Which algorithms one side of a connection may use.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Algorithms {
+    /// What protects today.
+    #[default]
+    Modern,
+    /// After those, the ones that old devices need: SHA-1, DSA, groups of 1024 bits, CBC.
+    Legacy,
 }
 
 /// When a target's host key is believed.
@@ -102,6 +116,8 @@ impl Default for Settings {
             session_timeout: None,
             login_grace: Duration::from_secs(120),
             banner: None,
+            client_algorithms: Algorithms::Modern,
+            target_algorithms: Algorithms::Modern,
         }
     }
 }

@@ -26,7 +26,7 @@ mod user;
 pub use authentication::{Authentication, Backend, Method, UserCa};
 pub use channel::{ChannelDecision, ChannelKind, ChannelPolicy, ChannelQuery, ChannelRule, ChannelSubject};
 pub use connection::{
-    Connection, CredentialSource, HostKeyCheck, KnownHostKey, RateLimit, Settings, Usermapping,
+    Algorithms, Connection, CredentialSource, HostKeyCheck, KnownHostKey, RateLimit, Settings, Usermapping,
 };
 pub use credential::{CredentialHost, CredentialRow, LocalCredentialStore, StoredKey};
 pub use error::{PolicyError, Problem, Problems};

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use keyward_model::{ClientAddr, Host, Secret, TargetAddr};
 use keyward_policy::{
-    ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, CredentialSource, FileOperation,
-    HostKeyCheck, HostPattern, Inband, LdapTls, Method, PatternPort, PluginStart, Policy, PolicyError,
-    RefusedBy, Target, UserListDefault, hash_password,
+    Algorithms, ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, CredentialSource,
+    FileOperation, HostKeyCheck, HostPattern, Inband, LdapTls, Method, PatternPort, PluginStart, Policy,
+    PolicyError, RefusedBy, Target, UserListDefault, hash_password,
 };
 
 fn example() -> Policy {
@@ -60,6 +60,17 @@ fn the_example_is_read_as_it_is_commented() {
     assert_eq!(vault.configuration, "[vault]\naddress=https://vault.example.com\n");
     assert_eq!(vault.memory_limit, 512 << 20);
     assert_eq!(policy.user_lists["exempt-from-codes"].default, UserListDefault::NoUser);
+}
+
+#[test]
+fn each_side_has_its_own_algorithms() {
+    let settings = |lines: &str| {
+        let connection = connection(&format!("settings = 's'\n[[settings]]\nname = 's'\n{lines}"));
+        (connection.settings.client_algorithms, connection.settings.target_algorithms)
+    };
+    assert_eq!(settings(""), (Algorithms::Modern, Algorithms::Modern));
+    assert_eq!(settings("target-algorithms = 'legacy'"), (Algorithms::Modern, Algorithms::Legacy));
+    assert_eq!(settings("client-algorithms = 'legacy'"), (Algorithms::Legacy, Algorithms::Modern));
 }
 
 #[test]

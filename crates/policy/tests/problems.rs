@@ -124,6 +124,11 @@ aa"#,
         "aa-plugin = \"otp\"\nfour-eyes = true",
         "29:1 `four-eyes` is not supported yet (leave it out)",
     ),
+    (
+        "[[user-list]]",
+        "[[settings]]\nname = \"old\"\nalgorithms = \"legacy\"\n[[user-list]]",
+        "20:14 the algorithms towards clients and towards targets are set one by one (write `target-algorithms` or `client-algorithms`)",
+    ),
     // Types
     (
         r#"listen = ["127.0.0.1:2222"]"#,

@@ -1,7 +1,9 @@
-//! Which algorithms are spoken with clients and with targets. Nothing with SHA-1, CBC or below 2048 bits.
+//! Which algorithms are spoken with clients and with targets. Nothing with SHA-1, CBC or below 2048 bits, unless the
+//! policy asks for the legacy set.
 
 use std::sync::Arc;
 
+use keyward_policy::Algorithms;
 use keyward_ssh::{Cipher, Config, KexMethod, Mac, Preferences, Role, SignatureAlgorithm, SigningKey};
 
 /// How the gateway calls itself, to both sides.
@@ -56,7 +58,7 @@ const HOST_KEYS: &[SignatureAlgorithm] = &[
 ];
 
 /// What proves anything today, of users.
-pub(crate) const USER_SIGNATURES: &[SignatureAlgorithm] = &[
+const USER_SIGNATURES: &[SignatureAlgorithm] = &[
     SignatureAlgorithm::Ed25519,
     SignatureAlgorithm::SkEd25519,
     SignatureAlgorithm::EcdsaP256,
@@ -67,41 +69,70 @@ pub(crate) const USER_SIGNATURES: &[SignatureAlgorithm] = &[
     SignatureAlgorithm::RsaSha256,
 ];
 
+/// The legacy set, each list after the modern one. A server has no groups of its own for the group exchange.
+const LEGACY_SERVER_KEX: &[KexMethod] = &[KexMethod::DhGroup14Sha1, KexMethod::DhGroup1Sha1];
+const LEGACY_CLIENT_KEX: &[KexMethod] =
+    &[KexMethod::DhGroup14Sha1, KexMethod::GroupExchangeSha1, KexMethod::DhGroup1Sha1];
+const LEGACY_SIGNATURES: &[SignatureAlgorithm] = &[SignatureAlgorithm::RsaSha1, SignatureAlgorithm::Dss];
+const LEGACY_CIPHERS: &[Cipher] =
+    &[Cipher::Aes128Cbc, Cipher::Aes192Cbc, Cipher::Aes256Cbc, Cipher::TripleDesCbc];
+const LEGACY_MACS: &[Mac] = &[Mac::HmacSha1Etm, Mac::HmacSha1];
+
 /// Towards clients.
-pub(crate) fn server(host_keys: Vec<SigningKey>) -> Arc<Config> {
+pub(crate) fn server(host_keys: Vec<SigningKey>, set: Algorithms) -> Arc<Config> {
+    let shown = with(GATEWAY_HOST_KEYS, LEGACY_SIGNATURES, set);
     let mut host_key_algorithms: Vec<SignatureAlgorithm> = Vec::new();
     for algorithm in host_keys.iter().flat_map(|key| key.algorithms()) {
-        if GATEWAY_HOST_KEYS.contains(algorithm) && !host_key_algorithms.contains(algorithm) {
+        if shown.contains(algorithm) && !host_key_algorithms.contains(algorithm) {
             host_key_algorithms.push(*algorithm);
         }
     }
     Arc::new(Config {
         role: Role::Server,
         identification: IDENTIFICATION.to_owned(),
-        preferences: preferences(SERVER_KEX, host_key_algorithms),
+        preferences: preferences(with(SERVER_KEX, LEGACY_SERVER_KEX, set), host_key_algorithms, set),
         host_keys,
-        user_signatures: USER_SIGNATURES.to_vec(),
+        user_signatures: with(USER_SIGNATURES, LEGACY_SIGNATURES, set),
     })
 }
 
 /// Towards a target whose host keys of the given types are known: these types come first, so that the target
 /// shows a key that can be checked.
-pub(crate) fn client(known_types: &[String]) -> Arc<Config> {
+pub(crate) fn client(known_types: &[String], set: Algorithms) -> Arc<Config> {
     let is_known =
         |algorithm: &SignatureAlgorithm| known_types.iter().any(|known| known == algorithm.key_kind());
-    let (mut keys, others): (Vec<_>, Vec<_>) = HOST_KEYS.iter().copied().partition(is_known);
+    let all = with(HOST_KEYS, LEGACY_SIGNATURES, set);
+    let (mut keys, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_known);
     keys.extend(others);
     Arc::new(Config {
         role: Role::Client,
         identification: IDENTIFICATION.to_owned(),
-        preferences: preferences(CLIENT_KEX, keys),
+        preferences: preferences(with(CLIENT_KEX, LEGACY_CLIENT_KEX, set), keys, set),
         host_keys: Vec::new(),
         user_signatures: Vec::new(),
     })
 }
 
-fn preferences(kex: &[KexMethod], host_keys: Vec<SignatureAlgorithm>) -> Preferences {
-    Preferences { kex: kex.to_vec(), host_keys, ciphers: CIPHERS.to_vec(), macs: MACS.to_vec() }
+/// Whether the legacy set has one of these names, as a peer lists them.
+pub(crate) fn some_are_legacy(names: &str) -> bool {
+    names.split(',').any(|name| {
+        KexMethod::from_name(name).is_some_and(|kex| LEGACY_CLIENT_KEX.contains(&kex))
+            || SignatureAlgorithm::from_name(name).is_some_and(SignatureAlgorithm::is_legacy)
+            || Cipher::from_name(name).is_some_and(|cipher| LEGACY_CIPHERS.contains(&cipher))
+            || Mac::from_name(name).is_some_and(|mac| LEGACY_MACS.contains(&mac))
+    })
+}
+
+fn preferences(kex: Vec<KexMethod>, host_keys: Vec<SignatureAlgorithm>, set: Algorithms) -> Preferences {
+    let (ciphers, macs) = (with(CIPHERS, LEGACY_CIPHERS, set), with(MACS, LEGACY_MACS, set));
+    Preferences { kex, host_keys, ciphers, macs }
+}
+
+fn with<T: Copy>(modern: &[T], legacy: &[T], set: Algorithms) -> Vec<T> {
+    match set {
+        Algorithms::Modern => modern.to_vec(),
+        Algorithms::Legacy => [modern, legacy].concat(),
+    }
 }
 
 #[cfg(test)]
@@ -119,29 +150,64 @@ mod tests {
         names
     }
 
-    fn servers() -> Arc<Config> {
-        server(HostKeys::generate().unwrap().into_keys())
+    fn servers(set: Algorithms) -> Arc<Config> {
+        server(HostKeys::generate().unwrap().into_keys(), set)
+    }
+
+    /// Which of these names an audit would find fault with.
+    fn weak(names: &[&'static str]) -> Vec<&'static str> {
+        const WEAK: [&str; 7] = ["sha1", "cbc", "3des", "md5", "group1-", "ssh-dss", "none"];
+        let is_weak = |name: &&str| *name == "ssh-rsa" || WEAK.iter().any(|weak| name.contains(weak));
+        names.iter().copied().filter(is_weak).collect()
     }
 
     #[test]
-    fn nothing_weak_is_offered() {
-        for name in names(&servers()).iter().chain(&names(&client(&[]))) {
-            let weak = ["sha1", "cbc", "3des", "md5", "group1-", "ssh-dss", "none"];
-            assert!(!weak.iter().any(|weak| name.contains(weak)), "{name}");
-            assert_ne!(*name, "ssh-rsa");
-        }
+    fn nothing_weak_is_offered_by_itself() {
+        assert_eq!(weak(&names(&servers(Algorithms::Modern))), [""; 0]);
+        assert_eq!(weak(&names(&client(&[], Algorithms::Modern))), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_weak_comes_after_all_that_is_not() {
+        let legacy = client(&[], Algorithms::Legacy).preferences.clone();
+        let modern = client(&[], Algorithms::Modern).preferences.clone();
+        assert!(legacy.kex.starts_with(&modern.kex) && legacy.host_keys.starts_with(&modern.host_keys));
+        assert!(legacy.ciphers.starts_with(&modern.ciphers) && legacy.macs.starts_with(&modern.macs));
+        let config = client(&[], Algorithms::Legacy);
+        assert_eq!(
+            weak(&names(&config)),
+            [
+                "diffie-hellman-group14-sha1",
+                "diffie-hellman-group-exchange-sha1",
+                "diffie-hellman-group1-sha1",
+                "aes128-cbc",
+                "aes192-cbc",
+                "aes256-cbc",
+                "3des-cbc",
+                "hmac-sha1-etm@openssh.com",
+                "hmac-sha1",
+                "ssh-rsa",
+                "ssh-dss",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_legacy_set_is_known_by_its_names() {
+        assert!(some_are_legacy("diffie-hellman-group1-sha1") && some_are_legacy("blowfish-cbc,3des-cbc"));
+        assert!(!some_are_legacy("none,arcfour,curve25519-sha256"));
     }
 
     #[test]
     fn a_server_offers_what_its_keys_can_sign_but_nothing_on_nists_curves() {
-        let config = servers();
+        let config = servers(Algorithms::Modern);
         let names: Vec<_> = config.preferences.host_keys.iter().map(|key| key.name()).collect();
         assert_eq!(names, ["ssh-ed25519"]);
     }
 
     #[test]
     fn a_known_type_of_host_key_is_asked_for_first() {
-        let config = client(&["ssh-rsa".into()]);
+        let config = client(&["ssh-rsa".into()], Algorithms::Modern);
         let first: Vec<_> = config.preferences.host_keys.iter().take(3).map(|key| key.name()).collect();
         assert_eq!(first, ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"]);
         assert_eq!(config.preferences.host_keys.len(), HOST_KEYS.len());

@@ -126,7 +126,7 @@ impl Proving<'_, '_> {
     }
 
     async fn public_key(&mut self, offer: &Offer<'_>, since: Instant) -> Result<Step, SshError> {
-        let shown = ShownKey::read(offer);
+        let shown = ShownKey::read(offer, self.talk.client.transport.user_signatures());
         let welcome = match &shown {
             Some(shown) => match Box::pin(shown.welcome(&mut self.named)).await {
                 Ok(welcome) => welcome,

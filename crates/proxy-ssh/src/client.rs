@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use keyward_model::{SessionId, TargetAddr};
+use keyward_policy::Algorithms;
 use keyward_session::{Connected, Ended, Reason};
 use keyward_ssh::{Disconnect, auth, message};
 use tokio::net::TcpStream;
@@ -37,12 +38,13 @@ pub(crate) async fn reach(connected: Connected, stream: TcpStream, leg: &Leg) ->
 
 async fn shake_hands(connected: &Connected, stream: TcpStream, leg: &Leg) -> Result<Peer, Reason> {
     let host_key = |source| Reason::HostKey { target: leg.address.clone(), source };
-    let failed = |error: SshError| Reason::Target(chain(&error));
+    let set = connected.connection().settings.target_algorithms;
+    let failed = |error: SshError| Reason::Target(account(&error, set));
     let known = connected.known_key_types().await.map_err(host_key)?;
     if let Err(error) = tune(&stream) {
         tracing::debug!(session = %leg.session, %error, "a socket option was refused");
     }
-    let mut target = Peer::new(stream, algorithms::client(&known)).map_err(failed)?;
+    let mut target = Peer::new(stream, algorithms::client(&known, set)).map_err(failed)?;
     let greeted = tokio::time::timeout(PATIENCE, greet(connected, &mut target)).await;
     match greeted {
         Ok(Ok(())) => Ok(target),
@@ -57,6 +59,21 @@ async fn shake_hands(connected: &Connected, stream: TcpStream, leg: &Leg) -> Res
             Err(failed(error))
         }
         Err(_) => Err(Reason::Target("no SSH handshake in time".to_owned())),
+    }
+}
+
+/// What went wrong, for the record, and whether the policy could mend it.
+fn account(error: &SshError, set: Algorithms) -> String {
+    let text = chain(error);
+    match error {
+        SshError::Protocol(keyward_ssh::Error::NothingInCommon { theirs, .. })
+            if set == Algorithms::Modern && algorithms::some_are_legacy(theirs) =>
+        {
+            format!(
+                "{text}. These are legacy algorithms; `target-algorithms = \"legacy\"` in the settings of the connection allows them"
+            )
+        }
+        _ => text,
     }
 }
 

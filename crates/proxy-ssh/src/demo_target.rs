@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyward_model::Secret;
+use keyward_policy::Algorithms;
 use keyward_ssh::auth::{self, Method, Request};
 use keyward_ssh::channel::{self, Message, OpenFailure};
 use keyward_ssh::{Config, message};
@@ -37,7 +38,11 @@ const PACKET: u32 = 32 * 1024;
 
 impl DemoTarget {
     pub fn new(keys: HostKeys, user: &str, password: Secret) -> Self {
-        Self { config: algorithms::server(keys.into_keys()), user: user.to_owned(), password }
+        Self {
+            config: algorithms::server(keys.into_keys(), Algorithms::Modern),
+            user: user.to_owned(),
+            password,
+        }
     }
 
     /// Serves one connection to its end.

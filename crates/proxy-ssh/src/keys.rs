@@ -20,6 +20,12 @@ impl HostKeys {
         Ok(Self { keys: vec![key] })
     }
 
+    /// Makes the key for clients of another time: RSA, which all of them take.
+    pub fn generate_legacy() -> Result<Self, SshError> {
+        let key = SigningKey::generate(KeyKind::Rsa3072).map_err(SshError::MakeHostKey)?;
+        Ok(Self { keys: vec![key] })
+    }
+
     /// Reads keys in OpenSSH's private key format, without passphrase.
     pub fn from_openssh(texts: &[Secret]) -> Result<Self, SshError> {
         let read = |(place, text): (usize, &Secret)| {

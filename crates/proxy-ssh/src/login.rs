@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::{Duration, Instant, SystemTime};
 
 use keyward_model::{Secret, SessionId};
+use keyward_policy::Algorithms;
 use keyward_session::{Connected, Conversation, Ended, LoginTarget, OfferedKey, Reason};
 use keyward_ssh::auth::{self, Prompt, Reply};
 use keyward_ssh::{SignatureAlgorithm, SigningKey};
@@ -32,7 +33,8 @@ pub(crate) async fn log_in<C: Conversation>(
     talk: &mut C,
 ) -> Result<Reached, Ended> {
     let Reached { connected, target } = reached;
-    let mut login = Login::new(target, connected.remote_user(), leg.session.clone());
+    let set = connected.connection().settings.target_algorithms;
+    let mut login = Login::new(target, connected.remote_user(), leg.session.clone(), set);
     login.probe().await;
     let connected = connected.log_in(&mut login, talk).await?;
     Ok(Reached { connected, target: login.target })
@@ -43,10 +45,14 @@ struct Login {
     target: Peer,
     session: SessionId,
     user: String,
+    /// What keys may sign with.
+    set: Algorithms,
     /// What the target takes next.
     methods: Vec<String>,
     progress: Progress,
     keys: u32,
+    /// Keys that were not tried, since the policy allows none of their signatures that the target takes.
+    legacy_keys: u32,
     passwords: u32,
     /// The target has accepted something and wants more (RFC 4252 section 5.1).
     halfway: bool,
@@ -82,12 +88,7 @@ impl LoginTarget for Login {
             if !self.wants_key() {
                 return;
             }
-            self.keys += 1;
-            let outcome = match self.signed_request(&key) {
-                Ok(request) => in_time(ask(&mut self.target, &request)).await,
-                Err(error) => Err(error),
-            };
-            self.note(outcome);
+            self.try_key(&key).await;
         }
     }
 
@@ -126,14 +127,16 @@ impl LoginTarget for Login {
 }
 
 impl Login {
-    fn new(target: Peer, user: &str, session: SessionId) -> Self {
+    fn new(target: Peer, user: &str, session: SessionId, set: Algorithms) -> Self {
         Self {
             target,
             session,
             user: user.to_owned(),
+            set,
             methods: Vec::new(),
             progress: Progress::Out,
             keys: 0,
+            legacy_keys: 0,
             passwords: 0,
             halfway: false,
         }
@@ -150,10 +153,27 @@ impl Login {
         self.note(outcome);
     }
 
-    fn signed_request(&self, key: &SigningKey) -> Result<Vec<u8>, SshError> {
-        let transport = &self.target.transport;
-        let algorithm = signature(key.algorithms(), transport.peer_signatures());
-        auth::request_public_key(&self.user, key, algorithm, transport.session_id()).map_err(SshError::Sign)
+    async fn try_key(&mut self, key: &SigningKey) {
+        let tries = signatures(key.algorithms(), self.target.transport.peer_signatures(), self.set);
+        match tries.is_empty() {
+            true => self.legacy_keys += 1,
+            false => self.keys += 1,
+        }
+        for algorithm in tries {
+            let outcome = match self.signed_request(key, algorithm) {
+                Ok(request) => in_time(ask(&mut self.target, &request)).await,
+                Err(error) => Err(error),
+            };
+            self.note(outcome);
+            if self.halfway || !self.wants_key() {
+                return;
+            }
+        }
+    }
+
+    fn signed_request(&self, key: &SigningKey, algorithm: SignatureAlgorithm) -> Result<Vec<u8>, SshError> {
+        let session = self.target.transport.session_id();
+        auth::request_public_key(&self.user, key, algorithm, session).map_err(SshError::Sign)
     }
 
     /// A target that has accepted a key or a password and now only has questions may want a one-time code.
@@ -213,7 +233,13 @@ impl Login {
     /// What was tried, for the record.
     fn account(&self) -> String {
         let methods = self.methods.join(", ");
-        format!("tried {} keys and {} passwords, it takes {methods}", self.keys, self.passwords)
+        let tried = format!("tried {} keys and {} passwords, it takes {methods}", self.keys, self.passwords);
+        match self.legacy_keys {
+            0 => tried,
+            skipped => format!(
+                "{tried}; {skipped} keys only have legacy signatures for it, which `target-algorithms = \"legacy\"` in the settings of the connection allows"
+            ),
+        }
     }
 }
 
@@ -249,14 +275,33 @@ async fn within(
     outcome.unwrap_or(Err(SshError::Closed))
 }
 
-/// The best that the key can do and the target takes; never SHA-1. A target that does not say gets the best (RFC 8332).
-fn signature(able: &[SignatureAlgorithm], taken: Option<&[SignatureAlgorithm]>) -> SignatureAlgorithm {
-    let mut modern = able.iter().copied().filter(|algorithm| !algorithm.is_legacy());
-    let best = modern.clone().next().unwrap_or(SignatureAlgorithm::RsaSha512);
-    match taken {
-        Some(taken) => modern.find(|algorithm| taken.contains(algorithm)).unwrap_or(best),
-        None => best,
+/// How to sign with a key, one try after the other; none where the target takes nothing that the policy allows.
+///
+/// The first is the best that the target takes, or what every target takes (RFC 8332 section 3.3): SHA-1, where that
+/// is allowed. Where it is, the other of the two follows, since what targets say is not always what they mean.
+fn signatures(
+    able: &[SignatureAlgorithm],
+    taken: Option<&[SignatureAlgorithm]>,
+    set: Algorithms,
+) -> Vec<SignatureAlgorithm> {
+    let allowed = |algorithm: &&SignatureAlgorithm| set == Algorithms::Legacy || !algorithm.is_legacy();
+    let (best, oldest) =
+        (able.iter().find(allowed), able.iter().rfind(|one| one.is_legacy()).filter(allowed));
+    let first = match taken {
+        Some(taken) => {
+            let both = || able.iter().filter(|algorithm| taken.contains(algorithm));
+            // Such lists are not always complete.
+            if both().next().is_none() { best } else { both().find(allowed) }
+        }
+        None => oldest.or(best),
+    };
+    let second = if taken.is_some() { oldest } else { best };
+    let mut tries: Vec<_> = first.into_iter().chain(second.filter(|_| first.is_some())).copied().collect();
+    tries.dedup();
+    if set == Algorithms::Modern {
+        tries.truncate(1);
     }
+    tries
 }
 
 /// What is left to answer with.
@@ -285,6 +330,25 @@ mod tests {
 
     fn prompt(text: &str, echo: bool) -> Prompt {
         Prompt { text: text.to_owned(), echo }
+    }
+
+    #[test]
+    fn a_key_signs_with_the_best_that_is_allowed_and_taken() {
+        use Algorithms::{Legacy, Modern};
+        use SignatureAlgorithm::{Dss, Ed25519, RsaSha1, RsaSha256, RsaSha512};
+        let rsa = [RsaSha512, RsaSha256, RsaSha1];
+        let old: &[SignatureAlgorithm] = &[RsaSha1, Dss];
+        assert_eq!(signatures(&rsa, None, Modern), [RsaSha512]);
+        assert_eq!(signatures(&rsa, None, Legacy), [RsaSha1, RsaSha512]);
+        assert_eq!(signatures(&rsa, Some(&[Ed25519, RsaSha256, RsaSha1]), Modern), [RsaSha256]);
+        assert_eq!(signatures(&rsa, Some(&[Ed25519, RsaSha256, RsaSha1]), Legacy), [RsaSha256, RsaSha1]);
+        assert_eq!(signatures(&rsa, Some(old), Modern), []);
+        assert_eq!(signatures(&rsa, Some(old), Legacy), [RsaSha1]);
+        assert_eq!(signatures(&rsa, Some(&[Ed25519]), Modern), [RsaSha512]);
+        assert_eq!(signatures(&[Dss], None, Modern), []);
+        assert_eq!(signatures(&[Dss], None, Legacy), [Dss]);
+        assert_eq!(signatures(&[Ed25519], None, Legacy), [Ed25519]);
+        assert_eq!(signatures(&[Ed25519], Some(old), Legacy), [Ed25519]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! One connection from its first byte to its end: the one task that owns a session.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use keyward_model::{SessionId, Verdict};
+use keyward_policy::Algorithms;
 use keyward_session::{Accepted, EndCause, Ended, LoggedIn, Named, Proof};
 use keyward_ssh::{Config, Disconnect};
 use tokio::net::TcpStream;
@@ -22,12 +23,35 @@ const SERVER_LOST: &str = "The connection to the server was lost.";
 /// Serves SSH connections; one for all of them.
 #[derive(Debug)]
 pub struct SshProxy {
-    config: Arc<Config>,
+    host_keys: HostKeys,
+    modern: Arc<Config>,
+    /// For the clients of connections that speak legacy algorithms, once there is such a connection.
+    legacy: OnceLock<Arc<Config>>,
 }
 
 impl SshProxy {
     pub fn new(host_keys: HostKeys) -> Self {
-        Self { config: algorithms::server(host_keys.into_keys()) }
+        let modern = algorithms::server(host_keys.clone().into_keys(), Algorithms::Modern);
+        Self { host_keys, modern, legacy: OnceLock::new() }
+    }
+
+    /// Whether clients of this connection can be served: those that speak legacy algorithms need a host key that old
+    /// clients take.
+    pub fn can_serve(&self, connection: &keyward_policy::Connection) -> bool {
+        self.config(connection.settings.client_algorithms).is_some()
+    }
+
+    /// Gives the host key of [`HostKeys::generate_legacy`]. Only the first one counts.
+    pub fn serve_legacy_clients(&self, host_key: HostKeys) {
+        let keys = [self.host_keys.clone().into_keys(), host_key.into_keys()].concat();
+        self.legacy.get_or_init(|| algorithms::server(keys, Algorithms::Legacy));
+    }
+
+    fn config(&self, set: Algorithms) -> Option<&Arc<Config>> {
+        match set {
+            Algorithms::Modern => Some(&self.modern),
+            Algorithms::Legacy => self.legacy.get(),
+        }
     }
 
     /// Serves one accepted connection to its end.
@@ -38,7 +62,10 @@ impl SshProxy {
         if let Err(error) = tune(&stream) {
             tracing::debug!(%session, %error, "a socket option was refused");
         }
-        match Peer::new(stream, Arc::clone(&self.config)) {
+        let Some(config) = self.config(accepted.connection().settings.client_algorithms) else {
+            return tracing::error!(%session, "there is no host key for clients with legacy algorithms");
+        };
+        match Peer::new(stream, Arc::clone(config)) {
             Ok(peer) => {
                 let connection = Connection { stopping: accepted.stopping().clone(), session, client, peer };
                 connection.run(accepted).await;
@@ -81,7 +108,7 @@ impl Connection {
         match greeting {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::debug!(%session, %client, error = %chain(&error), "no SSH client");
+                log_no_client(session, client, &error);
                 return self.break_off(&error).await;
             }
             Err(_) => return tracing::debug!(%session, %client, "no SSH client in time"),
@@ -218,6 +245,20 @@ fn sentence(cause: &EndCause) -> &'static str {
 
 fn peer(stream: &TcpStream) -> String {
     stream.peer_addr().map_or_else(|_| "gone".to_owned(), |address| address.to_string())
+}
+
+fn log_no_client(session: &SessionId, client: &str, error: &SshError) {
+    match error {
+        SshError::Protocol(keyward_ssh::Error::NothingInCommon { theirs, .. })
+            if algorithms::some_are_legacy(theirs) =>
+        {
+            tracing::info!(
+                %session, %client, error = %chain(error),
+                "a client speaks nothing but legacy algorithms, which `client-algorithms = \"legacy\"` in the settings would allow"
+            );
+        }
+        _ => tracing::debug!(%session, %client, error = %chain(error), "no SSH client"),
+    }
 }
 
 fn log_end(session: &SessionId, client: &str, error: &SshError) {

@@ -8,7 +8,6 @@ use keyward_ssh::{
     Certificate, CertificateOptions, KeyError, Presence, PublicKey, Purpose, SignatureAlgorithm,
 };
 
-use crate::algorithms::USER_SIGNATURES;
 use crate::error::chain;
 
 /// What a security key need not be touched for, by the word of the authority (PROTOCOL.certkeys).
@@ -47,8 +46,8 @@ enum Refused {
 }
 
 impl ShownKey {
-    /// `None`: nothing that is known, or with an algorithm that proves nothing any more.
-    pub(crate) fn read(offer: &Offer<'_>) -> Option<Self> {
+    /// `None`: nothing that is known, or with an algorithm that is not among the `taken` ones.
+    pub(crate) fn read(offer: &Offer<'_>, taken: &[SignatureAlgorithm]) -> Option<Self> {
         let (what, algorithm) = match SignatureAlgorithm::from_name(offer.algorithm) {
             Some(algorithm) => (Shown::Key(PublicKey::from_blob(offer.key).ok()?), algorithm),
             None => {
@@ -57,7 +56,7 @@ impl ShownKey {
             }
         };
         let shown = Self { what, algorithm };
-        let is_usable = USER_SIGNATURES.contains(&algorithm) && shown.key().kind() == algorithm.key_kind();
+        let is_usable = taken.contains(&algorithm) && shown.key().kind() == algorithm.key_kind();
         is_usable.then_some(shown)
     }
 

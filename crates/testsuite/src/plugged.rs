@@ -174,12 +174,18 @@ impl PluggedPlan {
     /// Starts the gateway, which must fail, and gives what it says then.
     #[track_caller]
     pub fn refuses_to_open(self) -> String {
-        self.prepare().2.refuses_to_start()
+        self.prepare(Sshd::start()).2.refuses_to_start()
     }
 
     #[track_caller]
     pub fn open(self) -> Plugged {
-        let (sshd, account, plan, open_folder) = self.prepare();
+        self.open_on(Sshd::start())
+    }
+
+    /// In front of this server.
+    #[track_caller]
+    pub fn open_on(self, sshd: Sshd) -> Plugged {
+        let (sshd, account, plan, open_folder) = self.prepare(sshd);
         let data = open_folder.as_ref().map(|folder| folder.path().join("data"));
         let gateway = plan.start();
         let data = data.unwrap_or_else(|| gateway.data());
@@ -187,8 +193,7 @@ impl PluggedPlan {
     }
 
     #[track_caller]
-    fn prepare(self) -> (Sshd, Option<Account>, GatewayPlan, Option<TempDir>) {
-        let sshd = Sshd::start();
+    fn prepare(self, sshd: Sshd) -> (Sshd, Option<Account>, GatewayPlan, Option<TempDir>) {
         let wants_account = self.plugs.iter().any(|plug| plug.kind == "credentialstore");
         let account = wants_account.then(Account::create);
         let open_folder = self.own_users.then(folder_for_all);

@@ -12,9 +12,9 @@ use super::section::{Item, Section};
 use super::user::values;
 use super::value::{choice, flag, limit, line, listener, named, network, pattern, seconds, text};
 use crate::{
-    Authentication, ChannelPolicy, Connection, CredentialSource, HostKeyCheck, HostPattern, Inband,
-    KnownHostKey, LocalCredentialStore, PatternHost, PatternPort, PluginInstance, RateLimit, Settings,
-    Target, Usermapping,
+    Algorithms, Authentication, ChannelPolicy, Connection, CredentialSource, HostKeyCheck, HostPattern,
+    Inband, KnownHostKey, LocalCredentialStore, PatternHost, PatternPort, PluginInstance, RateLimit,
+    Settings, Target, Usermapping,
 };
 
 /// What a connection may refer to by name.
@@ -221,7 +221,8 @@ fn known_host_keys(section: &Section<'_>, protocol: Protocol) -> Vec<KnownHostKe
 }
 
 pub(super) fn settings(section: &Section<'_>) -> Settings {
-    section.not_yet(&["algorithms", "greeting"]);
+    section.not_yet(&["greeting"]);
+    refuse_algorithms_of_both_sides(section);
     let default = Settings::default();
     let time = |key| section.optional(key, seconds).map(|item| item.value);
     Settings {
@@ -230,6 +231,21 @@ pub(super) fn settings(section: &Section<'_>) -> Settings {
         session_timeout: time("session-timeout"),
         login_grace: time("login-grace").unwrap_or(default.login_grace),
         banner: section.optional("banner", banner).map(|item| item.value),
+        client_algorithms: algorithms(section, "client-algorithms"),
+        target_algorithms: algorithms(section, "target-algorithms"),
+    }
+}
+
+fn algorithms(section: &Section<'_>, key: &'static str) -> Algorithms {
+    let words = choice(&[("modern", Algorithms::Modern), ("legacy", Algorithms::Legacy)]);
+    section.optional(key, words).map_or_else(Algorithms::default, |item| item.value)
+}
+
+/// An old target is no reason to let old clients in.
+fn refuse_algorithms_of_both_sides(section: &Section<'_>) {
+    if let Some(both) = section.optional("algorithms", text) {
+        let fault = Fault::new("the algorithms towards clients and towards targets are set one by one");
+        section.fault_at(both.at, fault.hint("write `target-algorithms` or `client-algorithms`"));
     }
 }
 

@@ -270,6 +270,11 @@ impl Transport {
         self.peer_signatures.as_deref()
     }
 
+    /// The signatures that a server takes from its users.
+    pub fn user_signatures(&self) -> &[SignatureAlgorithm] {
+        &self.config.user_signatures
+    }
+
     /// `SSH-2.0-...` as the peer said it.
     pub fn peer_identification(&self) -> &[u8] {
         self.peer_identification.as_deref().unwrap_or_default()

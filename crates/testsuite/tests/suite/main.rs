@@ -64,6 +64,7 @@ mod site;
 mod ssh_algorithms;
 mod ssh_channels;
 mod ssh_forwards;
+mod ssh_legacy;
 mod ssh_limits;
 mod ssh_target;
 mod ssh_target_codes;
