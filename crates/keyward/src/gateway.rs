@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use keyward_model::{InstanceName, Protocol, Secret};
 use keyward_plugin::PluginHost;
 use keyward_policy::Policy;
-use keyward_proxy_ssh::{HostKeys, SshError, SshProxy};
+use keyward_proxy_ssh::{HostKeys, SshError, SshProxy, authority_fault};
 use keyward_session::{Gateway, GatewayParts, OldVersions, PluginVersion};
 use keyward_store::{RevisionId, Store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -137,6 +137,11 @@ async fn load_plugins(
 /// Whether this program can do what the policy asks for.
 pub(crate) fn check_supported(policy: &Policy) -> anyhow::Result<()> {
     policy.check_runnable()?;
+    for (name, authority) in &policy.certificate_authorities {
+        if let Some(fault) = authority_fault(&authority.key) {
+            bail!("certificate authority \"{name}\": its key cannot be used: {fault}");
+        }
+    }
     match policy.connections.iter().find(|c| c.active && c.protocol != Protocol::Ssh) {
         Some(other) => {
             bail!("connection {}: protocol {} is not supported yet, only ssh is", other.name, other.protocol)

@@ -286,7 +286,7 @@ pub(crate) fn serves_somebody(policy: &Policy, loaded: &HashMap<InstanceName, Pl
     let has_all = |connection: &Connection| {
         let store = match &connection.credential_store {
             CredentialSource::Plugin(instance) => Some(instance),
-            CredentialSource::None | CredentialSource::Local(_) => None,
+            CredentialSource::None | CredentialSource::Local(_) | CredentialSource::Authority(_) => None,
         };
         connection.aa_plugin.iter().chain(store).all(|name| loaded.contains_key(name))
     };

@@ -31,8 +31,8 @@ pub struct Connection {
     pub settings: Settings,
     pub host_key_check: HostKeyCheck,
     pub known_host_keys: Vec<KnownHostKey>,
-    /// Whether the person may be asked for the target's password when no other credential is left.
-    pub ask_target_password: bool,
+    /// What the gateway tries to log in on the target with, in this order. Never empty, none twice.
+    pub log_in: Vec<LogInMeans>,
     /// `None`: the gateway's own limit is the only one.
     pub max_sessions: Option<NonZeroUsize>,
     pub rate_limit: Option<RateLimit>,
@@ -45,6 +45,19 @@ pub enum CredentialSource {
     Plugin(InstanceName),
     /// The name of a local credential store.
     Local(String),
+    /// The name of a certificate authority, which makes a certificate for each session.
+    Authority(String),
+}
+
+/// What the gateway logs in on a target with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogInMeans {
+    /// Private keys and certificates of the credential store.
+    Keys,
+    /// Its passwords and one-time codes.
+    Passwords,
+    /// The target's password, asked from the person.
+    Ask,
 }
 
 /// Which gateway users may be this user on the target: `[[usermapping.rule]]`.
@@ -93,13 +106,28 @@ pub enum HostKeyCheck {
     TrustOnFirstUse,
 }
 
-/// A host key that is believed from the start.
+/// What is known of the host keys of some targets from the start.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KnownHostKey {
-    /// Which targets the key is for.
+    /// Which targets it is about.
     pub pattern: HostPattern,
-    /// In OpenSSH's text form without comment: `ssh-ed25519 AAAA...`.
-    pub key: String,
+    pub knowledge: HostKeyKnowledge,
+}
+
+/// Keys are in OpenSSH's text form without comment, `ssh-ed25519 AAAA...`, and fingerprints as [`fingerprint`] makes
+/// them.
+///
+/// [`fingerprint`]: crate::fingerprint
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HostKeyKnowledge {
+    /// This key is believed.
+    Key(String),
+    /// The key with this fingerprint is, which is of this type if one is given.
+    Fingerprint { kind: Option<String>, fingerprint: String },
+    /// Keys that this key has certified for the target are.
+    Authority(String),
+    /// The key with this fingerprint is not, nor what it has certified; stronger than all the others.
+    Revoked(String),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use keyward_model::Secret;
 
@@ -12,6 +13,39 @@ use crate::PatternHost;
 pub struct LocalCredentialStore {
     pub rows: Vec<CredentialRow>,
 }
+
+/// A key of the gateway that targets trust, and what it certifies: `[[certificate-authority]]`.
+#[derive(Clone, Debug)]
+pub struct CertificateAuthority {
+    /// The private key, PEM.
+    pub key: Secret,
+    /// Whom a certificate is for on the target. In them `{user}` stands for the remote user and `{gateway-user}` for the
+    /// gateway user. Never empty.
+    pub principals: Vec<String>,
+    pub validity: Duration,
+    /// `permit-pty` and so on.
+    pub extensions: Vec<String>,
+}
+
+impl CertificateAuthority {
+    /// The principals for a session; one that stands for a gateway user who is not there is left out.
+    pub fn principals_for(&self, user: &str, gateway_user: Option<&str>) -> Vec<String> {
+        let fill = |template: &String| {
+            if gateway_user.is_none() && template.contains(GATEWAY_USER) {
+                return None;
+            }
+            // Piece by piece: what is filled in is not looked at again.
+            let pieces = template.split(USER);
+            let pieces: Vec<String> =
+                pieces.map(|piece| piece.replace(GATEWAY_USER, gateway_user.unwrap_or_default())).collect();
+            Some(pieces.join(user))
+        };
+        self.principals.iter().filter_map(fill).collect()
+    }
+}
+
+pub(crate) const USER: &str = "{user}";
+pub(crate) const GATEWAY_USER: &str = "{gateway-user}";
 
 /// The credentials of one user on some hosts.
 #[derive(Clone, Debug)]

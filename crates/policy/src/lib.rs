@@ -26,9 +26,11 @@ mod user;
 pub use authentication::{Authentication, Backend, Method, UserCa};
 pub use channel::{ChannelDecision, ChannelKind, ChannelPolicy, ChannelQuery, ChannelRule, ChannelSubject};
 pub use connection::{
-    Algorithms, Connection, CredentialSource, HostKeyCheck, KnownHostKey, RateLimit, Settings, Usermapping,
+    Algorithms, Connection, CredentialSource, HostKeyCheck, HostKeyKnowledge, KnownHostKey, LogInMeans,
+    RateLimit, Settings, Usermapping,
 };
-pub use credential::{CredentialHost, CredentialRow, LocalCredentialStore, StoredKey};
+pub use credential::{CertificateAuthority, CredentialHost, CredentialRow, LocalCredentialStore, StoredKey};
+pub use document::fingerprint;
 pub use error::{PolicyError, Problem, Problems};
 pub use files::{FileOperation, FileRule, FileRules};
 pub use key_limits::{KeyLimits, KeyPermission};

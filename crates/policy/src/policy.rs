@@ -13,8 +13,8 @@ use keyward_model::{InstanceName, Secret};
 
 use crate::connection::canonical;
 use crate::{
-    Connection, LdapServer, LocalCredentialStore, LocalUser, PluginInstance, PolicyError, PythonEnvironment,
-    TrustedCaList, UserList, document,
+    CertificateAuthority, Connection, LdapServer, LocalCredentialStore, LocalUser, PluginInstance,
+    PolicyError, PythonEnvironment, TrustedCaList, UserList, document,
 };
 
 /// A document that was checked as a whole. It does not change; `Debug` shows no secret of it.
@@ -27,6 +27,7 @@ pub struct Policy {
     pub environments: BTreeMap<String, PythonEnvironment>,
     pub users: BTreeMap<String, LocalUser>,
     pub credential_stores: BTreeMap<String, LocalCredentialStore>,
+    pub certificate_authorities: BTreeMap<String, CertificateAuthority>,
     pub user_lists: BTreeMap<String, UserList>,
     pub ldap_servers: BTreeMap<String, LdapServer>,
     pub trusted_cas: BTreeMap<String, TrustedCaList>,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use keyward_model::{ClientAddr, Host, Secret, TargetAddr};
 use keyward_policy::{
     Algorithms, ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, CredentialSource,
-    FileOperation, HostKeyCheck, HostPattern, Inband, LdapTls, Method, PatternPort, PluginStart, Policy,
-    PolicyError, RefusedBy, Target, UserListDefault, hash_password,
+    FileOperation, HostKeyCheck, HostKeyKnowledge, HostPattern, Inband, LdapTls, LogInMeans, Method,
+    PatternPort, PluginStart, Policy, PolicyError, RefusedBy, Target, UserListDefault, hash_password,
 };
 
 fn example() -> Policy {
@@ -52,7 +52,7 @@ fn the_example_is_read_as_it_is_commented() {
     assert_eq!(servers.rate_limit.unwrap().per_minute.get(), 60);
     assert_eq!(jump.target, Target::Fixed { host: Host::parse("jump.example.com"), port: 22 });
     assert!(jump.known_host_keys[0].pattern.matches(Some("jump.example.com"), ip("192.0.2.1"), 22));
-    assert!(jump.ask_target_password);
+    assert_eq!(jump.log_in, [LogInMeans::Keys, LogInMeans::Passwords, LogInMeans::Ask]);
     assert!(!lab.active);
     assert_eq!(lab.host_key_check, HostKeyCheck::Known);
     assert_eq!(lab.settings, keyward_policy::Settings::default());
@@ -60,6 +60,65 @@ fn the_example_is_read_as_it_is_commented() {
     assert_eq!(vault.configuration, "[vault]\naddress=https://vault.example.com\n");
     assert_eq!(vault.memory_limit, 512 << 20);
     assert_eq!(policy.user_lists["exempt-from-codes"].default, UserListDefault::NoUser);
+}
+
+#[test]
+fn host_keys_are_known_in_four_ways() {
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+    let pin = keyward_policy::fingerprint(KEY).unwrap();
+    let entries = [
+        format!("key = '{KEY} comment'"),
+        format!("fingerprint = '{pin}='"),
+        format!("fingerprint = 'ssh-rsa {pin}'"),
+        format!("authority = '{KEY}'"),
+        format!("revoked = '{KEY}'"),
+        format!("revoked = '{pin}'"),
+    ]
+    .map(|entry| format!("{{ host = 'h', {entry} }}"));
+    let known = connection(&format!("known-host-keys = [{}]", entries.join(", "))).known_host_keys;
+    let known: Vec<HostKeyKnowledge> = known.into_iter().map(|known| known.knowledge).collect();
+    let pinned = |kind: Option<&str>| HostKeyKnowledge::Fingerprint {
+        kind: kind.map(str::to_owned),
+        fingerprint: pin.clone(),
+    };
+    assert_eq!(
+        known,
+        [
+            HostKeyKnowledge::Key(KEY.to_owned()),
+            pinned(None),
+            pinned(Some("ssh-rsa")),
+            HostKeyKnowledge::Authority(KEY.to_owned()),
+            HostKeyKnowledge::Revoked(pin.clone()),
+            HostKeyKnowledge::Revoked(pin.clone()),
+        ]
+    );
+}
+
+#[test]
+fn the_order_of_the_log_in_is_the_policys() {
+    use LogInMeans::{Ask, Keys, Passwords};
+    assert_eq!(connection("").log_in, [Keys, Passwords]);
+    assert_eq!(connection("ask-target-password = true").log_in, [Keys, Passwords, Ask]);
+    assert_eq!(connection("log-in = ['ask', 'keys']").log_in, [Ask, Keys]);
+}
+
+#[test]
+fn an_authority_certifies_whom_its_table_says() {
+    const KEY: &str = "key = \"-----BEGIN PRIVATE KEY-----\\nAAAA\\n-----END PRIVATE KEY-----\"";
+    let authority = |lines: &str| {
+        let policy = parse(&format!("[[certificate-authority]]\nname = 'a'\n{KEY}\n{lines}"));
+        policy.certificate_authorities["a"].clone()
+    };
+    let plain = authority("");
+    assert_eq!((plain.validity.as_secs(), plain.extensions.len()), (300, 5));
+    assert_eq!(plain.principals_for("root", Some("ann")), ["root"]);
+    let named = authority("principals = ['{gateway-user}@{user}', 'all', '{user}']\nextensions = []");
+    assert_eq!(named.extensions, [""; 0]);
+    assert_eq!(named.principals_for("root", Some("ann")), ["ann@root", "all", "root"]);
+    assert_eq!(named.principals_for("root", None), ["all", "root"]);
+    // A name cannot stand for another one.
+    assert_eq!(named.principals_for("{gateway-user}", Some("{user}"))[0], "{user}@{gateway-user}");
+    assert!(!format!("{plain:?}").contains("AAAA"));
 }
 
 #[test]

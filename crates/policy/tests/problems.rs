@@ -129,6 +129,31 @@ aa"#,
         "[[settings]]\nname = \"old\"\nalgorithms = \"legacy\"\n[[user-list]]",
         "20:14 the algorithms towards clients and towards targets are set one by one (write `target-algorithms` or `client-algorithms`)",
     ),
+    (
+        r#"usermapping = "ops""#,
+        "usermapping = \"ops\"\nknown-host-keys = [{ host = \"db1\", fingerprint = \"MD5:aa:bb\" }]",
+        "30:50 this is no fingerprint of a key (write what `ssh-keygen -lf KEY.pub` shows, \"SHA256:...\", perhaps with the type before it: \"ssh-rsa SHA256:...\")",
+    ),
+    (
+        r#"usermapping = "ops""#,
+        "usermapping = \"ops\"\nknown-host-keys = [{ host = \"db1\" }]",
+        "30:20 a known host key is one of `key`, `fingerprint`, `authority` and `revoked` (write each as an entry of its own)",
+    ),
+    (
+        r#"aa-plugin = "otp""#,
+        "aa-plugin = \"otp\"\nask-target-password = true\nlog-in = [\"keys\"]",
+        "29:23 `log-in` says already whether the person is asked for the target's password (leave this out, and put \"ask\" into `log-in`, or not)",
+    ),
+    (
+        r#"aa-plugin = "otp""#,
+        "aa-plugin = \"otp\"\nlog-in = [\"keys\", \"keys\"]",
+        "29:19 this stands before (write each word once)",
+    ),
+    (
+        r#"aa-plugin = "otp""#,
+        "aa-plugin = \"otp\"\ncredential-store = { authority = \"a\", local = \"b\" }",
+        "29:20 a credential store is one of `plugin`, `local` and `authority` (write credential-store = { plugin = \"...\" }, { local = \"...\" } or { authority = \"...\" })",
+    ),
     // Types
     (
         r#"listen = ["127.0.0.1:2222"]"#,
@@ -314,7 +339,7 @@ aa"#,
     (
         r#"aa-plugin = "otp""#,
         "aa-plugin = \"otp\"\ncredential-store = \"otp\"",
-        "29:20 `credential-store` has the wrong form (write credential-store = { plugin = \"...\" } or { local = \"...\" })",
+        "29:20 `credential-store` has the wrong form (write credential-store = { plugin = \"...\" }, { local = \"...\" } or { authority = \"...\" })",
     ),
     (
         r#"aa-plugin = "otp""#,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use keyward_policy::Algorithms;
+use keyward_session::KnownHostKeys;
 use keyward_ssh::{Cipher, Config, KexMethod, Mac, Preferences, Role, SignatureAlgorithm, SigningKey};
 
 /// How the gateway calls itself, to both sides.
@@ -96,18 +97,21 @@ pub(crate) fn server(host_keys: Vec<SigningKey>, set: Algorithms) -> Arc<Config>
     })
 }
 
-/// Towards a target whose host keys of the given types are known: these types come first, so that the target
-/// shows a key that can be checked.
-pub(crate) fn client(known_types: &[String], set: Algorithms) -> Arc<Config> {
-    let is_known =
-        |algorithm: &SignatureAlgorithm| known_types.iter().any(|known| known == algorithm.key_kind());
+/// Towards a target that is known in this way: what is known comes first, so that the target shows a key that can be
+/// checked, certificates before all, and only where an authority is known.
+pub(crate) fn client(known: &KnownHostKeys, set: Algorithms) -> Arc<Config> {
+    let is_known = |algorithm: &SignatureAlgorithm| known.types().any(|known| known == algorithm.key_kind());
     let all = with(HOST_KEYS, LEGACY_SIGNATURES, set);
     let (mut keys, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_known);
     keys.extend(others);
+    let mut preferences = preferences(with(CLIENT_KEX, LEGACY_CLIENT_KEX, set), keys, set);
+    if !known.authorities.is_empty() {
+        preferences.host_certificates = HOST_KEYS.to_vec();
+    }
     Arc::new(Config {
         role: Role::Client,
         identification: IDENTIFICATION.to_owned(),
-        preferences: preferences(with(CLIENT_KEX, LEGACY_CLIENT_KEX, set), keys, set),
+        preferences,
         host_keys: Vec::new(),
         user_signatures: Vec::new(),
     })
@@ -125,7 +129,7 @@ pub(crate) fn some_are_legacy(names: &str) -> bool {
 
 fn preferences(kex: Vec<KexMethod>, host_keys: Vec<SignatureAlgorithm>, set: Algorithms) -> Preferences {
     let (ciphers, macs) = (with(CIPHERS, LEGACY_CIPHERS, set), with(MACS, LEGACY_MACS, set));
-    Preferences { kex, host_keys, ciphers, macs }
+    Preferences { kex, host_certificates: Vec::new(), host_keys, ciphers, macs }
 }
 
 fn with<T: Copy>(modern: &[T], legacy: &[T], set: Algorithms) -> Vec<T> {
@@ -164,16 +168,16 @@ mod tests {
     #[test]
     fn nothing_weak_is_offered_by_itself() {
         assert_eq!(weak(&names(&servers(Algorithms::Modern))), [""; 0]);
-        assert_eq!(weak(&names(&client(&[], Algorithms::Modern))), [""; 0]);
+        assert_eq!(weak(&names(&client(&KnownHostKeys::default(), Algorithms::Modern))), [""; 0]);
     }
 
     #[test]
     fn what_is_weak_comes_after_all_that_is_not() {
-        let legacy = client(&[], Algorithms::Legacy).preferences.clone();
-        let modern = client(&[], Algorithms::Modern).preferences.clone();
+        let legacy = client(&KnownHostKeys::default(), Algorithms::Legacy).preferences.clone();
+        let modern = client(&KnownHostKeys::default(), Algorithms::Modern).preferences.clone();
         assert!(legacy.kex.starts_with(&modern.kex) && legacy.host_keys.starts_with(&modern.host_keys));
         assert!(legacy.ciphers.starts_with(&modern.ciphers) && legacy.macs.starts_with(&modern.macs));
-        let config = client(&[], Algorithms::Legacy);
+        let config = client(&KnownHostKeys::default(), Algorithms::Legacy);
         assert_eq!(
             weak(&names(&config)),
             [
@@ -207,9 +211,17 @@ mod tests {
 
     #[test]
     fn a_known_type_of_host_key_is_asked_for_first() {
-        let config = client(&["ssh-rsa".into()], Algorithms::Modern);
+        let known = KnownHostKeys { keys: vec!["ssh-rsa AAAA".into()], ..Default::default() };
+        let config = client(&known, Algorithms::Modern);
         let first: Vec<_> = config.preferences.host_keys.iter().take(3).map(|key| key.name()).collect();
         assert_eq!(first, ["rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519"]);
         assert_eq!(config.preferences.host_keys.len(), HOST_KEYS.len());
+        assert_eq!(config.preferences.host_certificates, []);
+    }
+
+    #[test]
+    fn certificates_are_asked_for_where_an_authority_is_known() {
+        let known = KnownHostKeys { authorities: vec!["ssh-ed25519 AAAA".into()], ..Default::default() };
+        assert_eq!(client(&known, Algorithms::Legacy).preferences.host_certificates, HOST_KEYS);
     }
 }

@@ -1,11 +1,11 @@
 //! Towards the target: the handshake, and the check of who it is.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use keyward_model::{SessionId, TargetAddr};
 use keyward_policy::Algorithms;
-use keyward_session::{Connected, Ended, Reason};
-use keyward_ssh::{Disconnect, auth, message};
+use keyward_session::{Connected, Ended, KnownHostKeys, Reason, ShownCertificate, ShownHostKey};
+use keyward_ssh::{Certificate, Disconnect, HostKey, KeyError, PublicKey, Purpose, auth, message};
 use tokio::net::TcpStream;
 
 use crate::error::chain;
@@ -40,12 +40,12 @@ async fn shake_hands(connected: &Connected, stream: TcpStream, leg: &Leg) -> Res
     let host_key = |source| Reason::HostKey { target: leg.address.clone(), source };
     let set = connected.connection().settings.target_algorithms;
     let failed = |error: SshError| Reason::Target(account(&error, set));
-    let known = connected.known_key_types().await.map_err(host_key)?;
+    let known = connected.known_host_keys().await.map_err(host_key)?;
     if let Err(error) = tune(&stream) {
         tracing::debug!(session = %leg.session, %error, "a socket option was refused");
     }
     let mut target = Peer::new(stream, algorithms::client(&known, set)).map_err(failed)?;
-    let greeted = tokio::time::timeout(PATIENCE, greet(connected, &mut target)).await;
+    let greeted = tokio::time::timeout(PATIENCE, greet(connected, &known, &mut target)).await;
     match greeted {
         Ok(Ok(())) => Ok(target),
         Ok(Err(Fault::HostKey(problem))) => {
@@ -89,11 +89,12 @@ impl<E: Into<SshError>> From<E> for Fault {
 }
 
 /// Up to the service of user authentication. No secret leaves before the host key has been accepted.
-async fn greet(connected: &Connected, target: &mut Peer) -> Result<(), Fault> {
+async fn greet(connected: &Connected, known: &KnownHostKeys, target: &mut Peer) -> Result<(), Fault> {
     loop {
         match target.next().await? {
-            Incoming::HostKey(key) => {
-                connected.check_host_key(&key.to_openssh()).await.map_err(Fault::HostKey)?;
+            Incoming::HostKey(shown) => {
+                let shown = judged(&shown, known);
+                connected.check_host_key(&shown).await.map_err(Fault::HostKey)?;
                 target.transport.accept_host_key()?;
             }
             Incoming::Ready => target.send(&auth::service_request(auth::SERVICE))?,
@@ -101,4 +102,31 @@ async fn greet(connected: &Connected, target: &mut Peer) -> Result<(), Fault> {
             Incoming::Message(_) => return Err(SshError::OutOfTurn.into()),
         }
     }
+}
+
+/// The key as the stage judges it.
+fn judged(shown: &HostKey, known: &KnownHostKeys) -> ShownHostKey {
+    let certificate = match &shown.certificate {
+        None => ShownCertificate::None,
+        Some(certificate) => match certified(certificate, known, SystemTime::now()) {
+            Ok(()) => ShownCertificate::Valid { authority: certificate.authority().to_openssh() },
+            Err(why) => ShownCertificate::Invalid { why },
+        },
+    };
+    ShownHostKey { key: shown.key.to_openssh(), certificate }
+}
+
+/// Whether a known authority says that the key is the target's, by one of its names; if not, why.
+fn certified(certificate: &Certificate, known: &KnownHostKeys, now: SystemTime) -> Result<(), String> {
+    let authorities: Vec<PublicKey> =
+        known.authorities.iter().filter_map(|key| PublicKey::from_openssh(key).ok()).collect();
+    let mut why = KeyError::NoPrincipals;
+    for name in &known.names {
+        match certificate.check(Purpose::Host, name, &authorities, now) {
+            Ok(_) => return Ok(()),
+            Err(error) => why = error,
+        }
+    }
+    let names = known.names.join(" or ");
+    Err(format!("{why} (certificate of {} for {names})", certificate.authority().fingerprint()))
 }

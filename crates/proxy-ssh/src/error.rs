@@ -40,6 +40,9 @@ pub enum SshError {
     WriteHostKey(#[source] KeyError),
     #[error("no host key can be made")]
     MakeHostKey(#[source] KeyError),
+    /// The configuration's: the key of a certificate authority.
+    #[error("the certificate authority cannot be used")]
+    Issue(#[source] KeyError),
     #[error("the key cannot sign")]
     Sign(#[source] KeyError),
 }

@@ -9,6 +9,7 @@ mod client;
 mod command;
 mod demo_target;
 mod error;
+mod issue;
 mod keys;
 mod login;
 mod one_time;
@@ -22,6 +23,7 @@ mod talk;
 
 pub use demo_target::DemoTarget;
 pub use error::SshError;
+pub use issue::authority_fault;
 pub use keys::HostKeys;
 pub use private_key::key_fault;
 pub use server::SshProxy;

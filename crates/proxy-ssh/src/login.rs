@@ -6,13 +6,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use keyward_model::{Secret, SessionId};
 use keyward_policy::Algorithms;
-use keyward_session::{Connected, Conversation, Ended, LoginTarget, OfferedKey, Reason};
+use keyward_session::{CertificateOrder, Connected, Conversation, Ended, LoginTarget, OfferedKey, Reason};
 use keyward_ssh::auth::{self, Prompt, Reply};
 use keyward_ssh::{SignatureAlgorithm, SigningKey};
 
 use crate::SshError;
 use crate::client::{Leg, PATIENCE, Reached};
 use crate::error::chain;
+use crate::issue::issue;
 use crate::one_time::{asks_for_code, valid};
 use crate::peer::Peer;
 use crate::private_key::usable;
@@ -92,6 +93,18 @@ impl LoginTarget for Login {
         }
     }
 
+    async fn try_certificate(&mut self, order: CertificateOrder) {
+        self.keys += 1;
+        let outcome = match self.certified_request(&order) {
+            Ok(request) => in_time(ask(&mut self.target, &request)).await,
+            Err(error) => {
+                tracing::error!(session = %self.session, error = %chain(&error), "no certificate can be issued");
+                return;
+            }
+        };
+        self.note(outcome);
+    }
+
     async fn try_passwords(
         &mut self,
         mut connected: Connected,
@@ -151,6 +164,13 @@ impl Login {
         let request = auth::request_none(&self.user);
         let outcome = in_time(ask(&mut self.target, &request)).await;
         self.note(outcome);
+    }
+
+    fn certified_request(&self, order: &CertificateOrder) -> Result<Vec<u8>, SshError> {
+        let issued = issue(order, SystemTime::now()).map_err(SshError::Issue)?;
+        let session = self.target.transport.session_id();
+        auth::request_certificate(&self.user, &issued.key, &issued.certificate, session)
+            .map_err(SshError::Sign)
     }
 
     async fn try_key(&mut self, key: &SigningKey) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Buf;
-use keyward_ssh::{Config, Disconnect, Event, PublicKey, Transport};
+use keyward_ssh::{Config, Disconnect, Event, HostKey, Transport};
 use rustix::net::sockopt;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -23,7 +23,7 @@ pub(crate) struct Peer {
 #[derive(Debug)]
 pub(crate) enum Incoming {
     /// To be judged, before anything else comes.
-    HostKey(PublicKey),
+    HostKey(Box<HostKey>),
     /// The first key exchange is done.
     Ready,
     /// A message of user authentication or of the connection protocol, its number first.
@@ -56,7 +56,7 @@ impl Peer {
     pub(crate) async fn next(&mut self) -> Result<Incoming, SshError> {
         loop {
             match self.transport.next(Instant::now())? {
-                Some(Event::HostKey(key)) => return Ok(Incoming::HostKey(key)),
+                Some(Event::HostKey(key)) => return Ok(Incoming::HostKey(Box::new(key))),
                 Some(Event::Ready) => return Ok(Incoming::Ready),
                 Some(Event::Message(message)) => return Ok(Incoming::Message(message.to_vec())),
                 Some(Event::Disconnected(farewell)) => return Err(SshError::Left(farewell.description)),

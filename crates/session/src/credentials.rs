@@ -61,7 +61,7 @@ impl Wanted {
 
 pub(crate) async fn private_keys(stage: &mut Connected) -> Result<Vec<OfferedKey>, Reason> {
     match stage.core.connection.credential_store.clone() {
-        CredentialSource::None => Ok(Vec::new()),
+        CredentialSource::None | CredentialSource::Authority(_) => Ok(Vec::new()),
         CredentialSource::Local(name) => Ok(rows(stage, &name)
             .flat_map(|row| &row.keys)
             .map(|key| OfferedKey { kind: key.kind.clone(), pem: key.key.clone() })
@@ -76,7 +76,7 @@ pub(crate) async fn private_keys(stage: &mut Connected) -> Result<Vec<OfferedKey
 
 pub(crate) async fn passwords(stage: &mut Connected) -> Result<Vec<Secret>, Reason> {
     match stage.core.connection.credential_store.clone() {
-        CredentialSource::None => Ok(Vec::new()),
+        CredentialSource::None | CredentialSource::Authority(_) => Ok(Vec::new()),
         CredentialSource::Local(name) => {
             Ok(rows(stage, &name).flat_map(|row| row.passwords.iter().cloned()).collect())
         }

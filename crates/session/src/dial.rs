@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use keyward_model::{Secret, TargetAddr};
-use keyward_policy::{Connection, CredentialSource};
+use keyward_policy::{Connection, CredentialSource, LogInMeans};
 use keyward_store::Role;
 use tokio::net::TcpStream;
 
+use crate::certificate::{self, CertificateOrder};
 use crate::core::Core;
 use crate::credentials::{self, OfferedKey, TotpCode, Wanted};
-use crate::host_key;
+use crate::host_key::{self, KnownHostKeys, ShownHostKey};
 use crate::identify::Person;
 use crate::{Conversation, Echo, Ended, HostKeyProblem, Located, LoggedIn, Question, Reason};
 
@@ -96,15 +97,15 @@ impl Connected {
         &self.remote_user
     }
 
-    /// The key types by which the target is known, so that the protocol can ask for one of them first.
-    pub async fn known_key_types(&self) -> Result<Vec<String>, HostKeyProblem> {
-        host_key::known_types(self).await
+    /// How the target is known, so that the protocol can ask for what can be judged.
+    pub async fn known_host_keys(&self) -> Result<KnownHostKeys, HostKeyProblem> {
+        host_key::known(self).await
     }
 
-    /// Whether the target's key, in OpenSSH's text form, is the one that it must have. Trusts a first key
-    /// where the policy allows that, and never a changed one.
-    pub async fn check_host_key(&self, key: &str) -> Result<(), HostKeyProblem> {
-        host_key::check(self, key).await
+    /// Whether the target's key is one that it may have. Trusts a first key where the policy allows that, and
+    /// never a changed one.
+    pub async fn check_host_key(&self, shown: &ShownHostKey) -> Result<(), HostKeyProblem> {
+        host_key::check(self, shown).await
     }
 
     /// The private keys for the log-in, in the order to try them. Asks the credential store again at each call.
@@ -113,6 +114,17 @@ impl Connected {
         match credentials::private_keys(&mut self).await {
             Ok(keys) => Ok((self, keys)),
             Err(reason) => Err(self.core.end(&reason)),
+        }
+    }
+
+    /// The certificate to log in with, where the connection has an authority for them. The ledger has a note of it
+    /// before it is made.
+    pub async fn certificate(mut self) -> Result<(Self, Option<CertificateOrder>), Ended> {
+        self = self.proven()?;
+        let Some(order) = certificate::order(&self) else { return Ok((self, None)) };
+        match certificate::note(&self, &order).await {
+            Ok(()) => Ok((self, Some(order))),
+            Err(error) => Err(self.core.end(&Reason::Ledger(error))),
         }
     }
 
@@ -141,7 +153,7 @@ impl Connected {
         conversation: &mut C,
     ) -> Result<(Self, Option<Secret>), Ended> {
         self = self.proven()?;
-        if !self.core.connection.ask_target_password || !conversation.can_ask() {
+        if !self.core.connection.log_in.contains(&LogInMeans::Ask) || !conversation.can_ask() {
             return Ok((self, None));
         }
         let prompt = format!("Password of {} on the server: ", self.remote_user);

@@ -208,8 +208,8 @@ fn random() -> [u8; 16] {
 }
 
 impl Shared {
-    /// The random part of a session's id. What a rehearsal prints can be compared with the last time's.
-    fn random(&self) -> [u8; 16] {
+    /// For the random part of a session's id, and other numbers that are not secret. What a rehearsal prints can be compared with the last time's.
+    pub(crate) fn random(&self) -> [u8; 16] {
         if self.script.is_some() { [0; 16] } else { random() }
     }
 

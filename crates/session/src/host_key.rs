@@ -1,8 +1,8 @@
-//! Step 10: the target's host key is known, or trusted at first sight where the policy allows; never changed.
+//! Step 10: the target's host key is known, certified, or trusted at first sight where the policy allows; never changed.
 
 use std::time::SystemTime;
 
-use keyward_policy::HostKeyCheck;
+use keyward_policy::{HostKeyCheck, HostKeyKnowledge, fingerprint};
 use keyward_store::{HostKeyTrust, StoreError};
 
 use crate::Connected;
@@ -12,35 +12,128 @@ pub enum HostKeyProblem {
     #[error("no key is known for it, and the policy does not trust on first use")]
     Unknown,
     #[error(
-        "it offers a key other than the one that is known: either the server was set up anew, or somebody is in between"
+        "it offers a key other than the one that is known: either the server was set up anew, or somebody is in between (known: {known}; it offers {shown})"
     )]
-    Changed,
+    Changed { known: String, shown: String },
+    #[error("its certificate does not count: {why} (known: {known}; it offers {shown})")]
+    Certificate { why: String, known: String, shown: String },
+    #[error("its key was revoked: {0}")]
+    Revoked(String),
     #[error("it was not checked")]
     Unchecked,
     #[error("the known keys cannot be read")]
     Ledger(#[from] StoreError),
 }
 
-pub(crate) async fn known_types(stage: &Connected) -> Result<Vec<String>, HostKeyProblem> {
-    let kind = |key: &str| key.split_ascii_whitespace().next().map(str::to_owned);
-    Ok(known(stage).await?.iter().filter_map(|key| kind(key)).collect())
+/// A host key that a target has proven to have.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShownHostKey {
+    /// In OpenSSH's text form: type, base64.
+    pub key: String,
+    pub certificate: ShownCertificate,
 }
 
-pub(crate) async fn check(stage: &Connected, key: &str) -> Result<(), HostKeyProblem> {
+/// What an authority says of a host key, as the protocol has judged it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ShownCertificate {
+    None,
+    /// It is for one of [`KnownHostKeys::names`], at this time, by this one of [`KnownHostKeys::authorities`].
+    Valid {
+        authority: String,
+    },
+    /// Why it is not that.
+    Invalid {
+        why: String,
+    },
+}
+
+/// What is known of a target's host keys. Keys are in OpenSSH's text form, fingerprints as `ssh-keygen -l` shows them.
+#[derive(Clone, Debug, Default)]
+pub struct KnownHostKeys {
+    pub keys: Vec<String>,
+    /// With their types, where those are known.
+    pub fingerprints: Vec<(Option<String>, String)>,
+    /// Who may certify its keys.
+    pub authorities: Vec<String>,
+    /// Fingerprints of what is not believed any more.
+    pub revoked: Vec<String>,
+    /// What a certificate may call it: the name that was looked up, the address.
+    pub names: Vec<String>,
+}
+
+impl KnownHostKeys {
+    /// The types of the keys, so that the protocol can ask for one of them first.
+    pub fn types(&self) -> impl Iterator<Item = &str> {
+        let keys = self.keys.iter().filter_map(|key| key.split_ascii_whitespace().next());
+        keys.chain(self.fingerprints.iter().filter_map(|(kind, _)| kind.as_deref()))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.fingerprints.is_empty() && self.authorities.is_empty()
+    }
+
+    fn has(&self, key: &str) -> bool {
+        let has_fingerprint = || {
+            let shown = fingerprint(key);
+            self.fingerprints.iter().any(|(_, known)| Some(known) == shown.as_ref())
+        };
+        self.keys.iter().any(|known| same(known, key)) || has_fingerprint()
+    }
+
+    /// The fingerprint of what was revoked: the key, or the authority that vouches for it.
+    fn revocation(&self, shown: &ShownHostKey) -> Option<String> {
+        let authority = match &shown.certificate {
+            ShownCertificate::Valid { authority } => Some(authority),
+            ShownCertificate::None | ShownCertificate::Invalid { .. } => None,
+        };
+        let shown = std::iter::once(&shown.key).chain(authority);
+        shown.filter_map(|key| fingerprint(key)).find(|shown| self.revoked.contains(shown))
+    }
+
+    /// For the record.
+    fn account(&self) -> String {
+        let keys = self.keys.iter().map(|key| described(key));
+        let fingerprints = self.fingerprints.iter().map(|(kind, fingerprint)| match kind {
+            Some(kind) => format!("{kind} {fingerprint}"),
+            None => fingerprint.clone(),
+        });
+        let authorities = self.authorities.iter().map(|key| format!("certificates of {}", described(key)));
+        keys.chain(fingerprints).chain(authorities).collect::<Vec<_>>().join(", ")
+    }
+}
+
+pub(crate) async fn check(stage: &Connected, shown: &ShownHostKey) -> Result<(), HostKeyProblem> {
     let known = known(stage).await?;
-    if known.iter().any(|known| same(known, key)) {
-        stage.accept_host_key();
-        return Ok(());
+    if let Some(revoked) = known.revocation(shown) {
+        return Err(HostKeyProblem::Revoked(revoked));
     }
-    if !known.is_empty() {
-        return Err(HostKeyProblem::Changed);
+    if !is_believed(&known, shown)? {
+        match stage.core.connection.host_key_check {
+            HostKeyCheck::Known => return Err(HostKeyProblem::Unknown),
+            HostKeyCheck::TrustOnFirstUse => trust(stage, &shown.key).await?,
+        }
     }
-    match stage.core.connection.host_key_check {
-        HostKeyCheck::Known => Err(HostKeyProblem::Unknown),
-        HostKeyCheck::TrustOnFirstUse => {
-            trust(stage, key).await?;
-            stage.accept_host_key();
-            Ok(())
+    stage.accept_host_key();
+    Ok(())
+}
+
+/// Whether what is known speaks for the key; `false`: nothing is known. Whoever knows an authority expects a certificate,
+/// so that a key without one is no first key.
+fn is_believed(known: &KnownHostKeys, shown: &ShownHostKey) -> Result<bool, HostKeyProblem> {
+    if known.is_empty() {
+        return Ok(false);
+    }
+    if known.has(&shown.key) {
+        return Ok(true);
+    }
+    let (all, offered) = (known.account(), described(&shown.key));
+    match &shown.certificate {
+        ShownCertificate::Valid { authority } if known.authorities.contains(authority) => Ok(true),
+        ShownCertificate::Invalid { why } => {
+            Err(HostKeyProblem::Certificate { why: why.clone(), known: all, shown: offered })
+        }
+        ShownCertificate::Valid { .. } | ShownCertificate::None => {
+            Err(HostKeyProblem::Changed { known: all, shown: offered })
         }
     }
 }
@@ -54,34 +147,47 @@ async fn trust(stage: &Connected, key: &str) -> Result<(), HostKeyProblem> {
             Ok(())
         }
         // Another session was first, and it saw another key.
-        HostKeyTrust::OtherKnown => Err(HostKeyProblem::Changed),
+        HostKeyTrust::OtherKnown => {
+            let known = known(stage).await?.account();
+            Err(HostKeyProblem::Changed { known, shown: described(key) })
+        }
     }
 }
 
-/// The policy's own keys for the target, and else those of the ledger: by its name, or by its address where
+/// What the policy knows of the target, and where it knows no key, the ledger: by its name, or by its address where
 /// nothing is known by name. Another spelling of a target is no way around what is known of it.
-async fn known(stage: &Connected) -> Result<Vec<String>, HostKeyProblem> {
-    let target = &stage.target;
-    let of_policy: Vec<String> = stage
-        .core
-        .connection
-        .known_host_keys
-        .iter()
-        .filter(|known| {
-            known.pattern.matches(target.hostname.as_deref(), target.addr.ip(), target.addr.port())
-        })
-        .map(|known| known.key.clone())
-        .collect();
-    if !of_policy.is_empty() {
-        return Ok(of_policy);
+pub(crate) async fn known(stage: &Connected) -> Result<KnownHostKeys, HostKeyProblem> {
+    let mut known = of_policy(stage);
+    if !known.is_empty() {
+        return Ok(known);
     }
     for name in names(stage) {
-        let kept = stage.core.shared.store.host_keys(&name, target.addr.port()).await?;
+        let kept = stage.core.shared.store.host_keys(&name, stage.target.addr.port()).await?;
         if !kept.is_empty() {
-            return Ok(kept.into_iter().map(|record| record.key).collect());
+            known.keys = kept.into_iter().map(|record| record.key).collect();
+            break;
         }
     }
-    Ok(Vec::new())
+    Ok(known)
+}
+
+fn of_policy(stage: &Connected) -> KnownHostKeys {
+    let target = &stage.target;
+    let mut known = KnownHostKeys { names: names(stage).collect(), ..Default::default() };
+    for entry in &stage.core.connection.known_host_keys {
+        if !entry.pattern.matches(target.hostname.as_deref(), target.addr.ip(), target.addr.port()) {
+            continue;
+        }
+        match entry.knowledge.clone() {
+            HostKeyKnowledge::Key(key) => known.keys.push(key),
+            HostKeyKnowledge::Fingerprint { kind, fingerprint } => {
+                known.fingerprints.push((kind, fingerprint))
+            }
+            HostKeyKnowledge::Authority(key) => known.authorities.push(key),
+            HostKeyKnowledge::Revoked(fingerprint) => known.revoked.push(fingerprint),
+        }
+    }
+    known
 }
 
 /// What keys of the target are kept under: the name that was looked up, and the address.
@@ -92,4 +198,10 @@ fn names(stage: &Connected) -> impl Iterator<Item = String> {
 
 fn same(known: &str, key: &str) -> bool {
     known.split_ascii_whitespace().take(2).eq(key.split_ascii_whitespace().take(2))
+}
+
+/// Type and fingerprint.
+fn described(key: &str) -> String {
+    let kind = key.split_ascii_whitespace().next().unwrap_or_default();
+    format!("{kind} {}", fingerprint(key).unwrap_or_default())
 }

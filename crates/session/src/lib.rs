@@ -6,6 +6,7 @@
 //! `session_ended`, exactly once.
 
 mod activity;
+mod certificate;
 mod conversation;
 mod core;
 mod credentials;
@@ -34,12 +35,13 @@ mod tell;
 mod version;
 
 pub use activity::EndCause;
+pub use certificate::CertificateOrder;
 pub use conversation::{ClientGone, Conversation, Echo, Question, Silent};
 pub use credentials::{OfferedKey, TotpCode};
 pub use dial::{Connected, Permit};
 pub use end::{Ended, Reason};
 pub use gateway::{Accepted, Gateway, GatewayParts, StartError};
-pub use host_key::HostKeyProblem;
+pub use host_key::{HostKeyProblem, KnownHostKeys, ShownCertificate, ShownHostKey};
 pub use identify::Identified;
 pub use known::{CertificateRefused, CertificateTerms, Unjudged, VerifiedCertificate};
 pub use limits::Refused;

@@ -3,8 +3,9 @@
 use std::future::Future;
 
 use keyward_model::Secret;
+use keyward_policy::LogInMeans;
 
-use crate::{Connected, Conversation, Ended, OfferedKey, Reason};
+use crate::{CertificateOrder, Connected, Conversation, Ended, OfferedKey, Reason};
 
 /// How often the person may type the target's password.
 const MOST_PASSWORDS_ASKED: u32 = 3;
@@ -20,6 +21,9 @@ pub trait LoginTarget: Send {
     /// Tries the keys in order, for as long as it wants one.
     fn try_keys(&mut self, keys: Vec<OfferedKey>) -> impl Future<Output = ()> + Send;
 
+    /// Tries a certificate that is made for it. A target that takes none is left as it is.
+    fn try_certificate(&mut self, order: CertificateOrder) -> impl Future<Output = ()> + Send;
+
     /// Tries the passwords in order, for as long as it wants one. It has the stage meanwhile: a target may ask for
     /// more in the middle of an attempt.
     fn try_passwords(
@@ -33,24 +37,48 @@ pub trait LoginTarget: Send {
 }
 
 impl Connected {
-    /// Keys first, then passwords, then the person (contract section 5). The credential store is asked only for
-    /// what the target takes.
+    /// In the order of the policy, by default keys, then passwords (contract section 5). The credential store is asked
+    /// only for what the target takes.
     pub async fn log_in<T: LoginTarget, C: Conversation>(
         self,
         target: &mut T,
         conversation: &mut C,
     ) -> Result<Self, Ended> {
         let mut stage = self;
-        if target.wants_key() {
-            let offered;
-            (stage, offered) = stage.private_keys().await?;
-            target.try_keys(offered).await;
+        for means in stage.connection().log_in.clone() {
+            stage = match means {
+                LogInMeans::Keys if target.wants_key() => stage.offer_keys(target).await?,
+                LogInMeans::Passwords if target.wants_password() => {
+                    let (stage, passwords) = stage.passwords().await?;
+                    target.try_passwords(stage, passwords).await?
+                }
+                LogInMeans::Ask => stage.offer_typed_passwords(target, conversation).await?,
+                LogInMeans::Keys | LogInMeans::Passwords => stage,
+            };
         }
-        if target.wants_password() {
-            let passwords;
-            (stage, passwords) = stage.passwords().await?;
-            stage = target.try_passwords(stage, passwords).await?;
+        match target.refusal() {
+            None => Ok(stage),
+            Some(reason) => Err(stage.fail(&reason)),
         }
+    }
+
+    async fn offer_keys<T: LoginTarget>(self, target: &mut T) -> Result<Self, Ended> {
+        let (stage, order) = self.certificate().await?;
+        if let Some(order) = order {
+            target.try_certificate(order).await;
+            return Ok(stage);
+        }
+        let (stage, offered) = stage.private_keys().await?;
+        target.try_keys(offered).await;
+        Ok(stage)
+    }
+
+    async fn offer_typed_passwords<T: LoginTarget, C: Conversation>(
+        self,
+        target: &mut T,
+        conversation: &mut C,
+    ) -> Result<Self, Ended> {
+        let mut stage = self;
         for _ in 0..MOST_PASSWORDS_ASKED {
             if !target.wants_password() {
                 break;
@@ -60,9 +88,6 @@ impl Connected {
             let Some(password) = typed else { break };
             stage = target.try_passwords(stage, vec![password]).await?;
         }
-        match target.refusal() {
-            None => Ok(stage),
-            Some(reason) => Err(stage.fail(&reason)),
-        }
+        Ok(stage)
     }
 }

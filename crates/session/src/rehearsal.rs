@@ -60,7 +60,10 @@ impl Permit {
                 return Ok(Connected { core, person, remote_user, remote_domain, target, host_key_accepted });
             }
             Reached::UnknownHostKey => refused(HostKeyProblem::Unknown),
-            Reached::ChangedHostKey => refused(HostKeyProblem::Changed),
+            Reached::ChangedHostKey => refused(HostKeyProblem::Changed {
+                known: "another one".to_owned(),
+                shown: "a key of the scenario".to_owned(),
+            }),
             Reached::Unreachable => {
                 let source = io::ErrorKind::ConnectionRefused.into();
                 Reason::Connect { target: target.clone(), source }

@@ -86,7 +86,7 @@ impl Current {
     pub(crate) fn plugins_of(&self, connection: &Connection) -> HashMap<InstanceName, PluginVersion> {
         let store = match &connection.credential_store {
             CredentialSource::Plugin(instance) => Some(instance),
-            CredentialSource::None | CredentialSource::Local(_) => None,
+            CredentialSource::None | CredentialSource::Local(_) | CredentialSource::Authority(_) => None,
         };
         let named = connection.aa_plugin.iter().chain(store);
         named.filter_map(|name| Some((name.clone(), self.plugins.get(name)?.clone()))).collect()

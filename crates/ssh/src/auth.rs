@@ -7,7 +7,7 @@ use crate::message::{
     USERAUTH_INFO_RESPONSE, USERAUTH_PK_OK, USERAUTH_REQUEST, USERAUTH_SUCCESS,
 };
 use crate::wire::{Malformed, Reader, Write};
-use crate::{KeyError, SignatureAlgorithm, SigningKey};
+use crate::{Certificate, KeyError, SignatureAlgorithm, SigningKey};
 
 pub const SERVICE: &str = "ssh-userauth";
 /// What an authenticated user is let into.
@@ -240,10 +240,31 @@ pub fn request_public_key(
     algorithm: SignatureAlgorithm,
     session_id: &[u8],
 ) -> Result<Vec<u8>, KeyError> {
+    signed_request(user, (algorithm.name(), key.public().blob()), (key, algorithm), session_id)
+}
+
+/// A certificate of a key, and the key's signature.
+pub fn request_certificate(
+    user: &str,
+    key: &SigningKey,
+    certificate: &Certificate,
+    session_id: &[u8],
+) -> Result<Vec<u8>, KeyError> {
+    let algorithm = *key.algorithms().first().ok_or(KeyError::CannotSign)?;
+    let shown = (algorithm.certificate_name(), certificate.blob());
+    signed_request(user, shown, (key, algorithm), session_id)
+}
+
+fn signed_request(
+    user: &str,
+    (name, blob): (&str, &[u8]),
+    (key, algorithm): (&SigningKey, SignatureAlgorithm),
+    session_id: &[u8],
+) -> Result<Vec<u8>, KeyError> {
     let mut message = request(user, "publickey");
     message.put_bool(true);
-    message.put_string(algorithm.name().as_bytes());
-    message.put_string(key.public().blob());
+    message.put_string(name.as_bytes());
+    message.put_string(blob);
     let mut data = Vec::new();
     data.put_string(session_id);
     data.put_bytes(&message);

@@ -21,9 +21,9 @@ pub use error::Error;
 pub use kex::Method as KexMethod;
 pub use key::{
     Certificate, CertificateOptions, KeyError, KeyKind, Presence, PublicKey, Purpose, SignatureAlgorithm,
-    SigningKey,
+    SigningKey, UserCertificate,
 };
 pub use message::Disconnect;
 pub use negotiate::{Preferences, Protection, Role};
 pub use pool::Pool;
-pub use transport::{Config, Event, Farewell, Transport};
+pub use transport::{Config, Event, Farewell, HostKey, Transport};

@@ -22,6 +22,8 @@ pub enum Role {
 #[derive(Clone, Debug)]
 pub struct Preferences {
     pub kex: Vec<Method>,
+    /// Before all plain keys: certificates of host keys that sign so. A server has none.
+    pub host_certificates: Vec<SignatureAlgorithm>,
     pub host_keys: Vec<SignatureAlgorithm>,
     pub ciphers: Vec<Cipher>,
     pub macs: Vec<Mac>,
@@ -31,11 +33,36 @@ pub struct Preferences {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Agreed {
     pub(crate) kex: Method,
-    pub(crate) host_key: SignatureAlgorithm,
+    pub(crate) host_key: HostKeyAlgorithm,
     pub(crate) to_server: Protection,
     pub(crate) to_client: Protection,
     /// The peer has guessed wrong, and its next message is for nothing.
     pub(crate) skip_guess: bool,
+}
+
+/// How a server proves who it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum HostKeyAlgorithm {
+    /// By a key that its client knows.
+    Key(SignatureAlgorithm),
+    /// By a key that an authority has certified (PROTOCOL.certkeys).
+    Certificate(SignatureAlgorithm),
+}
+
+impl HostKeyAlgorithm {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Key(signature) => signature.name(),
+            Self::Certificate(signature) => signature.certificate_name(),
+        }
+    }
+
+    /// What the key signs the exchange with.
+    pub(crate) fn signature(self) -> SignatureAlgorithm {
+        match self {
+            Self::Key(signature) | Self::Certificate(signature) => signature,
+        }
+    }
 }
 
 /// How the packets of one direction are protected.
@@ -61,6 +88,11 @@ const STRICT_CLIENT: &str = "kex-strict-c-v00@openssh.com";
 const STRICT_SERVER: &str = "kex-strict-s-v00@openssh.com";
 
 impl Preferences {
+    fn host_key_algorithms(&self) -> Vec<HostKeyAlgorithm> {
+        let certificates = self.host_certificates.iter().copied().map(HostKeyAlgorithm::Certificate);
+        certificates.chain(self.host_keys.iter().copied().map(HostKeyAlgorithm::Key)).collect()
+    }
+
     /// `SSH_MSG_KEXINIT`. The markers count in the first exchange only, and are sent in each, as OpenSSH does.
     pub(crate) fn kexinit(&self, role: Role) -> Result<Vec<u8>, Error> {
         let mut cookie = [0; 16];
@@ -74,7 +106,7 @@ impl Preferences {
         let mut message = vec![KEXINIT];
         message.put_bytes(&cookie);
         message.put_names(self.kex.iter().map(|kex| kex.name()).chain(markers.iter().copied()));
-        message.put_names(self.host_keys.iter().map(|key| key.name()));
+        message.put_names(self.host_key_algorithms().into_iter().map(HostKeyAlgorithm::name));
         message.put_names(ciphers());
         message.put_names(ciphers());
         message.put_names(macs());
@@ -139,7 +171,8 @@ impl<'a> KexInit<'a> {
 /// The first of the client's names that the server has too, in each list. `ours` plays `role`.
 pub(crate) fn negotiate(ours: &Preferences, role: Role, theirs: &KexInit<'_>) -> Result<Agreed, Error> {
     let kex = choose("key exchange", role, &ours.kex, |kex| kex.name(), &theirs.kex)?;
-    let host_key = choose("host key", role, &ours.host_keys, |key| key.name(), &theirs.host_keys)?;
+    let host_keys = ours.host_key_algorithms();
+    let host_key = choose("host key", role, &host_keys, |key| key.name(), &theirs.host_keys)?;
     let direction = |index: usize| -> Result<Protection, Error> {
         let (Some(ciphers), Some(macs), Some(compressions)) =
             (theirs.ciphers.get(index), theirs.macs.get(index), theirs.compressions.get(index))
@@ -158,7 +191,7 @@ pub(crate) fn negotiate(ours: &Preferences, role: Role, theirs: &KexInit<'_>) ->
     let (to_server, to_client) = (direction(0)?, direction(1)?);
     let first_of_both = |ours: Option<&str>, theirs: Option<&&str>| ours == theirs.copied();
     let guessed_right = first_of_both(ours.kex.first().map(|kex| kex.name()), theirs.kex.first())
-        && first_of_both(ours.host_keys.first().map(|key| key.name()), theirs.host_keys.first());
+        && first_of_both(host_keys.first().map(|key| key.name()), theirs.host_keys.first());
     let skip_guess = theirs.guesses && !guessed_right;
     Ok(Agreed { kex, host_key, to_server, to_client, skip_guess })
 }
@@ -197,6 +230,7 @@ mod tests {
     fn preferences(kex: &[Method], ciphers: &[Cipher]) -> Preferences {
         Preferences {
             kex: kex.to_vec(),
+            host_certificates: Vec::new(),
             host_keys: vec![SignatureAlgorithm::Ed25519],
             ciphers: ciphers.to_vec(),
             macs: vec![Mac::HmacSha256Etm],
@@ -216,6 +250,20 @@ mod tests {
         assert_eq!(at_client.to_server.cipher, ChaCha20Poly1305);
         assert_eq!(at_server.to_server, at_client.to_server);
         assert_eq!(at_client.to_server.mac, None);
+    }
+
+    #[test]
+    fn a_certificate_comes_before_a_key_where_the_server_has_one() {
+        let mut client = preferences(&[Method::Curve25519], &[Cipher::Aes128Gcm]);
+        client.host_certificates = vec![SignatureAlgorithm::Ed25519];
+        let mut server = preferences(&[Method::Curve25519], &[Cipher::Aes128Gcm]);
+        let agreed = |server: &Preferences| {
+            let message = server.kexinit(Role::Server).unwrap();
+            negotiate(&client, Role::Client, &KexInit::parse(&message).unwrap()).unwrap().host_key
+        };
+        assert_eq!(agreed(&server), HostKeyAlgorithm::Key(SignatureAlgorithm::Ed25519));
+        server.host_certificates = vec![SignatureAlgorithm::Ed25519];
+        assert_eq!(agreed(&server), HostKeyAlgorithm::Certificate(SignatureAlgorithm::Ed25519));
     }
 
     #[test]

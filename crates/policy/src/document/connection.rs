@@ -6,15 +6,15 @@ use keyward_model::{ConnectionName, Host, InstanceName, Protocol};
 use toml::de::DeValue;
 
 use super::defined::Defined;
-use super::key_text::{HOST_KEY_TYPES, public_key};
+use super::key_text::{AUTHORITY_TYPES, HOST_KEY_TYPES, checked_fingerprint, fingerprint, public_key};
 use super::report::Fault;
 use super::section::{Item, Section};
 use super::user::values;
 use super::value::{choice, flag, limit, line, listener, named, network, pattern, seconds, text};
 use crate::{
-    Algorithms, Authentication, ChannelPolicy, Connection, CredentialSource, HostKeyCheck, HostPattern,
-    Inband, KnownHostKey, LocalCredentialStore, PatternHost, PatternPort, PluginInstance, RateLimit,
-    Settings, Target, Usermapping,
+    Algorithms, Authentication, CertificateAuthority, ChannelPolicy, Connection, CredentialSource,
+    HostKeyCheck, HostKeyKnowledge, HostPattern, Inband, KnownHostKey, LocalCredentialStore, LogInMeans,
+    PatternHost, PatternPort, PluginInstance, RateLimit, Settings, Target, Usermapping,
 };
 
 /// What a connection may refer to by name.
@@ -22,6 +22,7 @@ pub(super) struct Named<'a> {
     pub(super) authentications: &'a Defined<Authentication>,
     pub(super) plugins: &'a Defined<PluginInstance>,
     pub(super) credential_stores: &'a Defined<LocalCredentialStore>,
+    pub(super) certificate_authorities: &'a Defined<CertificateAuthority>,
     pub(super) usermappings: &'a Defined<Vec<Usermapping>>,
     pub(super) channel_policies: &'a Defined<ChannelPolicy>,
     pub(super) settings: &'a Defined<Settings>,
@@ -78,7 +79,7 @@ fn connection(section: &Section<'_>, name: Option<ConnectionName>, named: &Named
     let host_key_check = section.optional("host-key-check", check);
     let known_host_keys = known_host_keys(section, protocol.unwrap_or(Protocol::Ssh));
     let active = section.optional("active", flag);
-    let ask_target_password = section.optional("ask-target-password", flag);
+    let log_in = log_in(section);
     let max_sessions = section.optional("max-sessions", limit(1_000_000));
     let rate_limit = section.optional("rate-limit", limit(1_000_000));
     refuse_credentials_for_anybody(section);
@@ -97,7 +98,7 @@ fn connection(section: &Section<'_>, name: Option<ConnectionName>, named: &Named
         settings: settings.unwrap_or_default(),
         host_key_check: host_key_check.map_or(HostKeyCheck::Known, |item| item.value),
         known_host_keys,
-        ask_target_password: ask_target_password.is_some_and(|item| item.value),
+        log_in,
         max_sessions: max_sessions.map(|item| item.value),
         rate_limit: rate_limit.map(|item| RateLimit { per_minute: item.value }),
     })
@@ -130,7 +131,7 @@ fn plugin(section: &Section<'_>, name: &Item<&str>, named: &Named<'_>) -> Option
 }
 
 fn credential_source(section: &Section<'_>, named: &Named<'_>) -> Option<CredentialSource> {
-    let form = "credential-store = { plugin = \"...\" } or { local = \"...\" }";
+    let form = "credential-store = { plugin = \"...\" }, { local = \"...\" } or { authority = \"...\" }";
     let source = section.section("credential-store", "credential-store", form);
     if !section.has("credential-store") {
         return Some(CredentialSource::None);
@@ -138,19 +139,46 @@ fn credential_source(section: &Section<'_>, named: &Named<'_>) -> Option<Credent
     let source = source?;
     let from_plugin = source.optional("plugin", text);
     let local = source.optional("local", text);
-    match (from_plugin, local) {
-        (Some(name), None) => plugin(&source, &name, named).map(CredentialSource::Plugin),
-        (None, Some(name)) => {
+    let authority = source.optional("authority", text);
+    match (from_plugin, local, authority) {
+        (Some(name), None, None) => plugin(&source, &name, named).map(CredentialSource::Plugin),
+        (None, Some(name), None) => {
             named.credential_stores.find(&source, &name)?;
             Some(CredentialSource::Local(name.value.to_owned()))
         }
-        (Some(_), Some(_)) | (None, None) => {
+        (None, None, Some(name)) => {
+            named.certificate_authorities.find(&source, &name)?;
+            Some(CredentialSource::Authority(name.value.to_owned()))
+        }
+        _ => {
             source.fault(
-                Fault::new("a credential store is one of `plugin` and `local`").hint(format!("write {form}")),
+                Fault::new("a credential store is one of `plugin`, `local` and `authority`")
+                    .hint(format!("write {form}")),
             );
             None
         }
     }
+}
+
+/// `ask-target-password = true` is the usual order with the question at its end.
+fn log_in(section: &Section<'_>) -> Vec<LogInMeans> {
+    let words = [("keys", LogInMeans::Keys), ("passwords", LogInMeans::Passwords), ("ask", LogInMeans::Ask)];
+    let asks = section.optional("ask-target-password", flag);
+    if !section.has("log-in") {
+        let question = asks.filter(|item| item.value).map(|_| LogInMeans::Ask);
+        return [LogInMeans::Keys, LogInMeans::Passwords].into_iter().chain(question).collect();
+    }
+    if let Some(asks) = asks {
+        let fault = Fault::new("`log-in` says already whether the person is asked for the target's password");
+        section.fault_at(asks.at, fault.hint("leave this out, and put \"ask\" into `log-in`, or not"));
+    }
+    let order = section.required_list("log-in", choice(&words));
+    for (n, means) in order.iter().enumerate() {
+        if order.iter().take(n).any(|earlier| earlier.value == means.value) {
+            section.fault_at(means.at, Fault::new("this stands before").hint("write each word once"));
+        }
+    }
+    values(order)
 }
 
 /// Injected credentials without anybody who says for whom would open the targets to the whole network.
@@ -214,10 +242,46 @@ fn known_host_keys(section: &Section<'_>, protocol: Protocol) -> Vec<KnownHostKe
     let form = "known-host-keys = [{ host = \"db1\", key = \"ssh-ed25519 AAAA...\" }]";
     let known = |entry: &Section<'_>| {
         let host = entry.required("host", pattern(PatternPort::Only(protocol.default_port())));
-        let key = entry.required("key", |value| public_key(text(value)?, HOST_KEY_TYPES));
-        Some(KnownHostKey { pattern: host?.value, key: key?.value })
+        Some(KnownHostKey { pattern: host?.value, knowledge: host_key_knowledge(entry)? })
     };
     section.sections("known-host-keys", "known host key", form).iter().filter_map(known).collect()
+}
+
+fn host_key_knowledge(entry: &Section<'_>) -> Option<HostKeyKnowledge> {
+    let key = |types| move |value| public_key(text(value)?, types);
+    let mut all = [
+        entry.optional("key", key(HOST_KEY_TYPES)).map(|item| HostKeyKnowledge::Key(item.value)),
+        entry.optional("fingerprint", pinned).map(|item| item.value),
+        entry.optional("authority", key(AUTHORITY_TYPES)).map(|item| HostKeyKnowledge::Authority(item.value)),
+        entry.optional("revoked", revoked).map(|item| item.value),
+    ];
+    let keys = ["key", "fingerprint", "authority", "revoked"];
+    if keys.iter().filter(|key| entry.has(key)).count() != 1 {
+        let fault = Fault::new("a known host key is one of `key`, `fingerprint`, `authority` and `revoked`");
+        entry.fault(fault.hint("write each as an entry of its own"));
+        return None;
+    }
+    all.iter_mut().find_map(Option::take)
+}
+
+/// The fingerprint, or the type before it.
+fn pinned(value: &DeValue<'_>) -> Result<HostKeyKnowledge, Fault> {
+    let text = text(value)?.trim();
+    let (kind, digest) = match text.split_once(' ') {
+        Some((kind, digest)) if HOST_KEY_TYPES.contains(&kind) => (Some(kind.to_owned()), digest),
+        Some(_) | None => (None, text),
+    };
+    Ok(HostKeyKnowledge::Fingerprint { kind, fingerprint: checked_fingerprint(digest)? })
+}
+
+fn revoked(value: &DeValue<'_>) -> Result<HostKeyKnowledge, Fault> {
+    let text = text(value)?;
+    let fingerprint = match text.trim().starts_with("SHA256:") {
+        true => checked_fingerprint(text)?,
+        false => fingerprint(&public_key(text, HOST_KEY_TYPES)?)
+            .ok_or_else(|| Fault::new("this is no public key"))?,
+    };
+    Ok(HostKeyKnowledge::Revoked(fingerprint))
 }
 
 pub(super) fn settings(section: &Section<'_>) -> Settings {

@@ -1,7 +1,8 @@
 //! Public keys and certificates in their text forms.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use sha2::{Digest, Sha256};
 
 use super::report::Fault;
 
@@ -24,6 +25,17 @@ pub(super) const HOST_KEY_TYPES: &[&str] = &[
     "ecdsa-sha2-nistp521",
     "ssh-rsa",
     "ssh-dss",
+];
+
+/// What may have certified host keys. Not DSA: it signs with SHA-1.
+pub(super) const AUTHORITY_TYPES: &[&str] = &[
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
 ];
 
 const KEY_HINT: &str = "write a line of a .pub file: \"ssh-ed25519 AAAA...\"";
@@ -53,6 +65,26 @@ pub(super) fn public_key(text: &str, types: &[&str]) -> Result<String, Fault> {
     }
     Ok(format!("{kind} {encoded}"))
 }
+
+/// The fingerprint of a public key in OpenSSH's text form, as `ssh-keygen -l` shows it: `SHA256:` and unpadded base64.
+pub fn fingerprint(key: &str) -> Option<String> {
+    let blob = STANDARD.decode(key.split_ascii_whitespace().nth(1)?).ok()?;
+    Some(format!("{SHA256}{}", STANDARD_NO_PAD.encode(Sha256::digest(blob))))
+}
+
+/// A fingerprint as people copy it.
+pub(super) fn checked_fingerprint(text: &str) -> Result<String, Fault> {
+    const SHA256_BYTES: usize = 32;
+    let text = text.trim().trim_end_matches('=');
+    let digest = text.strip_prefix(SHA256).and_then(|digest| STANDARD_NO_PAD.decode(digest).ok());
+    if digest.is_some_and(|digest| digest.len() == SHA256_BYTES) {
+        return Ok(text.to_owned());
+    }
+    Err(Fault::new("this is no fingerprint of a key")
+        .hint("write what `ssh-keygen -lf KEY.pub` shows, \"SHA256:...\", perhaps with the type before it: \"ssh-rsa SHA256:...\""))
+}
+
+const SHA256: &str = "SHA256:";
 
 /// The string that the key begins with; `None` when nothing follows it.
 fn inner_type(blob: &[u8]) -> Option<&[u8]> {

@@ -19,6 +19,8 @@ mod section;
 mod user;
 mod value;
 
+pub use key_text::fingerprint;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,6 +62,9 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
     let credential_stores = kind(root, "local-credential-store", "[[local-credential-store]]", |s, _| {
         Some(credential::store(s, base))
     });
+    let authorities = kind(root, "certificate-authority", "[[certificate-authority]]", |s, _| {
+        credential::authority(s, base)
+    });
     let user_lists = kind(root, "user-list", "[[user-list]]", |s, _| lists::user_list(s));
     let trusted_cas =
         kind(root, "trusted-ca-list", "[[trusted-ca-list]]", |s, _| Some(lists::trusted_cas(s, base)));
@@ -83,6 +88,7 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
         authentications: &authentications,
         plugins: &plugins,
         credential_stores: &credential_stores,
+        certificate_authorities: &authorities,
         usermappings: &usermappings,
         channel_policies: &channel_policies,
         settings: &settings,
@@ -97,6 +103,7 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
         environments: environments.into_values().collect(),
         users: users.into_values().collect(),
         credential_stores: credential_stores.into_values().collect(),
+        certificate_authorities: authorities.into_values().collect(),
         user_lists: user_lists.into_values().collect(),
         ldap_servers: ldap_servers.into_values().collect(),
         trusted_cas: trusted_cas.into_values().collect(),

@@ -17,7 +17,7 @@ use keyward_plugin::*;
 use keyward_policy::{Method, Policy, hash_password};
 use keyward_session::{
     Accepted, Gateway, GatewayParts, Loading, NoOldVersions, NotLoadable, OldVersions, PluginVersion, Script,
-    Silent, Standing,
+    ShownCertificate, ShownHostKey, Silent, Standing,
 };
 use keyward_store::{PluginRevision, PluginState, RevisionId, SessionRecord, Store};
 use tempfile::TempDir;
@@ -350,7 +350,8 @@ pub(super) async fn connected(gateway: &Gateway, listener: &str) -> (SessionId, 
 pub(super) async fn dialled(permit: keyward_session::Permit) -> keyward_session::Connected {
     let (connected, _stream) = permit.dial().await.unwrap();
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
-    connected.check_host_key(key).await.unwrap();
+    let shown = ShownHostKey { key: key.to_owned(), certificate: ShownCertificate::None };
+    connected.check_host_key(&shown).await.unwrap();
     connected
 }
 

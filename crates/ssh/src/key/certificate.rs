@@ -136,8 +136,8 @@ impl Certificate {
         &self.principals
     }
 
-    /// Whether it may be used: for this purpose, by this principal (names are compared byte by byte, and a
-    /// certificate without any is refused), signed by one of the authorities, without SHA-1, within its time,
+    /// Whether it may be used: for this purpose, by this principal (names of users are compared byte by byte, those of
+    /// hosts may have `*` and `?` in them as OpenSSH has it, and a certificate without any is refused), signed by one of the authorities, without SHA-1, within its time,
     /// and with no critical option that is not known.
     pub fn check(
         &self,
@@ -161,7 +161,11 @@ impl Certificate {
         if self.principals.is_empty() {
             return Err(KeyError::NoPrincipals);
         }
-        if !self.principals.iter().any(|listed| listed == principal) {
+        let names = |listed: &String| match purpose {
+            Purpose::User => listed == principal,
+            Purpose::Host => fits(listed.as_bytes(), principal.to_ascii_lowercase().as_bytes()),
+        };
+        if !self.principals.iter().any(names) {
             return Err(KeyError::OtherPrincipal);
         }
         self.options(purpose)
@@ -216,6 +220,31 @@ fn certified_key(kind: &str, reader: &mut Reader<'_>) -> Result<PublicKey, KeyEr
         blob.put_string(reader.string()?);
     }
     PublicKey::from_blob(&blob)
+}
+
+/// Whether the name fits the pattern, in which `*` stands for any text and `?` for one character.
+fn fits(pattern: &[u8], name: &[u8]) -> bool {
+    // Where to go on when the text behind the last `*` does not fit: the pattern behind it, a byte later in the name.
+    let (mut at, mut retry) = ((pattern, name), None);
+    loop {
+        at = match at {
+            ([], []) => return true,
+            ([b'*', pattern @ ..], name) => {
+                retry = Some((pattern, name));
+                (pattern, name)
+            }
+            ([wanted, pattern @ ..], [byte, name @ ..]) if *wanted == b'?' || wanted == byte => {
+                (pattern, name)
+            }
+            _ => match retry {
+                Some((pattern, [_, name @ ..])) => {
+                    retry = Some((pattern, name));
+                    (pattern, name)
+                }
+                Some((_, [])) | None => return false,
+            },
+        }
+    }
 }
 
 fn number(reader: &mut Reader<'_>) -> Result<u64, KeyError> {

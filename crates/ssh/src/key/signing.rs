@@ -77,10 +77,14 @@ impl SigningKey {
 
     /// OpenSSH's form, without a passphrase.
     pub fn to_openssh(&self) -> Result<Secret, KeyError> {
-        let pair = self.inner.private.pair()?;
-        let key = ssh_key::PrivateKey::new(pair, "").map_err(|_| KeyError::NotAKey)?;
+        let key = self.as_ssh_key().map_err(|_| KeyError::NotAKey)?;
         let mut text = key.to_openssh(LineEnding::LF).map_err(|_| KeyError::NotAKey)?;
         Ok(Secret::new(std::mem::take(&mut *text)))
+    }
+
+    pub(super) fn as_ssh_key(&self) -> Result<ssh_key::PrivateKey, ssh_key::Error> {
+        let pair = self.inner.private.pair().map_err(|_| ssh_key::Error::Crypto)?;
+        ssh_key::PrivateKey::new(pair, "")
     }
 
     pub fn public(&self) -> &PublicKey {
@@ -198,7 +202,7 @@ impl Private {
 }
 
 /// The system's random numbers, asked once before they are relied upon: later they do not fail.
-fn randomness() -> Result<UnwrapErr<SysRng>, KeyError> {
+pub(super) fn randomness() -> Result<UnwrapErr<SysRng>, KeyError> {
     getrandom::fill(&mut [0]).map_err(|_| KeyError::NoRandomness)?;
     Ok(UnwrapErr(SysRng))
 }

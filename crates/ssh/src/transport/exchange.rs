@@ -9,11 +9,12 @@ use aws_lc_rs::constant_time;
 
 use super::{Event, Transport};
 use crate::Error;
+use crate::KeyError;
 use crate::cipher::{Keys, Opener, Sealer};
 use crate::kex::{self, DhGroup, Initiator, SharedSecret, derive};
-use crate::key::{PublicKey, SignatureAlgorithm, SigningKey};
+use crate::key::{Certificate, PublicKey, SignatureAlgorithm, SigningKey};
 use crate::message;
-use crate::negotiate::{Agreed, KexInit, Protection, Role, negotiate};
+use crate::negotiate::{Agreed, HostKeyAlgorithm, KexInit, Protection, Role, negotiate};
 use crate::wire::{Malformed, Reader, Write};
 
 /// An exchange that has begun: our announcement is sent.
@@ -34,7 +35,7 @@ enum State {
     /// A server waits for the client's public value.
     Serving(Terms),
     /// The host key waits to be judged.
-    Judging { key: PublicKey, is_shown: bool, outcome: Outcome },
+    Judging { key: HostKey, is_shown: bool, outcome: Outcome },
     /// Our new keys are in use, the peer's are ready.
     Switching { opener: Opener, outcome: Outcome },
     /// It broke off. What comes next is refused.
@@ -61,6 +62,27 @@ struct Outcome {
     takes_ext_info: bool,
 }
 
+/// What a server has proven itself with. Whose it is, its client must judge.
+#[derive(Clone, Debug)]
+pub struct HostKey {
+    /// It has signed the key exchange.
+    pub key: PublicKey,
+    /// What an authority says of the key; nothing of it is checked yet. Only where certificates were asked for.
+    pub certificate: Option<Certificate>,
+}
+
+impl HostKey {
+    fn from_blob(blob: &[u8], algorithm: HostKeyAlgorithm) -> Result<Self, KeyError> {
+        match algorithm {
+            HostKeyAlgorithm::Key(_) => Ok(Self { key: PublicKey::from_blob(blob)?, certificate: None }),
+            HostKeyAlgorithm::Certificate(_) => {
+                let certificate = Certificate::from_blob(blob)?;
+                Ok(Self { key: certificate.key().clone(), certificate: Some(certificate) })
+            }
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Progress {
     GoingOn,
@@ -83,7 +105,7 @@ impl Exchange {
     }
 
     /// The host key, once.
-    pub(super) fn host_key_to_judge(&mut self) -> Option<PublicKey> {
+    pub(super) fn host_key_to_judge(&mut self) -> Option<HostKey> {
         match &mut self.state {
             State::Judging { key, is_shown: is_shown @ false, .. } => {
                 *is_shown = true;
@@ -100,7 +122,7 @@ impl Exchange {
     /// The host key that was shown to be judged.
     pub(super) fn judged_host_key(&self) -> Option<PublicKey> {
         match &self.state {
-            State::Judging { key, is_shown: true, .. } => Some(key.clone()),
+            State::Judging { key, is_shown: true, .. } => Some(key.key.clone()),
             _ => None,
         }
     }
@@ -252,10 +274,11 @@ impl Transport {
         reader.u8()?;
         let (blob, reply, signature) = (reader.string()?, reader.string()?, reader.string()?);
         reader.end()?;
-        let key = PublicKey::from_blob(blob).map_err(Error::HostKeySignature)?;
+        let key = HostKey::from_blob(blob, terms.agreed.host_key).map_err(Error::HostKeySignature)?;
         let secret = initiator.finish(reply)?;
         let hash = self.exchange_hash(&terms, blob, public, reply, &secret)?;
-        key.verify(terms.agreed.host_key, signature, &hash).map_err(Error::HostKeySignature)?;
+        let algorithm = terms.agreed.host_key.signature();
+        key.key.verify(algorithm, signature, &hash).map_err(Error::HostKeySignature)?;
         self.session_id.get_or_insert_with(|| hash.clone().into_boxed_slice());
         let outcome = Outcome { agreed: terms.agreed, secret, hash, takes_ext_info: terms.takes_ext_info };
         match &self.host_key {
@@ -263,7 +286,8 @@ impl Transport {
                 self.set(State::Judging { key, is_shown: false, outcome });
                 Ok(())
             }
-            Some(known) if constant_time::verify_slices_are_equal(known.blob(), blob).is_ok() => {
+            // Of a certificate too it is the key that has to stay.
+            Some(known) if constant_time::verify_slices_are_equal(known.blob(), key.key.blob()).is_ok() => {
                 self.switch(outcome)
             }
             Some(_) => Err(Error::HostKeyChanged),
@@ -276,10 +300,11 @@ impl Transport {
         let init = reader.string()?;
         reader.end()?;
         let (public, secret) = kex::respond(terms.agreed.kex, init)?;
-        let key = self.signing_key(terms.agreed.host_key)?.clone();
+        let algorithm = terms.agreed.host_key.signature();
+        let key = self.signing_key(algorithm)?.clone();
         let hash = self.exchange_hash(&terms, key.public().blob(), init, &public, &secret)?;
         self.session_id.get_or_insert_with(|| hash.clone().into_boxed_slice());
-        let signature = key.sign(terms.agreed.host_key, &hash).map_err(Error::Sign)?;
+        let signature = key.sign(algorithm, &hash).map_err(Error::Sign)?;
         let mut reply = vec![message::KEX_REPLY];
         reply.put_string(key.public().blob());
         reply.put_string(&public);

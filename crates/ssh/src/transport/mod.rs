@@ -29,6 +29,7 @@ use crate::wire::Write;
 use crate::{Error, SignatureAlgorithm};
 use allowance::Allowance;
 use exchange::Exchange;
+pub use exchange::HostKey;
 use held::Held;
 use input::Input;
 
@@ -82,7 +83,7 @@ pub struct Transport {
 /// What came.
 pub enum Event<'a> {
     /// A client must judge it, and say so with [`Transport::accept_host_key`]; nothing else comes until then.
-    HostKey(PublicKey),
+    HostKey(HostKey),
     /// The first key exchange is done: services may be asked for.
     Ready,
     /// A message of a layer above, its number first.

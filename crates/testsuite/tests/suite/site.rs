@@ -26,6 +26,8 @@ pub(crate) struct Draft {
     /// More lines of the user who has the person's key, whose name is the remote user's.
     pub(crate) user: String,
     pub(crate) remote_user: String,
+    /// Where the gateway has what it logs in with.
+    pub(crate) credential_store: String,
     /// What the gateway has for the server.
     pub(crate) credentials: String,
     /// The rule of the channel policy.
@@ -46,6 +48,7 @@ impl Draft {
             authentication: String::new(),
             user: String::new(),
             remote_user: sshd.user(),
+            credential_store: "{ local = \"keys\" }".to_owned(),
             credentials: stored_key("ssh-ed25519", &sshd.key().private()),
             channels: "types = [\"shell\", \"exec\", \"sftp\", \"scp\"]\nrecord = true\n".to_owned(),
             settings: String::new(),
@@ -66,6 +69,7 @@ impl Draft {
             authentication,
             user,
             remote_user,
+            credential_store,
             credentials,
             channels,
             settings,
@@ -87,7 +91,7 @@ protocol = "ssh"
 listen = ["127.0.0.1:@port:ssh@"]
 target = {target}
 authentication = "people"
-credential-store = {{ local = "keys" }}
+credential-store = {credential_store}
 channel-policy = "work"
 settings = "times"
 {connection}

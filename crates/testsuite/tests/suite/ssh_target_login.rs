@@ -100,6 +100,37 @@ fn the_person_is_not_asked_for_the_servers_password_otherwise() {
 }
 
 #[test]
+fn keys_and_passwords_are_tried_in_the_order_of_the_policy() {
+    for (order, first) in
+        [("\"passwords\", \"keys\"", "Failed password"), ("\"keys\", \"passwords\"", "Accepted publickey")]
+    {
+        let site = Site::with(|draft| {
+            draft.connection += &format!("log-in = [{order}]\n");
+            draft.credentials += "passwords = [\"wrong\"]\n";
+        });
+        assert_eq!(site.ssh().exec("echo in").text(), "in\n", "{order}");
+        let tried =
+            |line: &String| line.starts_with("Failed password") || line.starts_with("Accepted publickey");
+        let log = site.sshd.log().into_iter().find(tried);
+        assert!(log.as_ref().is_some_and(|line| line.starts_with(first)), "{order}: {log:?}");
+    }
+}
+
+#[test]
+fn what_the_order_of_the_policy_leaves_out_is_not_tried() {
+    let account = Account::create();
+    let site = Site::with(|draft| {
+        for_account(draft, &account);
+        draft.connection += "log-in = [\"ask\"]\n";
+    });
+    let askpass = Askpass::new(&["mine", &account.password]);
+    let run = SshClient::of_a_person(site.addr(), &account.name, None, &askpass).exec("echo in");
+    assert_eq!(run.text(), "in\n");
+    let failed = site.sshd.log().iter().filter(|line| line.starts_with("Failed password")).count();
+    assert_eq!(failed, 0, "the stale password of the store was tried");
+}
+
+#[test]
 fn a_server_that_takes_keyboard_interactive_only_gets_the_passwords_there() {
     let server = PeerServer::start("interactive_server", &[("PEER_PASSWORD", "sesame")]);
     let site = to_peer_server(&server);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use keyward_model::{InstanceName, Secret, Verdict};
 use keyward_plugin::{Bundle, Instance, PluginKind, Start, UnpackedBundle};
-use keyward_policy::{CredentialSource, Method};
+use keyward_policy::{CredentialSource, LogInMeans, Method};
 use keyward_session::{
     Accepted, Ended, Gateway, GatewayParts, Named, NoOldVersions, OfferedKey, PluginVersion, Proof, Reached,
     Standing, Unjudged,
@@ -135,7 +135,7 @@ async fn session(
     let accepted = gateway.accept(setting::LISTENER.parse()?, client)?;
     let id = accepted.id().clone();
     let has_credentials = accepted.connection().credential_store != CredentialSource::None
-        || accepted.connection().ask_target_password;
+        || accepted.connection().log_in.contains(&LogInMeans::Ask);
     let mut talk = Talk::new(answers, document.client.can_ask, gateway.store().clone(), id.clone());
     let mut target = ScriptedTarget::new(&document.target, has_credentials);
     let end = stages(accepted, document, &mut talk, &mut target).await;

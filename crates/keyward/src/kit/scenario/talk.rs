@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use keyward_model::{Secret, SessionId};
 use keyward_proxy_ssh::key_fault;
 use keyward_session::{
-    ClientGone, Connected, Conversation, Echo, Ended, LoginTarget, OfferedKey, Question, Reason, TotpCode,
+    CertificateOrder, ClientGone, Connected, Conversation, Echo, Ended, LoginTarget, OfferedKey, Question,
+    Reason, TotpCode,
 };
 use keyward_store::Store;
 
@@ -160,6 +161,10 @@ impl LoginTarget for ScriptedTarget {
         let knows_keys = self.accepts == Accepts::Credentials && self.password.is_none();
         self.is_in |= knows_keys && keys.iter().any(|key| key_fault(key).is_none());
         self.keys.push(keys);
+    }
+
+    async fn try_certificate(&mut self, _order: CertificateOrder) {
+        // Scripted targets trust no authority.
     }
 
     async fn try_passwords(&mut self, stage: Connected, passwords: Vec<Secret>) -> Result<Connected, Ended> {

@@ -1,9 +1,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64ct::{Base64, Encoding};
 use proptest::prelude::*;
 
 use super::peer::Desk;
-use crate::key::{Certificate, CertificateOptions, KeyError, PublicKey, Purpose};
+use crate::key::{
+    Certificate, CertificateOptions, KeyError, KeyKind, PublicKey, Purpose, SigningKey, UserCertificate,
+};
 use crate::wire::Write;
 
 const SECURITY_KEY: &str = "/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so";
@@ -32,6 +35,67 @@ impl Issued {
         let authorities = [self.authority.clone()];
         self.certificate.check(purpose, principal, &authorities, SystemTime::now())
     }
+}
+
+#[test]
+fn a_name_of_a_host_may_be_a_pattern_and_its_case_does_not_count() {
+    let issued = issue("ed25519", "ed25519", "-h -n web*.example.com,db?,10.0.0.7");
+    for name in ["web.example.com", "WEB7.Example.COM", "web.a.example.com", "db1", "10.0.0.7"] {
+        assert!(issued.check(Purpose::Host, name).is_ok(), "{name}");
+    }
+    for name in ["example.com", "web.example.com.org", "awebb.example.com", "db", "db12", "10.0.0.77", ""] {
+        assert_eq!(issued.check(Purpose::Host, name), Err(KeyError::OtherPrincipal), "{name}");
+    }
+    // Users have no patterns.
+    let user = issue("ed25519", "ed25519", "-n *");
+    assert_eq!(user.check(Purpose::User, "ann"), Err(KeyError::OtherPrincipal));
+}
+
+#[test]
+fn a_certificate_that_was_issued_here_is_what_ssh_keygen_reads() {
+    let key = SigningKey::generate(KeyKind::Ed25519).unwrap();
+    let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let principals = ["ann".to_owned(), "root".to_owned()];
+    let extensions = ["permit-pty".to_owned(), "permit-user-rc".to_owned()];
+    let wanted = UserCertificate {
+        principals: &principals,
+        key_id: "an id",
+        serial: u64::MAX,
+        extensions: &extensions,
+        valid: now..now + Duration::from_secs(300),
+    };
+    for kind in [KeyKind::Ed25519, KeyKind::EcdsaP256, KeyKind::EcdsaP521, KeyKind::Rsa3072] {
+        let authority = SigningKey::generate(kind).unwrap();
+        let certificate = authority.certify(key.public(), &wanted).unwrap();
+        let authorities = [authority.public().clone()];
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let check = |user, time| certificate.check(Purpose::User, user, &authorities, time);
+        assert_eq!(check("ann", at(0)).unwrap().extensions, extensions);
+        assert!(check("root", at(299)).is_ok());
+        assert_eq!(check("root", at(300)), Err(KeyError::Expired));
+        assert_eq!(check("bob", at(0)), Err(KeyError::OtherPrincipal));
+        assert_eq!((certificate.key_id(), certificate.serial()), ("an id", u64::MAX));
+
+        let desk = Desk::new();
+        let line = format!("{} {}\n", certificate.kind(), Base64::encode_string(certificate.blob()));
+        std::fs::write(desk.path("c-cert.pub"), line).unwrap();
+        let shown = desk.run("ssh-keygen -L -f c-cert.pub");
+        for word in
+            ["user certificate", "Key ID: \"an id\"", "Serial: 18446744073709551615", "ann", "permit-pty"]
+        {
+            assert!(shown.contains(word), "{word}: {shown}");
+        }
+        assert!(shown.contains(&authority.public().fingerprint()), "{shown}");
+    }
+}
+
+#[test]
+fn a_certificate_for_nobody_is_not_issued() {
+    let (authority, key) =
+        (SigningKey::generate(KeyKind::Ed25519).unwrap(), SigningKey::generate(KeyKind::Ed25519).unwrap());
+    let now = SystemTime::now();
+    let wanted = UserCertificate { principals: &[], key_id: "", serial: 1, extensions: &[], valid: now..now };
+    assert_eq!(authority.certify(key.public(), &wanted).unwrap_err(), KeyError::NoPrincipals);
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub(super) enum Got {
 pub(super) fn preferences() -> Preferences {
     Preferences {
         kex: vec![KexMethod::Curve25519],
+        host_certificates: Vec::new(),
         host_keys: vec![ED25519],
         ciphers: vec![Cipher::Aes128Gcm],
         macs: vec![Mac::HmacSha256Etm],
@@ -193,7 +194,7 @@ pub(super) fn drain(transport: &mut Transport, now: Instant, got: &mut Vec<Got>)
         got.push(match event {
             Event::HostKey(key) => {
                 transport.accept_host_key()?;
-                Got::HostKey(key)
+                Got::HostKey(key.key)
             }
             Event::Ready => Got::Ready,
             Event::Message(message) => Got::Message(message.to_vec()),
