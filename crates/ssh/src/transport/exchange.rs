@@ -7,14 +7,13 @@ use std::time::Instant;
 
 use aws_lc_rs::constant_time;
 
-use super::{Event, Transport};
+use super::{Event, HostKey, Transport};
 use crate::Error;
-use crate::KeyError;
 use crate::cipher::{Keys, Opener, Sealer};
 use crate::kex::{self, DhGroup, Initiator, SharedSecret, derive};
-use crate::key::{Certificate, PublicKey, SignatureAlgorithm, SigningKey};
+use crate::key::{PublicKey, SignatureAlgorithm, SigningKey};
 use crate::message;
-use crate::negotiate::{Agreed, HostKeyAlgorithm, KexInit, Protection, Role, negotiate};
+use crate::negotiate::{Agreed, KexInit, Protection, Role, negotiate};
 use crate::wire::{Malformed, Reader, Write};
 
 /// An exchange that has begun: our announcement is sent.
@@ -60,27 +59,6 @@ struct Outcome {
     secret: SharedSecret,
     hash: Vec<u8>,
     takes_ext_info: bool,
-}
-
-/// What a server has proven itself with. Whose it is, its client must judge.
-#[derive(Clone, Debug)]
-pub struct HostKey {
-    /// It has signed the key exchange.
-    pub key: PublicKey,
-    /// What an authority says of the key; nothing of it is checked yet. Only where certificates were asked for.
-    pub certificate: Option<Certificate>,
-}
-
-impl HostKey {
-    fn from_blob(blob: &[u8], algorithm: HostKeyAlgorithm) -> Result<Self, KeyError> {
-        match algorithm {
-            HostKeyAlgorithm::Key(_) => Ok(Self { key: PublicKey::from_blob(blob)?, certificate: None }),
-            HostKeyAlgorithm::Certificate(_) => {
-                let certificate = Certificate::from_blob(blob)?;
-                Ok(Self { key: certificate.key().clone(), certificate: Some(certificate) })
-            }
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

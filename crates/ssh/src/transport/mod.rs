@@ -7,6 +7,7 @@ mod allowance;
 mod control;
 mod exchange;
 mod held;
+mod host_key;
 mod identification;
 mod input;
 #[cfg(test)]
@@ -29,8 +30,8 @@ use crate::wire::Write;
 use crate::{Error, SignatureAlgorithm};
 use allowance::Allowance;
 use exchange::Exchange;
-pub use exchange::HostKey;
 use held::Held;
+pub use host_key::HostKey;
 use input::Input;
 
 /// What all connections of one kind share.
