@@ -1,6 +1,6 @@
 //! Each algorithm that OpenSSH and the gateway have in common, towards either side, and no others.
 
-use keyward_testsuite::{Input, KeyPair, Sshd, peers_program, run, shell};
+use keyward_testsuite::{Input, KeyPair, PeerServer, Sshd, peers_program, run, shell};
 use serde_json::Value;
 
 use crate::site::Site;
@@ -21,6 +21,8 @@ const CLIENT_KEX: [&str; 4] = [
     "diffie-hellman-group16-sha512",
     "diffie-hellman-group14-sha256",
 ];
+/// What this OpenSSH has not; AsyncSSH has it.
+const POST_QUANTUM: &str = "mlkem768x25519-sha256";
 const CLIENT_HOST_KEYS: [&str; 1] = ["ssh-ed25519"];
 /// Targets are older than clients.
 const TARGET_KEX: [&str; 9] = [
@@ -101,6 +103,24 @@ fn a_target_is_reached_with_each_key_exchange() {
     for kex in TARGET_KEX {
         assert_reached(&format!("KexAlgorithms {kex}"));
     }
+}
+
+#[test]
+fn a_client_gets_in_with_the_post_quantum_key_exchange() {
+    let site = Site::open();
+    assert_eq!(site.paramiko("async_kex", &[POST_QUANTUM]), "in\n");
+}
+
+#[test]
+fn a_target_is_reached_with_the_post_quantum_key_exchange() {
+    let server = PeerServer::start("async_kex_server", &[("PEER_KEX", POST_QUANTUM)]);
+    let site = Site::with(|draft| {
+        let (addr, host_key) = (server.addr(), server.host_key());
+        draft.connection = format!("known-host-keys = [{{ host = \"{addr}\", key = \"{host_key}\" }}]\n");
+        draft.target = format!("{{ fixed = \"{addr}\" }}");
+        draft.credentials = "passwords = [\"any\"]\n".to_owned();
+    });
+    assert_eq!(site.ssh().exec("this").text(), "ran this\n");
 }
 
 #[test]
