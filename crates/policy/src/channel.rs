@@ -1,12 +1,13 @@
 //! Which channels may open inside a session.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use ipnet::IpNet;
 use keyward_model::{ClientAddr, TargetAddr};
 
 use crate::connection::within;
-use crate::{FileRules, HostPattern, TextPattern};
+use crate::{FileRules, HostPattern, TextPattern, TimeWindow};
 
 /// Ordered rules: `[[channel-policy]]`. What no rule allows is refused.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -25,6 +26,8 @@ pub struct ChannelRule {
     pub groups: Vec<String>,
     /// Users on the target.
     pub users: Vec<String>,
+    /// When a channel may open; `None`: always.
+    pub window: Option<TimeWindow>,
     /// What may be run, of `exec`.
     pub commands: Vec<TextPattern>,
     /// Where forwards may lead, or listen, of `local-forward`, `dynamic` and `remote-forward`.
@@ -86,6 +89,7 @@ pub struct ChannelQuery<'a> {
     pub groups: &'a [String],
     pub remote_user: &'a str,
     pub subject: ChannelSubject<'a>,
+    pub now: SystemTime,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -121,6 +125,7 @@ impl ChannelRule {
             && (self.targets.is_empty() || self.targets.iter().any(is_target))
             && (self.groups.is_empty() || self.groups.iter().any(|group| query.groups.contains(group)))
             && (self.users.is_empty() || self.users.iter().any(|user| user == query.remote_user))
+            && self.window.as_ref().is_none_or(|window| window.holds(query.now))
     }
 
     fn allows_kind(&self, kind: ChannelKind) -> bool {

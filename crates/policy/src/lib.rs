@@ -21,6 +21,7 @@ mod policy;
 mod source_address;
 mod target;
 mod text_pattern;
+mod time_window;
 mod user;
 
 pub use authentication::{Authentication, Backend, Method, UserCa};
@@ -43,4 +44,5 @@ pub use policy::{GatewaySettings, HttpProxy, Policy};
 pub use source_address::is_from;
 pub use target::{Inband, RefusedBy, Target};
 pub use text_pattern::TextPattern;
+pub use time_window::{DayTime, Days, Period, TimeWindow, UnknownZone};
 pub use user::LocalUser;

@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use keyward_model::{ClientAddr, Host, Secret, TargetAddr};
 use keyward_policy::{
@@ -292,6 +292,7 @@ fn a_channel_opens_by_the_first_rule_that_matches_or_not_at_all() {
         groups: &ops,
         remote_user: "root",
         subject: ChannelSubject::Nothing,
+        now: SystemTime::now(),
     };
     let unrecorded = ChannelDecision::Allow { record: false };
     let recorded = ChannelDecision::Allow { record: true };
@@ -322,8 +323,9 @@ fn a_rule_looks_at_what_a_channel_is_for() {
     );
     let target = TargetAddr { addr: addr("192.0.2.1:9"), hostname: None };
     let allows = |kind, subject: ChannelSubject<'_>| {
-        let client = ClientAddr(addr("192.0.2.9:5"));
-        let query = ChannelQuery { kind, client, target: &target, groups: &[], remote_user: "root", subject };
+        let (client, now) = (ClientAddr(addr("192.0.2.9:5")), SystemTime::now());
+        let (groups, remote_user) = (&[], "root");
+        let query = ChannelQuery { kind, client, target: &target, groups, remote_user, subject, now };
         policy.connections[0].channels.decide(&query) != ChannelDecision::Refuse
     };
     let runs = |command: &str| allows(ChannelKind::Exec, ChannelSubject::Command(command.as_bytes()));
@@ -361,6 +363,7 @@ fn a_rule_says_what_may_be_done_to_which_files() {
         groups: &ops,
         remote_user: "root",
         subject: ChannelSubject::Nothing,
+        now: SystemTime::UNIX_EPOCH,
     };
     let files = channels.files(&query);
     assert!(files.judge() && files.allow(FileOperation::Download, b"/srv/a"));
@@ -370,6 +373,35 @@ fn a_rule_says_what_may_be_done_to_which_files() {
     assert!(!unruled.judge() && unruled.allow(FileOperation::Delete, b"/"));
     let refused = channels.files(&ChannelQuery { groups: &[], remote_user: "alice", ..query });
     assert!(!refused.allow(FileOperation::Download, b"/srv/a"), "no rule allows the channel");
+}
+
+#[test]
+fn a_rule_with_a_time_window_holds_in_its_periods() {
+    let policy = parse(
+        "[[time-window]]\nname = 'office'\ntime-zone = 'Europe/Berlin'\n\
+         [[time-window.period]]\ndays = ['mon-thu', 'fri']\nfrom = '08:00'\nto = '18:00'\n\
+         [[time-window.period]]\ndays = ['sat']\n\
+         [[channel-policy]]\nname = 'c'\nrule = [{ types = ['shell'], time-window = 'office' }]\n\
+         [[connection]]\nname = 'x'\nprotocol = 'ssh'\nlisten = ['[::1]:22']\ntarget = { fixed = 'h' }\n\
+         channel-policy = 'c'",
+    );
+    let target = TargetAddr { addr: addr("192.0.2.1:9"), hostname: None };
+    // Thursday, 2026-01-01, 00:00 UTC.
+    let opens = |hours: u64| {
+        let query = ChannelQuery {
+            kind: ChannelKind::Shell,
+            client: ClientAddr(addr("192.0.2.9:5")),
+            target: &target,
+            groups: &[],
+            remote_user: "root",
+            subject: ChannelSubject::Nothing,
+            now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + hours * 3600),
+        };
+        policy.connections[0].channels.decide(&query) != ChannelDecision::Refuse
+    };
+    assert!(!opens(6) && opens(7) && opens(16) && !opens(17), "08:00 in Berlin is 07:00 of UTC");
+    assert!(opens(24 + 7) && opens(47) && opens(70), "Friday, then all of Saturday");
+    assert!(!opens(71) && !opens(72 + 12), "not on Sunday");
 }
 
 #[test]

@@ -569,6 +569,64 @@ fn each_fault_of_an_ldap_server_is_told() {
     }
 }
 
+const WINDOW: &str = r#"
+[[time-window]]
+name = "office"
+time-zone = "Europe/Berlin"
+period = [{ days = ["mon-fri"], from = "08:00", to = "18:00" }]
+
+[[channel-policy]]
+name = "work"
+rule = [{ types = ["shell"], time-window = "office" }]
+"#;
+
+#[test]
+fn each_fault_of_a_time_window_is_told() {
+    assert!(problems(WINDOW).is_empty());
+    for (from, to, expected) in [
+        (
+            r#"time-window = "office""#,
+            r#"time-window = "ofice""#,
+            r#"9:44 no [[time-window]] is named "ofice" (did you mean "office"?)"#,
+        ),
+        (
+            "Europe/Berlin",
+            "Europe/Bärlin",
+            r#"4:13 "Europe/Bärlin" is no time zone (write a name of the IANA database: "Europe/Berlin", "UTC")"#,
+        ),
+        (r#"time-zone = "Europe/Berlin""#, "", "2:1 this [[time-window]] has no `time-zone`"),
+        (
+            "mon-fri",
+            "weekdays",
+            r#"5:21 "weekdays" is no day (write "mon", or several days in a row as "mon-fri")"#,
+        ),
+        (r#"["mon-fri"]"#, "[]", "5:20 `days` must not be empty"),
+        ("08:00", "8:00", r#"5:40 "8:00" is no time of day (write hours and minutes: "08:00", "24:00")"#),
+        (
+            r#", to = "18:00""#,
+            "",
+            "5:11 a period has both `from` and `to`, or neither (write both, or leave both out for the whole day)",
+        ),
+        (
+            "18:00",
+            "08:00",
+            "5:54 this period ends when it begins (leave `from` and `to` out for the whole day)",
+        ),
+    ] {
+        assert_eq!(WINDOW.matches(from).count(), 1, "{from}");
+        assert_eq!(told(&WINDOW.replacen(from, to, 1)), [expected], "{to}");
+    }
+}
+
+/// Each problem on a line: where, what, how to mend it.
+fn told(document: &str) -> Vec<String> {
+    let told = |Problem { line, column, message, hint, .. }: Problem| match hint {
+        Some(hint) => format!("{line}:{column} {message} ({hint})"),
+        None => format!("{line}:{column} {message}"),
+    };
+    problems(document).into_iter().map(told).collect()
+}
+
 #[test]
 fn no_text_makes_the_reader_panic() {
     let example = include_str!("../../../examples/keyward.toml");

@@ -367,6 +367,7 @@ impl Open {
             groups: &self.groups,
             remote_user: &self.remote_user,
             subject: request.subject.judged(),
+            now: SystemTime::now(),
         }
     }
 }

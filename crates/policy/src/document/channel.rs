@@ -2,29 +2,39 @@
 
 use toml::de::DeValue;
 
+use super::defined::Defined;
 use super::report::Fault;
 use super::section::Section;
 use super::user::values;
-use super::value::{choice, flag, line, network, owned_line, pattern};
+use super::value::{choice, flag, line, network, owned_line, pattern, text};
 use crate::{
     ChannelKind, ChannelPolicy, ChannelRule, FileOperation, FileRule, FileRules, PatternPort, TextPattern,
+    TimeWindow,
 };
 
-pub(super) fn policy(section: &Section<'_>) -> ChannelPolicy {
-    section.need("rule");
-    let label = "[[channel-policy.rule]]";
-    ChannelPolicy { rules: section.sections("rule", label, label).iter().map(rule).collect() }
+/// What a rule may refer to by name.
+pub(super) struct Named<'a> {
+    pub(super) windows: &'a Defined<TimeWindow>,
 }
 
-fn rule(section: &Section<'_>) -> ChannelRule {
-    section.not_yet(&["time-window", "four-eyes", "content-policy"]);
+pub(super) fn policy(section: &Section<'_>, named: &Named<'_>) -> ChannelPolicy {
+    section.need("rule");
+    let label = "[[channel-policy.rule]]";
+    let rules = section.sections("rule", label, label);
+    ChannelPolicy { rules: rules.iter().filter_map(|section| rule(section, named)).collect() }
+}
+
+/// `None` where a name leads nowhere, which has been reported.
+fn rule(section: &Section<'_>, named: &Named<'_>) -> Option<ChannelRule> {
+    section.not_yet(&["four-eyes", "content-policy"]);
     let kinds = values(section.required_list("types", kind));
     needs(section, &kinds, "commands", &[ChannelKind::Exec]);
     let forwards = [ChannelKind::LocalForward, ChannelKind::Dynamic, ChannelKind::RemoteForward];
     needs(section, &kinds, "hosts", &forwards);
     needs(section, &kinds, "paths", &[ChannelKind::StreamLocal]);
     needs(section, &kinds, "files", &[ChannelKind::Sftp, ChannelKind::Scp]);
-    ChannelRule {
+    let window = refer(section, "time-window", named.windows);
+    Some(ChannelRule {
         kinds,
         from: values(section.list("from", network)),
         // The connection has settled which ports may be reached.
@@ -37,7 +47,14 @@ fn rule(section: &Section<'_>) -> ChannelRule {
         files: files(section),
         // Who says nothing about it is recorded.
         record: section.optional("record", flag).is_none_or(|item| item.value),
-    }
+        window: window?,
+    })
+}
+
+/// The entry that the key names, if the key is there. `None` where there is no such entry, which has been reported.
+fn refer<T: Clone>(section: &Section<'_>, key: &'static str, entries: &Defined<T>) -> Option<Option<T>> {
+    let found = section.optional(key, text).and_then(|name| entries.find(section, &name).cloned());
+    if section.has(key) { found.map(Some) } else { Some(None) }
 }
 
 fn files(section: &Section<'_>) -> FileRules {

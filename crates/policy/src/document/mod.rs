@@ -16,6 +16,7 @@ mod nearest;
 mod plugin;
 mod report;
 mod section;
+mod time_window;
 mod user;
 mod value;
 
@@ -73,8 +74,10 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
     let authentications = kind(root, "authentication", "[[authentication]]", |s, name| {
         authentication::authentication(s, name, base, &ldap_servers)
     });
+    let windows = kind(root, "time-window", "[[time-window]]", |s, _| time_window::window(s));
+    let named_by_rules = channel::Named { windows: &windows };
     let channel_policies =
-        kind(root, "channel-policy", "[[channel-policy]]", |s, _| Some(channel::policy(s)));
+        kind(root, "channel-policy", "[[channel-policy]]", |s, _| Some(channel::policy(s, &named_by_rules)));
     let usermappings = kind(root, "usermapping", "[[usermapping]]", |s, _| Some(user::usermapping(s)));
     let settings = kind(root, "settings", "[[settings]]", |s, _| Some(connection::settings(s)));
 

@@ -72,6 +72,7 @@ mod ssh_target;
 mod ssh_target_codes;
 mod ssh_target_login;
 mod target_password;
+mod time_windows;
 mod tools;
 mod transfers;
 mod updates;
