@@ -1,13 +1,14 @@
 //! Which channels may open inside a session.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use ipnet::IpNet;
 use keyward_model::{ClientAddr, TargetAddr};
 
 use crate::connection::within;
-use crate::{FileRules, HostPattern, TextPattern, TimeWindow};
+use crate::{ContentPolicy, FileRules, HostPattern, TextPattern, TimeWindow};
 
 /// Ordered rules: `[[channel-policy]]`. What no rule allows is refused.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -36,6 +37,8 @@ pub struct ChannelRule {
     pub paths: Vec<TextPattern>,
     /// What may be done to which files, of `sftp` and `scp`.
     pub files: FileRules,
+    /// What may be typed and shown, of `shell` and `exec`; `None`: nobody looks.
+    pub content: Option<Arc<ContentPolicy>>,
     pub record: bool,
 }
 
@@ -94,18 +97,19 @@ pub struct ChannelQuery<'a> {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub enum ChannelDecision {
-    Allow { record: bool },
+pub enum ChannelDecision<'p> {
+    /// By this rule.
+    Allow(&'p ChannelRule),
     Refuse,
 }
 
 impl ChannelPolicy {
     /// The first rule that matches allows the channel; without one it is refused.
-    pub fn decide(&self, query: &ChannelQuery<'_>) -> ChannelDecision {
-        match self.rules.iter().find(|rule| rule.matches(query)) {
-            Some(rule) => ChannelDecision::Allow { record: rule.record },
-            None => ChannelDecision::Refuse,
-        }
+    pub fn decide(&self, query: &ChannelQuery<'_>) -> ChannelDecision<'_> {
+        self.rules
+            .iter()
+            .find(|rule| rule.matches(query))
+            .map_or(ChannelDecision::Refuse, ChannelDecision::Allow)
     }
 
     /// What may be done to files in a channel that [`decide`](Self::decide) allows. Nothing where it does not.

@@ -7,6 +7,7 @@
 mod authentication;
 mod channel;
 mod connection;
+mod content;
 mod credential;
 mod document;
 mod error;
@@ -30,6 +31,7 @@ pub use connection::{
     Algorithms, Connection, CredentialSource, HostKeyCheck, HostKeyKnowledge, KnownHostKey, LogInMeans,
     RateLimit, Settings, Usermapping,
 };
+pub use content::{ContentAction, ContentPolicy, ContentRule, Sought};
 pub use credential::{CertificateAuthority, CredentialHost, CredentialRow, LocalCredentialStore, StoredKey};
 pub use document::fingerprint;
 pub use error::{PolicyError, Problem, Problems};

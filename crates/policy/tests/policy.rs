@@ -294,8 +294,8 @@ fn a_channel_opens_by_the_first_rule_that_matches_or_not_at_all() {
         subject: ChannelSubject::Nothing,
         now: SystemTime::now(),
     };
-    let unrecorded = ChannelDecision::Allow { record: false };
-    let recorded = ChannelDecision::Allow { record: true };
+    let [unrecorded, recorded] = [0, 1].map(|rule| ChannelDecision::Allow(&channels.rules[rule]));
+    assert!(!channels.rules[0].record && channels.rules[1].record);
     assert_eq!(channels.decide(&query), unrecorded);
     assert_eq!(channels.decide(&ChannelQuery { remote_user: "alice", ..query }), recorded);
     assert_eq!(channels.decide(&ChannelQuery { client: ClientAddr(addr("192.0.2.9:5")), ..query }), recorded);

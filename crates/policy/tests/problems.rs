@@ -618,6 +618,54 @@ fn each_fault_of_a_time_window_is_told() {
     }
 }
 
+const CONTENT: &str = r#"
+[[content-policy]]
+name = "calm"
+rule = [{ name = "power", commands = ["reboot"], screen = ["secret"], action = "terminate" }]
+
+[[channel-policy]]
+name = "work"
+rule = [{ types = ["shell", "exec"], content-policy = "calm" }]
+"#;
+
+#[test]
+fn each_fault_of_a_content_policy_is_told() {
+    assert!(problems(CONTENT).is_empty());
+    let list = r#"commands = ["reboot"], screen = ["secret"], "#;
+    for (from, to, expected) in [
+        (
+            r#"content-policy = "calm""#,
+            r#"content-policy = "clam""#,
+            r#"8:55 no [[content-policy]] is named "clam" (did you mean "calm"?)"#,
+        ),
+        (
+            r#""exec""#,
+            r#""sftp""#,
+            "8:55 `content-policy` is for channels of type shell and exec, not sftp (write a rule of its own for the other types)",
+        ),
+        (list, "", "4:9 this rule looks for nothing (write patterns in `commands`, in `screen`, or in both)"),
+        (
+            "[\"reboot\"]",
+            "['(reboot']",
+            r#"4:39 "(reboot" is no regular expression: unclosed group (it is looked for anywhere in a line)"#,
+        ),
+        (
+            "[\"secret\"]",
+            "['s*']",
+            r#"4:60 "s*" is in every line, also in an empty one (write a pattern that must match something)"#,
+        ),
+        (
+            "\"terminate\"",
+            "\"end\"",
+            r#"4:80 "end" is not known here (the words are "log", "notify", "terminate")"#,
+        ),
+        (", action = \"terminate\"", "", "4:9 this [[content-policy.rule]] has no `action`"),
+    ] {
+        assert_eq!(CONTENT.matches(from).count(), 1, "{from}");
+        assert_eq!(told(&CONTENT.replacen(from, to, 1)), [expected], "{to}");
+    }
+}
+
 /// Each problem on a line: where, what, how to mend it.
 fn told(document: &str) -> Vec<String> {
     let told = |Problem { line, column, message, hint, .. }: Problem| match hint {

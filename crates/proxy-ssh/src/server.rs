@@ -237,9 +237,11 @@ async fn stages(
 fn sentence(cause: &EndCause) -> &'static str {
     match cause {
         EndCause::Idle | EndCause::UserIdle | EndCause::TooLong => Verdict::Timeout.sentence(),
-        EndCause::Stopping | EndCause::Recording(_) | EndCause::Closed => {
-            Verdict::AcceptTerminated.sentence()
-        }
+        EndCause::Stopping
+        | EndCause::Recording(_)
+        | EndCause::Content(_)
+        | EndCause::Unjudged(_)
+        | EndCause::Closed => Verdict::AcceptTerminated.sentence(),
     }
 }
 

@@ -20,6 +20,10 @@ pub enum EndCause {
     Stopping,
     /// The recording cannot be written.
     Recording(String),
+    /// This content rule wants it.
+    Content(String),
+    /// What passes cannot be judged by the content rules.
+    Unjudged(String),
     /// The stage that was logged in is gone: no channel opens or goes on without it.
     Closed,
 }

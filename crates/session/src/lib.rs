@@ -7,6 +7,7 @@
 
 mod activity;
 mod certificate;
+mod content;
 mod conversation;
 mod core;
 mod credentials;
@@ -36,6 +37,7 @@ mod version;
 
 pub use activity::EndCause;
 pub use certificate::CertificateOrder;
+pub use content::Opened;
 pub use conversation::{ClientGone, Conversation, Echo, Question, Silent};
 pub use credentials::{OfferedKey, TotpCode};
 pub use dial::{Connected, Permit};
@@ -43,6 +45,7 @@ pub use end::{Ended, Reason};
 pub use gateway::{Accepted, Gateway, GatewayParts, StartError};
 pub use host_key::{HostKeyProblem, KnownHostKeys, ShownCertificate, ShownHostKey};
 pub use identify::Identified;
+pub use keyward_content::{CannotJudge, Finding, Judge, Output};
 pub use known::{CertificateRefused, CertificateTerms, Unjudged, VerifiedCertificate};
 pub use limits::Refused;
 pub use locate::Located;

@@ -16,6 +16,7 @@ use keyward_trail::{ChannelId, Event, Header, Terminal, TrailError};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::activity::{Activity, EndCause};
+use crate::content::Opened;
 use crate::core::{Core, Ending};
 use crate::end::chain;
 use crate::gateway::Shared;
@@ -34,22 +35,24 @@ pub struct LoggedIn {
 /// Opens channels; cheap to clone into the tasks that serve them.
 #[derive(Clone, Debug)]
 pub struct Channels {
-    open: Arc<Open>,
+    pub(crate) open: Arc<Open>,
 }
 
 #[derive(Debug)]
-struct Open {
+pub(crate) struct Open {
     shared: Arc<Shared>,
-    id: SessionId,
+    pub(crate) id: SessionId,
     connection: Arc<Connection>,
-    client: ClientAddr,
+    pub(crate) client: ClientAddr,
     groups: Vec<String>,
     /// Of the key or the certificate that the person has used.
     limits: KeyLimits,
     remote_user: String,
-    target: TargetAddr,
-    activity: Arc<Activity>,
+    pub(crate) target: TargetAddr,
+    pub(crate) activity: Arc<Activity>,
     numbers: AtomicU32,
+    /// What content rules have found, in all channels.
+    pub(crate) findings: AtomicU32,
     /// `None` when no rule of the channel policy records.
     recorder: Option<Recorder>,
 }
@@ -146,6 +149,7 @@ impl LoggedIn {
             target,
             activity,
             numbers: AtomicU32::new(0),
+            findings: AtomicU32::new(0),
             recorder: core.recorder.clone(),
         };
         tracing::info!(session = %core.id, client = %core.client, target = %open.target, "logged in on the target");
@@ -177,6 +181,12 @@ impl LoggedIn {
             Some(EndCause::Stopping) => (Verdict::AcceptTerminated, "the gateway was stopped".to_owned()),
             Some(EndCause::Recording(error)) => {
                 (Verdict::AcceptTerminated, format!("recording failed: {error}"))
+            }
+            Some(EndCause::Content(rule)) => {
+                (Verdict::AcceptTerminated, format!("the content rule {rule:?} ended the session"))
+            }
+            Some(EndCause::Unjudged(error)) => {
+                (Verdict::AcceptTerminated, format!("content could not be judged: {error}"))
             }
         };
         Ending { verdict, reason }
@@ -254,24 +264,22 @@ async fn supervise(open: Arc<Open>) {
 
 impl Channels {
     /// Decides on a channel at the moment of its opening, and begins its recording.
-    pub async fn open(&self, request: &ChannelRequest) -> Result<Tap, ChannelRefused> {
+    pub async fn open(&self, request: &ChannelRequest) -> Result<Opened, ChannelRefused> {
         let open = &self.open;
         if open.activity.ended().is_some() {
             return Err(ChannelRefused::Over);
         }
-        let decision = open.decide(request);
-        let number = ChannelId(open.numbers.fetch_add(1, Ordering::Relaxed));
-        let tap = match (decision, &open.recorder) {
-            (ChannelDecision::Refuse, _) => return Err(self.refused(request).await?),
-            (ChannelDecision::Allow { record: true }, Some(recorder)) => {
-                recorder.tap(number, Arc::clone(&open.activity))
-            }
-            // A rule that records implies a recorder; without one the channel stays shut.
-            (ChannelDecision::Allow { record: true }, None) => return Err(ChannelRefused::Over),
-            (ChannelDecision::Allow { record: false }, _) => {
-                Tap::unrecorded(number, Arc::clone(&open.activity))
-            }
+        let ChannelDecision::Allow(rule) = open.decide(request) else {
+            return Err(self.refused(request).await?);
         };
+        let number = ChannelId(open.numbers.fetch_add(1, Ordering::Relaxed));
+        let tap = match (rule.record, &open.recorder) {
+            (true, Some(recorder)) => recorder.tap(number, Arc::clone(&open.activity)),
+            // A rule that records implies a recorder; without one the channel stays shut.
+            (true, None) => return Err(ChannelRefused::Over),
+            (false, _) => Tap::unrecorded(number, Arc::clone(&open.activity)),
+        };
+        let judge = Box::pin(self.judge(request, number, rule.content.as_ref())).await?;
         self.note(&format!("{} opened as channel {}", named(request), number.0)).await?;
         let opened = Event::Open {
             channel: number,
@@ -280,7 +288,7 @@ impl Channels {
             terminal: request.terminal.clone(),
         };
         tap.event(opened).await.map_err(|_| ChannelRefused::Over)?;
-        Ok(tap)
+        Ok(Opened { tap, judge })
     }
 
     /// Decides on something that opens no channel yet but lets the target open some later, each of which is judged again:
@@ -290,7 +298,7 @@ impl Channels {
             return Err(ChannelRefused::Over);
         }
         match self.open.decide(request) {
-            ChannelDecision::Allow { .. } => self.note(&format!("{} allowed", named(request))).await,
+            ChannelDecision::Allow(_) => self.note(&format!("{} allowed", named(request))).await,
             ChannelDecision::Refuse => Err(self.refused(request).await?),
         }
     }
@@ -342,7 +350,7 @@ impl Channels {
     }
 
     /// A decision that is not in the session's record is not made: a failing ledger closes the door.
-    async fn note(&self, text: &str) -> Result<(), ChannelRefused> {
+    pub(crate) async fn note(&self, text: &str) -> Result<(), ChannelRefused> {
         let open = &self.open;
         open.shared.store.add_note(&open.id, SystemTime::now().into(), text).await.map_err(|error| {
             tracing::error!(session = %open.id, error = %chain(&error), "channel refused: the ledger cannot be written");
@@ -352,7 +360,7 @@ impl Channels {
 }
 
 impl Open {
-    fn decide(&self, request: &ChannelRequest) -> ChannelDecision {
+    fn decide(&self, request: &ChannelRequest) -> ChannelDecision<'_> {
         if !self.limits.allow_kind(request.kind) {
             return ChannelDecision::Refuse;
         }

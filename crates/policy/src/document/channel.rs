@@ -1,5 +1,7 @@
 //! `[[channel-policy]]`.
 
+use std::sync::Arc;
+
 use toml::de::DeValue;
 
 use super::defined::Defined;
@@ -8,13 +10,14 @@ use super::section::Section;
 use super::user::values;
 use super::value::{choice, flag, line, network, owned_line, pattern, text};
 use crate::{
-    ChannelKind, ChannelPolicy, ChannelRule, FileOperation, FileRule, FileRules, PatternPort, TextPattern,
-    TimeWindow,
+    ChannelKind, ChannelPolicy, ChannelRule, ContentPolicy, FileOperation, FileRule, FileRules, PatternPort,
+    TextPattern, TimeWindow,
 };
 
 /// What a rule may refer to by name.
 pub(super) struct Named<'a> {
     pub(super) windows: &'a Defined<TimeWindow>,
+    pub(super) contents: &'a Defined<Arc<ContentPolicy>>,
 }
 
 pub(super) fn policy(section: &Section<'_>, named: &Named<'_>) -> ChannelPolicy {
@@ -26,14 +29,16 @@ pub(super) fn policy(section: &Section<'_>, named: &Named<'_>) -> ChannelPolicy 
 
 /// `None` where a name leads nowhere, which has been reported.
 fn rule(section: &Section<'_>, named: &Named<'_>) -> Option<ChannelRule> {
-    section.not_yet(&["four-eyes", "content-policy"]);
+    section.not_yet(&["four-eyes"]);
     let kinds = values(section.required_list("types", kind));
     needs(section, &kinds, "commands", &[ChannelKind::Exec]);
     let forwards = [ChannelKind::LocalForward, ChannelKind::Dynamic, ChannelKind::RemoteForward];
     needs(section, &kinds, "hosts", &forwards);
     needs(section, &kinds, "paths", &[ChannelKind::StreamLocal]);
     needs(section, &kinds, "files", &[ChannelKind::Sftp, ChannelKind::Scp]);
+    only_of_programs(section, &kinds);
     let window = refer(section, "time-window", named.windows);
+    let content = refer(section, "content-policy", named.contents);
     Some(ChannelRule {
         kinds,
         from: values(section.list("from", network)),
@@ -48,7 +53,21 @@ fn rule(section: &Section<'_>, named: &Named<'_>) -> Option<ChannelRule> {
         // Who says nothing about it is recorded.
         record: section.optional("record", flag).is_none_or(|item| item.value),
         window: window?,
+        content: content?,
     })
+}
+
+/// What the other types carry is not judged by its text, so a rule for them must not look as if it were.
+fn only_of_programs(section: &Section<'_>, kinds: &[ChannelKind]) {
+    let is_other = |kind: &&ChannelKind| !matches!(kind, ChannelKind::Shell | ChannelKind::Exec);
+    if let Some(other) = kinds.iter().find(is_other).filter(|_| section.has("content-policy")) {
+        let fault =
+            Fault::new(format!("`content-policy` is for channels of type shell and exec, not {other}"));
+        section.fault_at(
+            section.place_of("content-policy"),
+            fault.hint("write a rule of its own for the other types"),
+        );
+    }
 }
 
 /// The entry that the key names, if the key is there. `None` where there is no such entry, which has been reported.

@@ -6,6 +6,7 @@
 mod authentication;
 mod channel;
 mod connection;
+mod content;
 mod credential;
 mod defined;
 mod gateway;
@@ -53,7 +54,7 @@ pub(crate) fn read(text: &str, base: &Path, name: &str) -> Result<Policy, Policy
 
 /// Where the report is empty, the policy is whole; else it lacks what had faults.
 fn policy(root: &Section<'_>, base: &Path) -> Policy {
-    root.not_yet(&["audit-policy", "content-policy"]);
+    root.not_yet(&["audit-policy"]);
     let gateway = root.section("gateway", "[gateway]", "[gateway]");
     let gateway = gateway.map_or_else(GatewaySettings::default, |section| gateway::gateway(&section, base));
 
@@ -75,7 +76,9 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
         authentication::authentication(s, name, base, &ldap_servers)
     });
     let windows = kind(root, "time-window", "[[time-window]]", |s, _| time_window::window(s));
-    let named_by_rules = channel::Named { windows: &windows };
+    let contents =
+        kind(root, "content-policy", "[[content-policy]]", |s, name| content::policy(s, name).map(Arc::new));
+    let named_by_rules = channel::Named { windows: &windows, contents: &contents };
     let channel_policies =
         kind(root, "channel-policy", "[[channel-policy]]", |s, _| Some(channel::policy(s, &named_by_rules)));
     let usermappings = kind(root, "usermapping", "[[usermapping]]", |s, _| Some(user::usermapping(s)));

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use keyward_session::Tap;
+use keyward_session::{Judge, Tap};
 use keyward_trail::Terminal;
 
 use super::files::Files;
@@ -39,6 +39,10 @@ pub(crate) struct Channel {
     pub(crate) kept: u32,
     /// Present where files are moved.
     pub(crate) files: Option<Box<Files>>,
+    /// Present where its rule has a content policy.
+    pub(crate) judge: Option<Box<Judge>>,
+    /// The client's EOF, which waits behind what is held until it can be judged.
+    pub(crate) eof_waits: bool,
 }
 
 /// The relay's own name for a channel.
@@ -77,6 +81,8 @@ impl Channel {
             keeps: false,
             kept: 0,
             files: None,
+            judge: None,
+            eof_waits: false,
         }
     }
 

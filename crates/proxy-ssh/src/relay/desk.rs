@@ -31,6 +31,8 @@ pub(super) struct Desk {
     pub(super) files: FileNotes,
     /// Channels that the policy has refused, to be closed once the client has shown why.
     due: VecDeque<Due>,
+    /// Channels with something typed that waits until it can be judged.
+    pub(super) holding: Vec<Id>,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,7 @@ impl Desk {
             noted: HashSet::new(),
             files: FileNotes::default(),
             due: VecDeque::new(),
+            holding: Vec::new(),
         }
     }
 

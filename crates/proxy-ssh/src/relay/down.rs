@@ -1,5 +1,7 @@
 //! From the target to the client.
 
+use std::time::Instant;
+
 use keyward_ssh::Transport;
 use keyward_ssh::channel::{self, Message, Request, STDERR};
 use keyward_trail::{Direction, Event, ExitStatus, Stream};
@@ -10,6 +12,7 @@ use super::desk::{
     About, Desk, PACKET_IN_CONFIRMATION, is_success, pass, pass_answer, pass_within, receiver, refuse,
 };
 use super::files::{keep, with_window};
+use super::judged::{self, output};
 use crate::SshError;
 
 /// Requests of targets that change nothing: RFC 4254 section 6.8, OpenSSH's PROTOCOL.
@@ -35,6 +38,12 @@ impl Desk {
         let Some(tap) = &channel.tap else { return Ok(()) };
         channel.client_window =
             channel.client_window.saturating_sub(u32::try_from(data.len()).unwrap_or(u32::MAX));
+        if let Some(judge) = &mut channel.judge {
+            let channel = tap.channel();
+            let found = judge.shown(data, output(stream), Instant::now());
+            // Boxed, as what is rare.
+            Box::pin(judged::note(&self.channels, channel, found)).await?;
+        }
         self.recording.data(tap, Direction::ToClient, stream, data).await?;
         match (&channel.files, stream) {
             // Boxed, as on the way up.
@@ -143,7 +152,7 @@ impl Desk {
         let is_refused = !is_success(message.first().copied().unwrap_or_default());
         if asked == Some(Answer::Theirs(Asked::Program)) && is_refused {
             let tap = channel.tap.take();
-            channel.files = None;
+            (channel.files, channel.judge) = (None, None);
             self.recording.event(tap.as_ref(), |channel| Event::Close { channel }).await?;
         }
         Ok(())

@@ -39,7 +39,7 @@ impl Desk {
             }
         };
         let tap = match wanted {
-            Some(wanted) => self.channels.open(&wanted).await.ok(),
+            Some(wanted) => self.channels.open(&wanted).await.ok().map(|opened| opened.tap),
             None => None,
         };
         let Some(tap) = tap else {
@@ -59,7 +59,7 @@ impl Desk {
         back: &mut Vec<Vec<u8>>,
     ) -> Result<(), Stop> {
         let tap = match self.behind(open)? {
-            Some(wanted) => self.channels.open(&wanted).await.ok(),
+            Some(wanted) => self.channels.open(&wanted).await.ok().map(|opened| opened.tap),
             None => {
                 self.note_refusal("channel opened by the target").await;
                 None

@@ -11,6 +11,7 @@ mod files;
 mod forced;
 mod forward;
 mod granted;
+mod judged;
 mod recording;
 mod scp;
 mod sftp;
@@ -44,6 +45,8 @@ enum Stop {
     Receiver(SshError),
     /// What cannot be recorded is not passed on. The session ends by itself.
     Unrecorded,
+    /// A content rule ends the session, or cannot be held against what was sent.
+    Judged,
 }
 
 impl From<SshError> for Stop {
@@ -114,11 +117,13 @@ impl Relay {
             self.client.transport.rest();
             self.target.transport.rest();
             let (from_client, from_target) = (self.reads_client(), self.reads_target());
+            let release = self.desk.next_release();
             tokio::select! {
                 ready = self.client.ready(from_client) => if let Err(error) = ready { return End::Client(error) },
                 ready = self.target.ready(from_target) => if let Err(error) = ready { return End::Target(error) },
                 cause = &mut over => return End::Over(cause),
                 () = self.desk.something_is_due() => {}
+                () = judged::reached(release) => {}
             }
         }
     }
@@ -146,6 +151,7 @@ impl Relay {
             }
         }
         self.hear_target(now).await?;
+        self.release(now).await?;
         self.desk
             .close_what_is_due(&mut self.client.transport, &mut self.target.transport)
             .map_err(of_client)?;
@@ -207,6 +213,16 @@ impl Relay {
         target.transport.rekey_if_due(now).map_err(|error| of_target(error.into()))
     }
 
+    /// Passes on what was typed and had to wait.
+    async fn release(&mut self, now: Instant) -> Result<(), Option<End>> {
+        if !self.desk.holds() {
+            return Ok(());
+        }
+        let released = Box::pin(self.desk.release(now, &mut self.target.transport)).await;
+        self.is_unrecorded |= matches!(released, Err(Stop::Unrecorded));
+        released.map_err(|stop| end(stop, End::Client, End::Target))
+    }
+
     fn reads_client(&self) -> Reads {
         reads(self.target.transport.backlog(), self.client.transport.backlog())
     }
@@ -262,7 +278,7 @@ fn end(stop: Stop, sender: fn(SshError) -> End, receiver: fn(SshError) -> End) -
     match stop {
         Stop::Sender(error) => Some(sender(error)),
         Stop::Receiver(error) => Some(receiver(error)),
-        Stop::Unrecorded => None,
+        Stop::Unrecorded | Stop::Judged => None,
     }
 }
 

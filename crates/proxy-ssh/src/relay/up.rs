@@ -1,7 +1,7 @@
 //! From the client to the target.
 
 use keyward_policy::{ChannelKind, KeyPermission};
-use keyward_session::{ChannelRefused, ChannelRequest, Subject};
+use keyward_session::{ChannelRefused, ChannelRequest, Opened, Subject};
 use keyward_ssh::Transport;
 use keyward_ssh::channel::{Message, Open, OpenFailure, Request, open_failure};
 use keyward_trail::{Direction, Event, Stream, Terminal};
@@ -51,6 +51,9 @@ impl Desk {
                 let Some(tap) = channel.tap.as_ref().filter(|_| !channel.to_target.told) else {
                     return Ok(());
                 };
+                if channel.judge.is_some() {
+                    return Box::pin(self.pass_judged(recipient, data, message, target)).await;
+                }
                 self.recording.data(tap, Direction::FromClient, Stream::Main, data).await?;
                 match channel.files {
                     None => pass(target, message),
@@ -85,6 +88,9 @@ impl Desk {
                 let Some(channel) = self.table.of_client(recipient) else { return Ok(()) };
                 if channel.to_target.told {
                     return Ok(());
+                }
+                if channel.judge.is_some() {
+                    return Box::pin(self.pass_last(recipient, target)).await;
                 }
                 let direction = Direction::FromClient;
                 self.recording
@@ -214,6 +220,10 @@ impl Desk {
                 if let Some(terminal) = &mut channel.terminal {
                     (terminal.columns, terminal.rows) = (columns, rows);
                 }
+                if let Some(Err(error)) = channel.judge.as_mut().map(|judge| judge.resized((columns, rows))) {
+                    self.channels.cannot_judge(&error);
+                    return Err(Stop::Judged);
+                }
                 let tap = channel.tap.as_ref();
                 self.recording.event(tap, |channel| Event::Window { channel, columns, rows }).await?;
                 true
@@ -314,8 +324,8 @@ impl Desk {
             self.note_refusal("mosh").await;
             return Ok(());
         }
-        let tap = match self.channels.open(&asked).await {
-            Ok(tap) => tap,
+        let Opened { tap, judge } = match self.channels.open(&asked).await {
+            Ok(opened) => opened,
             Err(refused) => {
                 self.deny(id, wants_reply, asked.kind, refused, back);
                 return Ok(());
@@ -331,7 +341,7 @@ impl Desk {
                 return Ok(());
             }
         }
-        channel.tap = Some(tap.clone());
+        (channel.tap, channel.judge) = (Some(tap.clone()), judge);
         for (name, value) in std::mem::take(&mut channel.variables) {
             let (name, value) = (name.into(), value.into());
             self.recording.event(Some(&tap), |channel| Event::Env { channel, name, value }).await?;

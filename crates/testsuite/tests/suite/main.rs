@@ -27,6 +27,7 @@ mod command_environment;
 mod command_line;
 mod command_plugin;
 mod confinement;
+mod content;
 mod directory_users;
 mod documentation;
 mod dropbear;

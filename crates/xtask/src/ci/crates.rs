@@ -14,7 +14,8 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
         "model" | "wire" | "xtask" => &[],
         "ssh" | "trail" | "policy" | "plugin" | "store" => &["model"],
-        "session" => &["model", "policy", "plugin", "trail", "store"],
+        "content" => &["policy"],
+        "session" => &["model", "policy", "content", "plugin", "trail", "store"],
         "api" => &["model", "session", "store", "policy", "plugin"],
         "keyward" => &["proxy-*", "api", "session", "policy", "plugin", "store", "trail", "model"],
         // It judges the program from outside, and reads what that leaves behind.

@@ -1,0 +1,351 @@
+//! Rules on what is typed and shown: bash, vim, less and tmux on real terminals, and channels without one.
+
+use std::fs;
+use std::path::PathBuf;
+
+use keyward_testsuite::{Input, SshClient, Terminal};
+
+use crate::site::Site;
+
+const SIZE: (u16, u16) = (100, 30);
+
+/// To make the file `forbidden` is forbidden, and to see what is top secret.
+const RULES: &str = r#"
+[[content-policy]]
+name = "calm"
+
+[[content-policy.rule]]
+name = "no files"
+commands = ['touch +\S*forbidden']
+action = "terminate"
+
+[[content-policy.rule]]
+name = "secrets"
+screen = ['TOP[ -]SECRET']
+action = "terminate"
+
+[[content-policy.rule]]
+name = "tokens"
+screen = ['token=\w+']
+action = "notify"
+
+[[content-policy.rule]]
+name = "lists"
+commands = ['^ls\b', '^one: listing']
+action = "log"
+"#;
+
+struct Room {
+    site: Site,
+    ssh: SshClient,
+}
+
+impl Room {
+    fn open() -> Self {
+        let site = Site::with(|draft| {
+            draft.channels = "types = [\"shell\", \"exec\"]\ncontent-policy = \"calm\"\n".to_owned();
+            draft.more = RULES.to_owned();
+        });
+        let ssh = site.ssh();
+        let room = Self { site, ssh };
+        fs::create_dir(room.folder()).unwrap();
+        fs::write(room.folder().join("history"), "touch forbidden\necho harmless\n").unwrap();
+        room
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.site.sshd.folder().join("work")
+    }
+
+    /// bash on a terminal, in the folder, with a history.
+    #[track_caller]
+    fn bash(&self) -> Terminal {
+        let terminal = self.terminal("PS1='$ ' HISTFILE=history bash --noprofile --norc -i");
+        terminal.shows(&["$"]);
+        terminal
+    }
+
+    #[track_caller]
+    fn terminal(&self, program: &str) -> Terminal {
+        let remote = format!("cd '{}'; {program}", self.folder().display());
+        // What the client says at its end stays on the screen.
+        let ssh = self.ssh.command(&["-tt"], &[&remote]);
+        let mut words = vec!["-c", "\"$@\"; echo status $?; read line", "sh"];
+        let program = ssh.get_program().to_str().unwrap().to_owned();
+        words.push(&program);
+        words.extend(ssh.get_args().map(|word| word.to_str().unwrap()));
+        let mut shell = std::process::Command::new("sh");
+        shell.args(words);
+        Terminal::run(&shell, SIZE)
+    }
+
+    fn is_made(&self) -> bool {
+        self.folder().join("forbidden").exists()
+    }
+
+    /// The session was ended, the person told so, and the file is not there.
+    #[track_caller]
+    fn has_ended(&self, terminal: &Terminal, note: &str) {
+        let shown = terminal.shows(&["The session was ended by the gateway.", "status "]);
+        self.is_noted(note);
+        self.site.is_calm(&shown);
+    }
+
+    #[track_caller]
+    fn is_noted(&self, note: &str) {
+        let session = self.site.ended(1);
+        assert_eq!(session["verdict"], "accept-terminated", "{session:#}");
+        let notes = self.site.notes(1);
+        assert!(notes.iter().any(|text| text.contains(note)), "{note:?} is not in {notes:#?}");
+        assert!(!self.is_made(), "the command has run");
+    }
+}
+
+const TYPED: &str = r#"channel 0: content rule "no files" (terminate): command "touch forbidden""#;
+
+mod a_forbidden_command_does_not_run {
+    use super::*;
+
+    #[test]
+    fn as_it_is_typed() {
+        let room = Room::open();
+        let bash = room.bash();
+        bash.press(&["echo allowed", "Enter"]);
+        bash.shows(&["\nallowed"]);
+        bash.press(&["touch forbidden", "Enter"]);
+        room.has_ended(&bash, TYPED);
+        assert_eq!(room.site.ended(1)["reason"], "the content rule \"no files\" ended the session");
+    }
+
+    #[test]
+    fn from_the_history() {
+        let room = Room::open();
+        let bash = room.bash();
+        // All at once: the Enter comes before the screen can show what the keys have done.
+        bash.press(&["Up", "Up", "Enter"]);
+        room.has_ended(&bash, TYPED);
+    }
+
+    #[test]
+    fn from_the_history_while_another_command_runs() {
+        let room = Room::open();
+        let bash = room.bash();
+        bash.press(&["sleep 1", "Enter"]);
+        bash.press(&["Up", "Up", "Up", "Enter"]);
+        room.has_ended(&bash, TYPED);
+    }
+
+    #[test]
+    fn by_search() {
+        let room = Room::open();
+        let bash = room.bash();
+        bash.press(&["C-r", "tou", "Enter"]);
+        room.has_ended(&bash, TYPED);
+    }
+
+    #[test]
+    fn by_the_next_line_of_the_history() {
+        let room = Room::open();
+        fs::write(room.folder().join("history"), "echo harmless\ntouch forbidden\n").unwrap();
+        let bash = room.bash();
+        bash.press(&["Up", "Up", "C-o", "C-o"]);
+        room.has_ended(&bash, TYPED);
+    }
+
+    #[test]
+    fn by_completion() {
+        let room = Room::open();
+        fs::write(room.folder().join("forbidden-else"), "").unwrap();
+        let bash = room.bash();
+        bash.press(&["touch forb", "Tab", "Enter"]);
+        room.has_ended(&bash, TYPED);
+    }
+
+    #[test]
+    fn by_editing() {
+        let room = Room::open();
+        let bash = room.bash();
+        bash.press(&["toch forbidden", "Home", "Right", "Right", "u", "Enter"]);
+        room.has_ended(&bash, TYPED);
+    }
+
+    #[test]
+    fn over_two_lines() {
+        let room = Room::open();
+        let bash = room.bash();
+        bash.press(&["touch forbid\\", "Enter"]);
+        bash.shows(&["\n>"]);
+        bash.press(&["den", "Enter"]);
+        room.has_ended(&bash, TYPED);
+    }
+
+    #[test]
+    fn in_an_editor() {
+        let room = Room::open();
+        let vim = room.terminal("vim -u NONE -i NONE -N text");
+        vim.shows(&["\"text\""]);
+        vim.press(&["ihello", "Escape", ":!touch forbidden", "Enter"]);
+        room.has_ended(&vim, TYPED);
+    }
+
+    #[test]
+    fn in_tmux() {
+        let room = Room::open();
+        let tmux = room.terminal(
+            "PS1='$ ' HISTFILE=history tmux -S socket -f /dev/null new 'bash --noprofile --norc -i'",
+        );
+        tmux.shows(&["#", "[0]"]);
+        tmux.press(&["Up", "Up", "Enter"]);
+        room.has_ended(&tmux, TYPED);
+    }
+
+    #[test]
+    fn in_a_shell_without_a_terminal() {
+        let room = Room::open();
+        let script = format!("cd '{}'; echo before\ntouch forbidden\necho after\n", room.folder().display());
+        let run = room.site.ssh().exec_with("sh", Input::Bytes(script.into_bytes()));
+        assert!(!run.status.success() && !String::from_utf8_lossy(&run.stdout).contains("after"), "{run:?}");
+        room.is_noted(TYPED);
+    }
+
+    #[test]
+    fn as_the_last_line_of_a_script_without_its_end() {
+        let room = Room::open();
+        let script = format!("cd '{}'\ntouch forbidden", room.folder().display());
+        room.site.ssh().exec_with("sh", Input::Bytes(script.into_bytes()));
+        room.is_noted(TYPED);
+    }
+
+    #[test]
+    fn as_the_command_of_an_exec_channel() {
+        let room = Room::open();
+        let run = room.site.ssh().exec(&format!("cd '{}'; touch forbidden", room.folder().display()));
+        assert!(
+            !run.status.success() && run.stderr.contains("The session was ended by the gateway."),
+            "{run:?}"
+        );
+        room.is_noted(TYPED);
+    }
+}
+
+mod what_is_forbidden_is_not_shown {
+    use super::*;
+
+    const SHOWN: &str = r#"channel 0: content rule "secrets" (terminate): screen "TOP"#;
+
+    #[test]
+    fn in_less() {
+        let room = Room::open();
+        let text: String = (1..=300).map(|n| format!("line {n}\n")).collect();
+        fs::write(room.folder().join("text"), text.replace("line 200\n", "a TOP SECRET line\n")).unwrap();
+        let less = room.terminal("less text");
+        less.shows(&["line 1\n", "line 29\n"]);
+        less.press(&["/ SECRET", "Enter"]);
+        room.has_ended(&less, SHOWN);
+        assert!(!less.screen().contains("TOP SECRET"));
+    }
+
+    #[test]
+    fn in_pieces_and_colours() {
+        let room = Room::open();
+        let bash = room.terminal(
+            r#"bash -c 'printf "a TO"; sleep 0.3; printf "\033[1mP\033[31m-\033[0m"; sleep 0.3; printf "SEC"; sleep 0.3; echo "RET here"; sleep 60'"#,
+        );
+        room.has_ended(&bash, SHOWN);
+        assert!(!bash.screen().contains("RET here"));
+    }
+
+    #[test]
+    fn without_a_terminal() {
+        let room = Room::open();
+        let run = room.site.ssh().exec("printf 'first\\nTOP '; sleep 0.2; printf 'SECRET\\n'; sleep 60");
+        assert_eq!(String::from_utf8_lossy(&run.stdout), "first\nTOP ");
+        room.is_noted(SHOWN);
+    }
+
+    #[test]
+    fn on_stderr() {
+        let room = Room::open();
+        let run = room.site.ssh().exec("echo first; echo TOP''-SECRET >&2; sleep 60");
+        assert!(!run.stderr.contains("TOP-SECRET"), "{run:?}");
+        room.is_noted(SHOWN);
+    }
+}
+
+#[test]
+fn what_is_logged_or_alerted_goes_on() {
+    let room = Room::open();
+    let bash = room.bash();
+    bash.press(&["ls", "Enter"]);
+    bash.shows(&["history"]);
+    bash.press(&["t=to; echo ${t}ken=abc", "Enter"]);
+    bash.shows(&["\ntoken=abc"]);
+    bash.press(&["exit", "Enter"]);
+    bash.shows(&["status 0"]);
+    let notes = room.site.notes(1);
+    let wanted = [
+        r#"channel 0: content rule "lists" (log): command "ls""#,
+        r#"channel 0: content rule "tokens" (notify): screen "token=abc""#,
+    ];
+    for note in wanted {
+        assert_eq!(notes.iter().filter(|text| *text == note).count(), 1, "{note:?} in {notes:#?}");
+    }
+    assert_eq!(room.site.ended(1)["verdict"], "accept");
+    let alert = room.site.gateway.says(&["WARN", "alert", "tokens"]);
+    assert!(alert.contains("rule=\"tokens\"") && alert.contains("session="), "{alert}");
+}
+
+#[test]
+fn what_is_typed_unseen_is_not_kept() {
+    let room = Room::open();
+    let terminal = room.terminal("read -rs -p 'Password: ' x; echo; echo ${#x} characters; sleep 1");
+    terminal.shows(&["Password:"]);
+    terminal.press(&["one: listing", "Enter"]);
+    terminal.shows(&["12 characters"]);
+    terminal.shows(&["status 0"]);
+    let notes = room.site.notes(1).join("\n");
+    assert!(notes.contains("content rule \"lists\" (log): command typed unseen"), "{notes}");
+    assert!(!notes.contains("one: listing"), "{notes}");
+    assert!(!room.site.gateway.log().join("\n").contains("one: listing"));
+}
+
+/// Work that no rule is about is the same with the rules.
+#[test]
+fn nothing_else_is_changed() {
+    let room = Room::open();
+    let noise: Vec<u8> = (0..3_000_001_u32).map(|n| (n % 251) as u8).collect();
+    let run = room.site.ssh().exec_with("cat", Input::Bytes(noise.clone()));
+    run.must_succeed();
+    assert!(run.stdout == noise, "{} bytes of {}", run.stdout.len(), noise.len());
+
+    let script: String = (0..200).map(|n| format!("echo line {n}\r")).chain(["exit\r".to_owned()]).collect();
+    let run = room.site.ssh().terminal(&script);
+    run.must_succeed();
+    let shown = String::from_utf8_lossy(&run.stdout).into_owned();
+    let is_shown = |n| shown.matches(&format!("line {n}\r\n")).count() >= 2;
+    assert!((0..200).all(is_shown), "{shown}");
+
+    let bash = room.bash();
+    bash.press(&["echo one", "Left", "Left", "Left", "x", "Enter"]);
+    bash.shows(&["\nxone"]);
+    bash.press(&["vim -u NONE -i NONE -N text", "Enter"]);
+    bash.shows(&["\"text\""]);
+    bash.press(&["ione", "Enter", "two", "Escape", "Escape", "Enter", ":wq", "Enter"]);
+    bash.shows(&["-N text\n$"]);
+    bash.press(&["exit", "Enter"]);
+    bash.shows(&["status 0"]);
+    assert_eq!(fs::read_to_string(room.folder().join("text")).unwrap(), "one\ntwo\n");
+    assert_eq!(room.site.ended(3)["verdict"], "accept");
+}
+
+#[test]
+fn a_terminal_that_cannot_be_judged_does_not_open() {
+    let room = Room::open();
+    let printed = room.site.paramiko("large_terminal", &[]);
+    assert_eq!(printed.lines().last(), Some("closed"));
+    assert!(!printed.contains("echo in"), "{printed}");
+    let session = room.site.ended(1);
+    assert_eq!(session["verdict"], "accept-terminated", "{session:#}");
+    let reason = session["reason"].as_str().unwrap();
+    assert!(reason.starts_with("content could not be judged: the terminal is larger"), "{reason}");
+}
