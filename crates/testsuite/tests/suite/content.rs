@@ -68,15 +68,17 @@ impl Room {
     #[track_caller]
     fn terminal(&self, program: &str) -> Terminal {
         let remote = format!("cd '{}'; {program}", self.folder().display());
+        let (command, script) = (self.ssh.folder().join("command"), self.ssh.folder().join("script"));
+        fs::write(&command, remote).unwrap();
         // What the client says at its end stays on the screen.
-        let ssh = self.ssh.command(&["-tt"], &[&remote]);
-        let mut words = vec!["-c", "\"$@\"; echo status $?; read line", "sh"];
-        let program = ssh.get_program().to_str().unwrap().to_owned();
-        words.push(&program);
-        words.extend(ssh.get_args().map(|word| word.to_str().unwrap()));
-        let mut shell = std::process::Command::new("sh");
-        shell.args(words);
-        Terminal::run(&shell, SIZE)
+        let words = format!(
+            "'{}' -tt '{}' \"$(cat '{}')\"; echo status $?; read line\n",
+            self.ssh.program().display(),
+            self.ssh.destination(),
+            command.display()
+        );
+        fs::write(&script, words).unwrap();
+        Terminal::script(&script, SIZE)
     }
 
     fn is_made(&self) -> bool {
