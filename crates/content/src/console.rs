@@ -39,8 +39,14 @@ pub(crate) struct Console {
     /// When a key was passed on that the target may answer, and when it has sent something.
     asked: Option<Instant>,
     answered: Option<Instant>,
+    /// How often it has sent something since.
+    answers: u32,
     /// How long slow answers take.
     slow: Duration,
+    /// The end of the last line has no answer yet.
+    is_line_open: bool,
+    /// Keys were pressed while that was so: the next answer is not theirs.
+    is_ahead: bool,
     held: Vec<u8>,
     held_since: Option<Instant>,
 }
@@ -57,7 +63,10 @@ impl Console {
             pastes: Pastes::default(),
             asked: None,
             answered: None,
+            answers: 0,
             slow: SLOW,
+            is_line_open: false,
+            is_ahead: false,
             held: Vec::new(),
             held_since: None,
         })
@@ -160,13 +169,14 @@ impl Console {
                 }
                 self.go_on()?;
                 self.entered = Entered::after(key);
-                is_still = false;
+                (is_still, self.is_line_open, self.is_ahead) = (false, true, key == Key::AcceptAndNext);
             } else {
+                self.is_ahead |= self.is_line_open;
                 self.entered.press(key, || self.screen.before_cursor());
             }
             // A program answers a sequence when it is complete.
             if !keys.are_in_sequence() {
-                self.asked = Some(now);
+                (self.asked, self.answers) = (Some(now), 0);
             }
             self.keys = keys;
             passed.bytes += 1;
@@ -181,6 +191,8 @@ impl Console {
             self.slow = now.duration_since(asked).clamp(self.slow * 15 / 16, NO_ANSWER);
         }
         self.answered = Some(now);
+        self.answers = self.answers.saturating_add(1);
+        self.is_line_open = false;
     }
 
     /// When the screen shows what the keys have done, as far as that is known now. `None`: it does.
@@ -199,7 +211,13 @@ impl Console {
     /// Whether no program may have read the keys yet: they stand on the screen as they were pressed, or nothing has
     /// answered them, and nobody has said that it reads keys. Shells take pastes while they read a line.
     fn may_be_unread(&self) -> bool {
-        let is_answered = self.answered > self.asked;
+        // A program with a screen of its own has begun to read keys.
+        let is_ahead = self.is_ahead && !self.screen.is_alternate();
+        let is_answered = match (is_ahead, self.pastes.were_taken) {
+            (false, _) => self.answers > 0,
+            (true, false) => self.answers > 1,
+            (true, true) => false,
+        };
         let is_silent = self.entered.has_keys() && !is_answered && !self.pastes.are_taken;
         is_silent || self.entered.is_unread(&self.screen.before_cursor())
     }
@@ -252,6 +270,8 @@ impl Console {
 #[derive(Debug, Default)]
 struct Pastes {
     are_taken: bool,
+    /// Whether there was one that did.
+    were_taken: bool,
     /// The end of what has passed, which may be the beginning of a sequence.
     tail: Vec<u8>,
 }
@@ -264,7 +284,7 @@ impl Pastes {
         self.tail.extend_from_slice(data);
         for window in self.tail.windows(ON.len()) {
             match window {
-                ON => self.are_taken = true,
+                ON => (self.are_taken, self.were_taken) = (true, true),
                 OFF => self.are_taken = false,
                 _ => {}
             }

@@ -1,7 +1,7 @@
 //! The state of a terminal, and a look at each row before what was drawn in it is gone.
 
 use avt::parser::{Function, Parser};
-use avt::{Line, Terminal};
+use avt::{Line, ScreenKind, Terminal};
 
 use crate::CannotJudge;
 use crate::utf8::Utf8;
@@ -60,6 +60,11 @@ impl Screen {
         let (columns, rows) = checked(size)?;
         self.terminal.resize(columns, rows);
         Ok(())
+    }
+
+    /// Whether a program uses the whole screen, and not the lines after those before it.
+    pub(crate) fn is_alternate(&self) -> bool {
+        self.terminal.active_screen_kind() == ScreenKind::Alternate
     }
 
     /// Draws bytes of the target.

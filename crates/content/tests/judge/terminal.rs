@@ -162,7 +162,10 @@ fn the_next_line_of_the_history_is_judged_too() {
     assert_eq!(played.types("\x0f"), [], "^O accepts the line and shows the next");
     assert_eq!(played.types("\x0f"), []);
     assert_eq!(played.reached(), "\x1b[A\x0f");
-    played.shows("\r\n$ reboot");
+    played.shows("\r\n");
+    played.wait(500);
+    assert_eq!(played.released(), [], "that answers the first only");
+    played.shows("a\r\n$ reboot");
     played.wait(500);
     is_command(&played.released(), Some("reboot"));
 }
@@ -186,8 +189,14 @@ fn keys_behind_a_command_that_runs_are_held_until_somebody_reads_them() {
     let mut played = Played::new();
     played.shows("$ \x1b[?2004h");
     assert_eq!(played.types("sleep 3\r\x1b[A\r"), []);
+    // The answer to the first Enter is none to the key behind it.
     played.shows("sleep 3\r\n\x1b[?2004l\r");
-    played.wait(20);
+    played.wait(2900);
+    assert_eq!(played.released(), []);
+    assert_eq!(played.reached(), "sleep 3\r\x1b[A");
+    played.shows("$ \x1b[?2004hrm -rf /");
+    played.wait(500);
+    is_command(&played.released(), Some("rm -rf /"));
     // Between the two no answer tells from nothing to answer.
     let mut silent = Played::new();
     silent.shows("$ \x1b[?2004h");
