@@ -27,12 +27,19 @@ pub(crate) fn starts_mosh(command: &[u8]) -> bool {
     false
 }
 
+/// Where scp is. In any other folder, whoever may upload could have put a program of their own under that name.
+const PROGRAMS: [&str; 4] = ["scp", "/bin/scp", "/usr/bin/scp", "/usr/local/bin/scp"];
+
 fn is_scp(command: &str) -> bool {
     if !command.chars().all(is_plain) && !ends_with_quoted_path(command) {
         return false;
     }
     let mut words = command.split(' ').filter(|word| !word.is_empty());
-    if words.next().and_then(|program| program.rsplit('/').next()) != Some("scp") {
+    // The zsh puts the path of a program in the place of `=program`.
+    if words.clone().any(|word| word.starts_with('=')) {
+        return false;
+    }
+    if !words.next().is_some_and(|program| PROGRAMS.contains(&program)) {
         return false;
     }
     let mut remote = false;
@@ -50,9 +57,9 @@ fn is_scp(command: &str) -> bool {
     false
 }
 
-/// Whether a shell takes the character as it is, or as part of a file name pattern.
+/// Whether a shell takes the character as it is, or as part of a file name pattern. To old ones `^` is a pipe.
 fn is_plain(c: char) -> bool {
-    !c.is_control() && !";&|<>(){}`$\\\"'!#".contains(c)
+    !c.is_control() && !";&|<>(){}`$\\\"'!#^".contains(c)
 }
 
 /// Whether the only special characters are one pair of single quotes around the last word, as clients put
@@ -130,6 +137,11 @@ mod tests {
             "scp -t '-S sh'",
             "scp -t {-S,sh}",
             "sh -c 'scp -t a'",
+            "/srv/exchange/in/scp -t a",
+            "./scp -t a",
+            "../bin/scp -t a",
+            "scp -t a^sh",
+            "scp -t =sh",
         ];
         for command in commands {
             assert_eq!(kind(command.as_bytes()), ChannelKind::Exec, "{command}");

@@ -359,10 +359,19 @@ fn refuse_on(channel: &mut Channel, wants_reply: bool, back: &mut Vec<Vec<u8>>) 
 }
 
 /// A program in the words of the channel policy (RFC 4254 section 6.5).
+///
+/// On a terminal sftp and scp are what any other program is there: its line discipline would make other bytes of
+/// those that the gateway has followed.
 fn wanted(request: &Request<'_>, channel: &Channel) -> ChannelRequest {
+    let is_followed = channel.terminal.is_none();
     let (kind, subject) = match request {
-        Request::Command(command) => (command::kind(command), Subject::Command(command.to_vec())),
-        Request::Subsystem("sftp") => (ChannelKind::Sftp, Subject::Subsystem("sftp".to_owned())),
+        Request::Command(command) if is_followed => {
+            (command::kind(command), Subject::Command(command.to_vec()))
+        }
+        Request::Command(command) => (ChannelKind::Exec, Subject::Command(command.to_vec())),
+        Request::Subsystem("sftp") if is_followed => {
+            (ChannelKind::Sftp, Subject::Subsystem("sftp".to_owned()))
+        }
         Request::Subsystem(name) => (ChannelKind::Subsystem, Subject::Subsystem((*name).to_owned())),
         _ => (ChannelKind::Shell, Subject::Nothing),
     };

@@ -26,6 +26,8 @@ pub(crate) struct Command {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct CommandPath {
     pub(super) written: Vec<u8>,
+    /// It names a folder, if anything.
+    is_folder: bool,
     /// As a policy judges it: from the root on, or from `~` where it begins in the person's home folder. `None` where the
     /// target's shell makes something else of it.
     pub(super) place: Option<Vec<u8>>,
@@ -55,10 +57,7 @@ impl Command {
             (false, true) => Role::Download,
             (true, true) | (false, false) => return None,
         };
-        let ends_in_folder = |path: &CommandPath| {
-            path.written.ends_with(b"/") || matches!(last(&path.written), b"." | b".." | b"~")
-        };
-        let is_folder = flags.contains(&b'd') || paths.iter().any(ends_in_folder);
+        let is_folder = flags.contains(&b'd') || paths.iter().any(|path| path.is_folder);
         Some(Self { role, is_folder, recurses: flags.contains(&b'r'), paths })
     }
 
@@ -86,13 +85,19 @@ enum Quoted {
 
 impl CommandPath {
     fn of(written: &[u8], quoted: Quoted) -> Self {
-        Self { written: written.to_vec(), place: place(written, quoted) }
+        let is_home = written == b"~" && quoted == Quoted::No;
+        let is_folder = is_home || written.ends_with(b"/") || matches!(last(written), b"." | b"..");
+        Self { written: written.to_vec(), is_folder, place: place(written, quoted) }
     }
 }
 
 fn place(written: &[u8], quoted: Quoted) -> Option<Vec<u8>> {
     // A shell looks for files that fit these.
     if quoted == Quoted::No && written.iter().any(|byte| b"*?[".contains(byte)) {
+        return None;
+    }
+    // Behind a link, `..` is another folder than the letters say, and the command goes on as it was written.
+    if written.split(|&byte| byte == b'/').any(|name| name == b"..") {
         return None;
     }
     let path = match written {
@@ -107,9 +112,6 @@ fn place(written: &[u8], quoted: Quoted) -> Option<Vec<u8>> {
     for name in path.split(|&byte| byte == b'/') {
         match name {
             b"" | b"." => {}
-            // Above the home folder is what nobody knows here.
-            b".." if names.len() == 1 => return None,
-            b".." => drop(names.pop()),
             name => names.push(name),
         }
     }
@@ -140,9 +142,10 @@ mod tests {
             ("scp -t /srv/x", Some("/srv/x")),
             ("scp -r -p -t -- -x", Some("~/-x")),
             ("/usr/bin/scp -f '/srv/my files/*'", Some("/srv/my files/*")),
-            ("scp -f /srv/../etc//passwd", Some("/etc/passwd")),
+            ("scp -f /etc//./passwd", Some("/etc/passwd")),
+            ("scp -f /srv/link/../passwd", None),
             ("scp -t .", Some("~")),
-            ("scp -t ~/x/../y", Some("~/y")),
+            ("scp -t ~/x/y", Some("~/x/y")),
             ("scp -t '~/x'", Some("~/~/x")),
             ("scp -t ../x", None),
             ("scp -f ~root/x", None),
@@ -153,6 +156,21 @@ mod tests {
         }
         assert_eq!(places("scp -f a 'b c'"), [Some("~/a".to_owned()), Some("~/b c".to_owned())]);
         assert_eq!(Command::parse(b"scp -f -t x"), None);
+    }
+
+    #[test]
+    fn only_what_can_be_nothing_else_is_a_folder() {
+        for (command, is_folder) in [
+            ("scp -t ~", true),
+            ("scp -t /srv/", true),
+            ("scp -t /srv/.", true),
+            ("scp -d -t /srv", true),
+            ("scp -t /srv/~", false),
+            ("scp -t '~'", false),
+            ("scp -t /srv", false),
+        ] {
+            assert_eq!(Command::parse(command.as_bytes()).unwrap().is_folder, is_folder, "{command}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Watcher {
     replies: Replies,
     /// What the answers will be about.
     waiting: VecDeque<About>,
+    /// Folders whose answer has not come.
+    folders: VecDeque<FileEvent<'static>>,
     moving: Option<Moving>,
     done: Vec<FileEvent<'static>>,
 }
@@ -63,8 +65,9 @@ enum Reading {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum About {
-    /// The start, a time, a folder, its end.
+    /// The start, a time, the end of a folder.
     Other,
+    FolderBegins,
     FileBegins,
     FileEnds,
 }
@@ -76,8 +79,8 @@ struct Moving {
     sum: Sum,
 }
 
-/// A line's bytes.
-const LONGEST_LINE: usize = 8192;
+/// A line's bytes. OpenSSH cuts longer ones than 2,047, and takes the rest for another line.
+const LONGEST_LINE: usize = 1024;
 /// Answers that have not come. Well-behaved sides wait for each.
 const MOST_WAITING: usize = 1024;
 
@@ -91,6 +94,7 @@ impl Watcher {
             line: Vec::new(),
             replies: Replies::default(),
             waiting: [About::Other].into(),
+            folders: VecDeque::new(),
             moving: None,
             done: Vec::new(),
         }
@@ -120,6 +124,8 @@ impl Watcher {
     /// The channel has ended.
     pub(crate) fn finish(&mut self) {
         self.ended(FileOutcome::Unfinished);
+        let folders = self.folders.drain(..);
+        self.done.extend(folders.map(|event| FileEvent { outcome: FileOutcome::Unfinished, ..event }));
     }
 
     /// From the side that has the files.
@@ -162,6 +168,11 @@ impl Watcher {
     fn piece_of_line<'d>(&mut self, data: &'d [u8]) -> Result<&'d [u8], ScpFault> {
         let end = data.iter().position(|&byte| byte == b'\n');
         let (piece, rest) = data.split_at(end.map_or(data.len(), |end| end + 1));
+        // Before its end: what waits for one could be another protocol.
+        let begins = self.line.is_empty() && self.reading == Reading::Line;
+        if begins && !piece.first().is_some_and(|first| b"CDET\x01\x02".contains(first)) {
+            return Err(ScpFault::Line);
+        }
         if self.line.len() + piece.len() > LONGEST_LINE {
             return Err(ScpFault::TooLong);
         }
@@ -205,9 +216,9 @@ impl Watcher {
                     Role::Download => FileOperation::List,
                 };
                 self.judge(operation, name)?;
-                self.done.push(self.places.event(operation, Some(name)));
+                self.folders.push_back(self.places.event(operation, Some(name)));
                 self.places.enter(name).ok_or(ScpFault::TooLong)?;
-                self.expect(About::Other)
+                self.expect(About::FolderBegins)
             }
             Record::File { name, size } => {
                 let operation = self.operation();
@@ -252,9 +263,23 @@ impl Watcher {
     /// From the side that writes the files.
     fn sink(&mut self, data: &[u8]) -> Result<(), ScpFault> {
         for &byte in data {
+            if self.rules.judge() && self.replies.begins() && byte > 2 {
+                return Err(ScpFault::Line);
+            }
             let Some(reply) = self.replies.feed(byte)? else { continue };
             let about = self.waiting.pop_front();
+            if about.is_none() && self.rules.judge() {
+                return Err(ScpFault::OutOfTurn);
+            }
             match (about, reply) {
+                (Some(About::FolderBegins), Reply::Yes) => self.done.extend(self.folders.pop_front()),
+                // It is not entered: what comes next is beside it.
+                (Some(About::FolderBegins), Reply::No(why)) => {
+                    self.places.leave();
+                    let event = self.folders.pop_front();
+                    let outcome = FileOutcome::Failed(words(&why));
+                    self.done.extend(event.map(|event| FileEvent { outcome, ..event }));
+                }
                 (Some(About::FileBegins), Reply::No(why)) => {
                     // It takes no data, so none may have come.
                     if self.moving.as_ref().is_some_and(|moving| moving.sum.bytes() > 0) {

@@ -86,10 +86,12 @@ impl Places {
                 let all: Option<Vec<&Vec<u8>>> = self.tops.iter().map(Option::as_ref).collect();
                 let all = all?;
                 let is_it = |top: &&&Vec<u8>| top.rsplit(|&byte| byte == b'/').next() == Some(name);
-                match (all.iter().find(is_it), all.as_slice()) {
-                    (Some(top), _) => Some(vec![top.to_vec()]),
-                    (None, [top]) => Some(vec![top.to_vec()]),
-                    (None, _) => None,
+                // Of several with the same name, it may be any.
+                let named: Vec<Vec<u8>> = all.iter().filter(is_it).map(|top| top.to_vec()).collect();
+                match all.as_slice() {
+                    _ if !named.is_empty() => Some(named),
+                    [top] => Some(vec![top.to_vec()]),
+                    _ => None,
                 }
             }
         }

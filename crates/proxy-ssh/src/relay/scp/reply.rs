@@ -14,6 +14,11 @@ pub(super) enum Reply {
 }
 
 impl Replies {
+    /// The next byte is the first of a reply.
+    pub(super) fn begins(&self) -> bool {
+        self.complaint.is_none()
+    }
+
     /// `None`: it is not whole yet.
     pub(super) fn feed(&mut self, byte: u8) -> Result<Option<Reply>, ScpFault> {
         match &mut self.complaint {

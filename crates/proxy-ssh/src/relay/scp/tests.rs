@@ -114,6 +114,48 @@ fn what_is_no_line_of_scp_or_comes_before_its_turn_ends_the_channel() {
 }
 
 #[test]
+fn a_folder_that_was_refused_is_not_entered() {
+    let forbidden = FileRule {
+        operations: vec![],
+        paths: vec![TextPattern::parse("/srv/private(/.*)?").unwrap()],
+        allow: false,
+    };
+    let allowed =
+        FileRule { operations: vec![], paths: vec![TextPattern::parse("/srv(/.*)?").unwrap()], allow: true };
+    let talk: [(char, &[u8]); 4] = [
+        ('t', b"\0"),
+        ('c', b"D0755 0 a\n"),
+        ('t', b"\x01scp: /srv/a: Not a directory\n"),
+        ('c', b"D0755 0 private\n"),
+    ];
+    let (events, fault) =
+        follow("scp -r -d -t /srv", FileRules::of(vec![forbidden, allowed]), &talk, 100);
+    assert_eq!(events[0], "make-directory \"/srv/a\": failed, scp: /srv/a: Not a directory");
+    assert_eq!(events[1], "make-directory \"/srv/private\": refused by the channel policy");
+    assert!(matches!(fault, Some(ScpFault::NotAllowed { .. })));
+}
+
+#[test]
+fn another_protocol_in_the_place_of_scp_ends_the_channel() {
+    let init = b"\0\0\0\x05\x01\0\0\0\x03";
+    let (_, fault) = follow("scp -f /srv/x", rules("/srv/.*"), &[('c', init)], 100);
+    assert_eq!(fault, Some(ScpFault::OutOfTurn));
+    let version: [(char, &[u8]); 2] = [('c', b"\0"), ('t', b"\0\0\0\x05\x02\0\0\0\x03")];
+    assert_eq!(follow("scp -f /srv/x", FileRules::default(), &version, 1).1, Some(ScpFault::Line));
+    let word: [(char, &[u8]); 1] = [('c', b"\x05")];
+    assert_eq!(follow("scp -f /srv/x", rules("/srv/.*"), &word, 1).1, Some(ScpFault::Line));
+}
+
+#[test]
+fn of_two_sources_of_the_same_name_both_must_be_allowed() {
+    let talk: [(char, &[u8]); 2] = [('c', b"\0"), ('t', b"C0644 6 x\n")];
+    let (_, fault) = follow("scp -f /srv/x /etc/x", rules("/srv/.*"), &talk, 100);
+    assert!(matches!(fault, Some(ScpFault::NotAllowed { .. })));
+    let (_, fault) = follow("scp -f /srv/x /srv/a/x", rules("/srv/.*"), &talk, 100);
+    assert_eq!(fault, None);
+}
+
+#[test]
 fn long_lines_and_deep_folders_are_bounded() {
     let long = vec![b'C'; 10_000];
     let (_, fault) = follow("scp -t /x", FileRules::default(), &[('t', b"\0"), ('c', &long)], 100);
