@@ -54,7 +54,7 @@ fn short(name: &str) -> &str {
 }
 
 pub(super) fn without_tokio(subject: &Subject) -> Result<Findings> {
-    let crates = ["keyward-model", "keyward-wire", "keyward-ssh", "keyward-trail"];
+    let crates = ["keyward-model", "keyward-wire", "keyward-ssh", "keyward-trail", "keyward-content"];
     Ok(crates.iter().flat_map(|name| holds(&subject.metadata, name, &["tokio"])).collect())
 }
 
