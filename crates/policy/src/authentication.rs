@@ -62,7 +62,7 @@ pub struct UserCa {
 
 impl UserCa {
     /// Whether a certificate of this authority is one that it has taken back.
-    pub fn has_revoked(&self, serial: u64, key_id: &str) -> bool {
+    fn has_revoked(&self, serial: u64, key_id: &str) -> bool {
         self.revoked_serials.iter().any(|range| range.contains(&serial))
             || self.revoked_key_ids.iter().any(|revoked| revoked == key_id)
     }
@@ -73,8 +73,14 @@ impl Authentication {
         self.revoked_keys.iter().any(|revoked| revoked == key)
     }
 
-    /// The authority with this key, unless it is believed no more.
-    pub fn user_ca(&self, key: &str) -> Option<&UserCa> {
-        self.user_cas.iter().find(|ca| ca.key == key).filter(|_| !self.has_revoked(key))
+    /// Whether this key is that of an authority, which is believed still.
+    pub fn has_user_ca(&self, key: &str) -> bool {
+        self.user_cas.iter().any(|ca| ca.key == key) && !self.has_revoked(key)
+    }
+
+    /// Whether any entry with this authority's key has taken the certificate back.
+    pub fn has_revoked_certificate(&self, authority: &str, serial: u64, key_id: &str) -> bool {
+        let mut entries = self.user_cas.iter().filter(|ca| ca.key == authority);
+        entries.any(|ca| ca.has_revoked(serial, key_id))
     }
 }

@@ -62,6 +62,11 @@ impl HostPattern {
         self.host.matches(hostname, Some(addr)) && self.port.matches(port)
     }
 
+    /// Whether addresses are compared, and no names.
+    pub fn is_of_addresses(&self) -> bool {
+        matches!(self.host, PatternHost::Address(_) | PatternHost::Network(_))
+    }
+
     /// Whether a host that nobody has looked up is meant: an address by addresses and networks, a name by names.
     pub fn matches_text(&self, host: &str, port: u16) -> bool {
         let is_host = match host.parse() {

@@ -21,7 +21,7 @@ pub(crate) enum Outcome {
 
 /// Wrong passwords in one connection.
 const MOST_ATTEMPTS: u32 = 6;
-/// Unknown public keys in one connection: agents offer all they have.
+/// Public keys that are offered in one connection: agents offer all they have.
 const MOST_OFFERS: u32 = 20;
 
 /// Takes the client's requests until it has proven who it is, or has tried enough.
@@ -159,14 +159,15 @@ impl Proving<'_, '_> {
         is_welcome: bool,
         since: Instant,
     ) -> Result<Step, SshError> {
+        // Of welcome keys as well: looking at a certificate costs a signature's check.
+        self.offers += 1;
+        if self.offers > MOST_OFFERS {
+            return Ok(Step::Enough("too many public keys"));
+        }
         if is_welcome {
             self.talk.pending = Pending::Nothing;
             self.talk.client.send(&auth::key_is_welcome(offer))?;
             return Ok(Step::Again);
-        }
-        self.offers += 1;
-        if self.offers > MOST_OFFERS {
-            return Ok(Step::Enough("too many unknown public keys"));
         }
         // Nothing was tried yet: an agent's keys are offered without delay.
         self.try_again(Tried::None, since).await

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use keyward_model::{SessionId, TargetAddr};
 use keyward_policy::Algorithms;
 use keyward_session::{Connected, Ended, KnownHostKeys, Reason, ShownCertificate, ShownHostKey};
-use keyward_ssh::{Certificate, Disconnect, HostKey, KeyError, PublicKey, Purpose, auth, message};
+use keyward_ssh::{Certificate, Disconnect, HostKey, PublicKey, Purpose, auth, message};
 use tokio::net::TcpStream;
 
 use crate::error::chain;
@@ -116,17 +116,16 @@ fn judged(shown: &HostKey, known: &KnownHostKeys) -> ShownHostKey {
     ShownHostKey { key: shown.key.to_openssh(), certificate }
 }
 
-/// Whether a known authority says that the key is the target's, by one of its names; if not, why.
+/// Whether a known authority says that the key is the target's, by its name; if not, why.
 fn certified(certificate: &Certificate, known: &KnownHostKeys, now: SystemTime) -> Result<(), String> {
     let authorities: Vec<PublicKey> =
         known.authorities.iter().filter_map(|key| PublicKey::from_openssh(key).ok()).collect();
-    let mut why = KeyError::NoPrincipals;
-    for name in &known.names {
-        match certificate.check(Purpose::Host, name, &authorities, now) {
-            Ok(_) => return Ok(()),
-            Err(error) => why = error,
-        }
+    match certificate.check(Purpose::Host, &known.name, &authorities, now) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(format!(
+            "{why} (certificate of {} for {})",
+            certificate.authority().fingerprint(),
+            known.name
+        )),
     }
-    let names = known.names.join(" or ");
-    Err(format!("{why} (certificate of {} for {names})", certificate.authority().fingerprint()))
 }

@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use keyward_policy::{HostKeyCheck, HostKeyKnowledge, fingerprint};
+use keyward_model::TargetAddr;
+use keyward_policy::{HostKeyCheck, HostKeyKnowledge, KnownHostKey, fingerprint};
 use keyward_store::{HostKeyTrust, StoreError};
 
 use crate::Connected;
@@ -37,7 +38,7 @@ pub struct ShownHostKey {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ShownCertificate {
     None,
-    /// It is for one of [`KnownHostKeys::names`], at this time, by this one of [`KnownHostKeys::authorities`].
+    /// It is for [`KnownHostKeys::name`], at this time, by this one of [`KnownHostKeys::authorities`].
     Valid {
         authority: String,
     },
@@ -57,8 +58,8 @@ pub struct KnownHostKeys {
     pub authorities: Vec<String>,
     /// Fingerprints of what is not believed any more.
     pub revoked: Vec<String>,
-    /// What a certificate may call it: the name that was looked up, the address.
-    pub names: Vec<String>,
+    /// What a certificate must call it: the name that was looked up, or the address where none was.
+    pub name: String,
 }
 
 impl KnownHostKeys {
@@ -66,6 +67,17 @@ impl KnownHostKeys {
     pub fn types(&self) -> impl Iterator<Item = &str> {
         let keys = self.keys.iter().filter_map(|key| key.split_ascii_whitespace().next());
         keys.chain(self.fingerprints.iter().filter_map(|(kind, _)| kind.as_deref()))
+    }
+
+    fn learn(&mut self, knowledge: &HostKeyKnowledge) {
+        match knowledge.clone() {
+            HostKeyKnowledge::Key(key) => self.keys.push(key),
+            HostKeyKnowledge::Fingerprint { kind, fingerprint } => {
+                self.fingerprints.push((kind, fingerprint));
+            }
+            HostKeyKnowledge::Authority(key) => self.authorities.push(key),
+            HostKeyKnowledge::Revoked(fingerprint) => self.revoked.push(fingerprint),
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -171,20 +183,22 @@ pub(crate) async fn known(stage: &Connected) -> Result<KnownHostKeys, HostKeyPro
     Ok(known)
 }
 
+/// The address comes from DNS, which is no witness of whose it is: where anything is known by name, nothing that is
+/// known by address stands in for it.
 fn of_policy(stage: &Connected) -> KnownHostKeys {
-    let target = &stage.target;
-    let mut known = KnownHostKeys { names: names(stage).collect(), ..Default::default() };
-    for entry in &stage.core.connection.known_host_keys {
-        if !entry.pattern.matches(target.hostname.as_deref(), target.addr.ip(), target.addr.port()) {
-            continue;
-        }
-        match entry.knowledge.clone() {
-            HostKeyKnowledge::Key(key) => known.keys.push(key),
-            HostKeyKnowledge::Fingerprint { kind, fingerprint } => {
-                known.fingerprints.push((kind, fingerprint))
-            }
-            HostKeyKnowledge::Authority(key) => known.authorities.push(key),
-            HostKeyKnowledge::Revoked(fingerprint) => known.revoked.push(fingerprint),
+    let entries = || stage.core.connection.known_host_keys.iter();
+    let TargetAddr { hostname, addr } = &stage.target;
+    let matches = |entry: &&KnownHostKey| entry.pattern.matches(hostname.as_deref(), addr.ip(), addr.port());
+    let is_by_name = |entry: &&KnownHostKey| !entry.pattern.is_of_addresses();
+    let name = names(stage).next().unwrap_or_default();
+    let mut known = KnownHostKeys { name, ..Default::default() };
+    for entry in entries().filter(matches).filter(is_by_name) {
+        known.learn(&entry.knowledge);
+    }
+    let is_known_by_name = !known.is_empty();
+    for entry in entries().filter(matches).filter(|entry| !is_by_name(entry)) {
+        if !is_known_by_name || matches!(entry.knowledge, HostKeyKnowledge::Revoked(_)) {
+            known.learn(&entry.knowledge);
         }
     }
     known

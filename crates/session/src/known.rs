@@ -191,8 +191,10 @@ fn judge(
     certificate: &VerifiedCertificate<'_>,
     client: IpAddr,
 ) -> Result<(), CertificateRefused> {
-    let authority = authentication.user_ca(certificate.authority).ok_or(CertificateRefused::Authority)?;
-    if authority.has_revoked(certificate.serial, certificate.key_id) {
+    if !authentication.has_user_ca(certificate.authority) {
+        return Err(CertificateRefused::Authority);
+    }
+    if authentication.has_revoked_certificate(certificate.authority, certificate.serial, certificate.key_id) {
         return Err(CertificateRefused::Revoked);
     }
     if authentication.has_revoked(certificate.key) {

@@ -86,6 +86,11 @@ impl Channel {
         }
     }
 
+    /// It has its program, is for something else, or is about to be closed.
+    pub(crate) fn runs_nothing_more(&self) -> bool {
+        self.tap.is_some() || !self.is_session || self.is_denied
+    }
+
     /// Nobody will speak of it any more.
     fn is_over(&self) -> bool {
         self.to_client.closed && self.to_target.closed

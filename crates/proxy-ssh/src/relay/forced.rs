@@ -29,7 +29,8 @@ impl<'c> Forced<'c> {
         };
         let mut messages = Vec::new();
         messages.extend(original.map(|original| channel::variable(recipient, ORIGINAL, original)));
-        let request = if command.split_whitespace().next() == Some(INTERNAL_SFTP) {
+        // Its options restrict it, and a subsystem takes none: as a command it fails where the target does not know it.
+        let request = if command.trim() == INTERNAL_SFTP {
             messages.push(channel::program(recipient, "subsystem", wants_reply, b"sftp"));
             Request::Subsystem("sftp")
         } else {
@@ -93,6 +94,8 @@ mod tests {
     #[test]
     fn the_internal_sftp_server_is_the_subsystem() {
         let forced = Forced::new("internal-sftp -R", &Request::Shell, 7, false);
+        assert!(matches!(forced.request, Request::Command(b"internal-sftp -R")));
+        let forced = Forced::new("internal-sftp", &Request::Shell, 7, false);
         assert!(matches!(forced.request, Request::Subsystem("sftp")));
         assert_eq!(
             asked_of_the_target(&forced),

@@ -294,6 +294,11 @@ impl Desk {
         let Some(command) = &channels.limits().forced_command else {
             return self.program(id, request, wants_reply, &[message], target, back).await;
         };
+        // Nothing is replaced where nothing would run.
+        let Some(channel) = self.table.get(id) else { return Ok(()) };
+        if channel.runs_nothing_more() {
+            return Ok(refuse_on(channel, wants_reply, back)?);
+        }
         let forced = Forced::new(command, request, recipient, wants_reply);
         if let Err(refused) = channels.note_limit(&forced.note).await {
             self.deny(id, wants_reply, ChannelKind::Exec, refused, back);
@@ -315,7 +320,7 @@ impl Desk {
         back: &mut Vec<Vec<u8>>,
     ) -> Result<(), Stop> {
         let Some(channel) = self.table.get(id) else { return Ok(()) };
-        if channel.tap.is_some() || !channel.is_session || channel.is_denied {
+        if channel.runs_nothing_more() {
             return Ok(refuse_on(channel, wants_reply, back)?);
         }
         let asked = wanted(request, channel);

@@ -103,6 +103,17 @@ fn wrong_passwords_and_unknown_people_are_refused_alike() {
     }
 }
 
+/// The directory would find them: it ignores case and spaces.
+#[test]
+fn a_name_in_another_spelling_is_nobodys() {
+    let slapd = Slapd::start();
+    let site = known_to(&slapd, "\"password\"", "users = [\"ann\", \"ANN\", \"Ann\"]");
+    for (count, person) in ["ANN", "Ann"].into_iter().enumerate() {
+        denied(&site, &log_in(&site, person, Slapd::PASSWORD), count + 1);
+    }
+    assert_eq!(log_in(&site, "ann", Slapd::PASSWORD).text(), "in\n");
+}
+
 /// Servers take a bind with a name and no password, and call it a success.
 #[test]
 fn an_empty_password_is_nobodys() {

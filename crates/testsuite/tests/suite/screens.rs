@@ -1,6 +1,8 @@
 //! Interactive programs on a real terminal: the same on the screen directly and through the gateway.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 use keyward_testsuite::{Link, PATIENCE, Route, SshClient, Terminal, until};
 
@@ -18,7 +20,12 @@ fn vim_looks_the_same() {
         terminal.shows(&["line 400 "]);
         let small = terminal.screen();
         terminal.resize(AFTER);
-        terminal.press(&[":echo &columns 'by' &lines", "Enter"]);
+        // What it says before it has drawn itself anew, it wipes away.
+        until("vim says its size", PATIENCE, || {
+            terminal.press(&[":echo &columns 'by' &lines", "Enter"]);
+            thread::sleep(Duration::from_millis(500));
+            terminal.screen().contains("103 by 37").then_some(())
+        });
         let large = terminal.shows(&["103 by 37"]);
         terminal.press(&[":wqa", "Enter"]);
         terminal.shows(&["status 0"]);

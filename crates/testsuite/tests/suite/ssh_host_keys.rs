@@ -209,3 +209,21 @@ fn a_certificate_may_be_for_a_name_or_a_pattern_of_names() {
         assert_eq!(run.text(), "in\n", "{names}");
     }
 }
+
+/// Whoever answers for DNS chooses the address.
+#[test]
+fn what_is_known_of_an_address_proves_no_name() {
+    let Certified { sshd, authority, key, folder: _folder } =
+        Certified::with("ed25519", &["-h", "-n", "127.0.0.1"], "");
+    let (authority, host_key, port) = (authority.public(), key.public(), sshd.addr().port());
+    let site = Site::on(sshd, |draft| {
+        draft.inband(&format!("\"localhost:{port}\", \"127.0.0.1:{port}\""), "");
+        draft.connection = format!(
+            "known-host-keys = [\n\
+             {{ host = \"localhost:{port}\", authority = \"{authority}\" }},\n\
+             {{ host = \"127.0.0.1:{port}\", key = \"{host_key}\" }},\n]\n"
+        );
+    });
+    let run = site.log_in(&format!("{}@localhost:{port}", site.sshd.user()));
+    assert_refused(&site, &run, &["the certificate does not list this principal"]);
+}

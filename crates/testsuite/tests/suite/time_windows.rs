@@ -31,7 +31,7 @@ fn commands_in(minutes: u64) -> Site {
 fn a_channel_opens_while_the_window_of_its_rule_holds() {
     let site = commands_in(MINUTES_OF_A_DAY - 30);
     assert_eq!(site.ssh().exec("echo in").text(), "in\n");
-    assert_eq!(site.notes(1), ["exec opened as channel 0"]);
+    assert_eq!(site.notes(1).last().unwrap(), "exec opened as channel 0");
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_channel_is_refused_while_the_window_of_its_rule_does_not_hold() {
     assert!(!run.status.success());
     assert_eq!(run.stdout, b"");
     assert!(run.stderr.contains("exec is not allowed here"), "{}", run.stderr);
-    assert_eq!(site.notes(1), ["exec refused by the channel policy"]);
+    assert_eq!(site.notes(1).last().unwrap(), "exec refused by the channel policy");
     let (near, far) = (site.sshd.folder().join("near"), site.sshd.folder().join("far"));
     std::fs::write(&near, "text").unwrap();
     std::fs::create_dir(&far).unwrap();

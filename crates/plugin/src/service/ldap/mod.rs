@@ -229,12 +229,16 @@ impl Link {
         let searched =
             self.ldap.with_search_options(options).search(&self.server.base, Scope::Subtree, filter, wanted);
         let ldap3::SearchResult(found, result) = searched.await.map_err(connect::of_library)?;
-        if limit == 0 || result.rc != SIZE_LIMIT_EXCEEDED {
-            connect::accepted(what, &result)?;
-        }
         let entries = found.into_iter().filter(|entry| !entry.is_ref() && !entry.is_intermediate());
         let broken = || LdapError::Broken("an entry cannot be understood".into());
-        entries.map(|entry| Entry::read(entry).ok_or_else(broken)).collect()
+        let entries: Vec<Entry> =
+            entries.map(|entry| Entry::read(entry).ok_or_else(broken)).collect::<Result<_, _>>()?;
+        // A server with a lower limit of its own has left out what was asked for.
+        let is_full = i32::try_from(entries.len()).is_ok_and(|count| limit > 0 && count >= limit);
+        if result.rc != SIZE_LIMIT_EXCEEDED || !is_full {
+            connect::accepted(what, &result)?;
+        }
+        Ok(entries)
     }
 }
 

@@ -6,7 +6,7 @@ use keyward_model::Secret;
 use ldap3::LdapResult;
 
 use super::error::LdapError;
-use super::{Directory, LdapConfigError, LdapServer, Link, MAX_USER, connect, groups};
+use super::{Directory, Entry, LdapConfigError, LdapServer, Link, MAX_USER, connect, groups, is_attribute};
 
 /// Of a user.
 const MAX_KEYS: usize = 256;
@@ -43,6 +43,9 @@ impl PeopleDirectory {
     /// When the policy's filters or certificates cannot be used.
     pub fn new(policy: &LdapServer) -> Result<Self, DirectoryError> {
         let unusable = |error: LdapConfigError| DirectoryError(error.to_string());
+        if compared(&policy.user_filter).is_empty() {
+            return Err(DirectoryError("its user filter compares no attribute with {user}".into()));
+        }
         Directory::new(policy).map(Self).map_err(unusable)
     }
 
@@ -54,7 +57,7 @@ impl PeopleDirectory {
     ) -> Result<Option<DirectoryPerson>, DirectoryError> {
         let (name, keys_attribute) = (user.to_owned(), keys_attribute.to_owned());
         self.ask(user, |mut link| async move {
-            let entry = link.user(&name, std::slice::from_ref(&keys_attribute)).await?;
+            let entry = named(&mut link, &name, &[keys_attribute.clone()]).await?;
             let mut public_keys = entry.values(&keys_attribute)?;
             public_keys.truncate(MAX_KEYS);
             let groups = groups::all(&mut link, &name, entry.dn).await?.into_names();
@@ -76,7 +79,7 @@ impl PeopleDirectory {
         }
         let (name, password) = (user.to_owned(), password.clone());
         self.ask(user, |mut link| async move {
-            let entry = link.user(&name, &[]).await?;
+            let entry = named(&mut link, &name, &[]).await?;
             if entry.dn.is_empty() {
                 return Err(LdapError::UserNotFound);
             }
@@ -111,6 +114,34 @@ impl PeopleDirectory {
     }
 }
 
+/// The person of exactly this name.
+///
+/// A directory compares without regard to case, spaces and often accents; everything behind the log-in (groups by name,
+/// user mappings, lists, plugins) compares exactly. Whoever is known under another spelling would choose what holds for
+/// them.
+async fn named(link: &mut Link, name: &str, more: &[String]) -> Result<Entry, LdapError> {
+    let names = compared(&link.server.user_filter);
+    let wanted: Vec<String> = names.iter().chain(more).cloned().collect();
+    let entry = link.user(name, &wanted).await?;
+    for attribute in &names {
+        if entry.values(attribute)?.iter().any(|value| value == name) {
+            return Ok(entry);
+        }
+    }
+    Err(LdapError::UserNotFound)
+}
+
+/// The attributes that a filter compares with the name (RFC 4515): `uid` of `(uid={user})`.
+fn compared(filter: &str) -> Vec<String> {
+    let attribute = |part: &str| {
+        let written = part.rsplit('(').next().unwrap_or_default();
+        // A matching rule may be named behind the attribute.
+        let name = written.split(':').next().unwrap_or_default();
+        is_attribute(name).then(|| name.to_owned())
+    };
+    filter.match_indices("={user})").filter_map(|(at, _)| attribute(filter.get(..at)?)).collect()
+}
+
 /// Whether a bind as the person succeeded. The directory's other reasons to refuse somebody (a locked account, an expired
 /// password) are no fault of the server's.
 fn is_right(result: &LdapResult) -> Result<bool, LdapError> {
@@ -129,5 +160,24 @@ fn is_right(result: &LdapResult) -> Result<bool, LdapError> {
         | INSUFFICIENT_ACCESS_RIGHTS
         | UNWILLING_TO_PERFORM => Ok(false),
         _ => connect::accepted("the bind as the person", result).map(|()| false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_attributes_that_a_filter_compares_with_the_name_are_known() {
+        for (filter, attributes) in [
+            ("(uid={user})", &["uid"][..]),
+            ("(&(objectClass=person)(|(uid={user})(mail={user})))", &["uid", "mail"]),
+            ("(&(cn:caseExactMatch:={user})(!(locked=1)))", &["cn"]),
+            ("(uid={user}*)", &[]),
+            ("(uid~={user})", &[]),
+            ("(objectClass=person)", &[]),
+        ] {
+            assert_eq!(compared(filter), attributes, "{filter}");
+        }
     }
 }

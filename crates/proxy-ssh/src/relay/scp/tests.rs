@@ -128,8 +128,7 @@ fn a_folder_that_was_refused_is_not_entered() {
         ('t', b"\x01scp: /srv/a: Not a directory\n"),
         ('c', b"D0755 0 private\n"),
     ];
-    let (events, fault) =
-        follow("scp -r -d -t /srv", FileRules::of(vec![forbidden, allowed]), &talk, 100);
+    let (events, fault) = follow("scp -r -d -t /srv", FileRules::of(vec![forbidden, allowed]), &talk, 100);
     assert_eq!(events[0], "make-directory \"/srv/a\": failed, scp: /srv/a: Not a directory");
     assert_eq!(events[1], "make-directory \"/srv/private\": refused by the channel policy");
     assert!(matches!(fault, Some(ScpFault::NotAllowed { .. })));
