@@ -117,12 +117,12 @@ impl Book {
         self.waiting_for(event("copy", path, Some(to)))
     }
 
-    /// Where the order of the names is not known, both must be allowed. What a link says is read when it is used, so
-    /// its letters must say where it leads.
+    /// Where the order of the names is not known, both must be allowed. What a link says is read when it is used, and
+    /// where the link is then: so its letters alone must say where it leads, from the root on.
     fn ask_symlink(&mut self, first: &[u8], second: &[u8]) -> Waiting {
         let may_be = |book: &Self, link: &[u8], target: &[u8]| {
             let place = book.place(link);
-            let to = place.as_deref().and_then(|place| path::absolute(target, Some(path::folder(place))));
+            let to = path::absolute(target, None);
             let is_straight = !has_detour(link) && !has_detour(target);
             book.may_link(place.as_deref(), to.as_deref().filter(|_| is_straight))
         };

@@ -17,14 +17,6 @@ pub(crate) fn absolute(path: &[u8], start: Option<&[u8]>) -> Option<Vec<u8>> {
     Some([b"/", names.join(&b'/').as_slice()].concat())
 }
 
-/// The folder of an absolute path.
-pub(crate) fn folder(path: &[u8]) -> &[u8] {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(0) | None => b"/",
-        Some(end) => path.get(..end).unwrap_or(b"/"),
-    }
-}
-
 fn is_slash(byte: &u8) -> bool {
     *byte == b'/'
 }
@@ -58,12 +50,5 @@ mod tests {
         assert_eq!(text("", Some("/home/x")).as_deref(), Some("/home/x"));
         assert_eq!(text("a", None), None);
         assert_eq!(text("a", Some("not/absolute")), None);
-    }
-
-    #[test]
-    fn the_folder_of_a_path_is_above_it() {
-        assert_eq!(folder(b"/a/b"), b"/a");
-        assert_eq!(folder(b"/a"), b"/");
-        assert_eq!(folder(b"/"), b"/");
     }
 }

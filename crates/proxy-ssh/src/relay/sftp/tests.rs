@@ -243,13 +243,25 @@ fn a_symbolic_link_is_judged_by_where_it_leads() {
     use FileOperation::{Download, Link};
     let mut talk = Talk::begin(rules(&[(&[Download, Link], "/srv/.*", true)]), 1000);
     let link = |number, to: &[u8], name: &[u8]| answer(20, number, &strings(&[to, name]));
-    talk.passes(&link(1, b"x", b"/srv/y"), &status(1, 0));
-    talk.passes(&link(2, b"../x", b"/srv/sub/y"), &status(2, 0));
+    talk.passes(&link(1, b"/srv/x", b"/srv/y"), &status(1, 0));
+    talk.passes(&link(2, b"/srv/sub/x", b"/srv/y"), &status(2, 0));
     talk.is_refused(3, &link(3, b"/etc/passwd", b"/srv/y"), status::PERMISSION_DENIED);
     talk.is_refused(4, &link(4, b"../etc", b"/srv/y"), status::PERMISSION_DENIED);
     talk.is_refused(5, &link(5, b"/srv/y", b"/etc/y"), status::PERMISSION_DENIED);
     let hard = answer(200, 6, &strings(&[b"hardlink@openssh.com", b"/etc/shadow", b"/srv/y"]));
     talk.is_refused(6, &hard, status::PERMISSION_DENIED);
+}
+
+/// A link keeps its words when it is renamed, or when it gets a second name: they would lead elsewhere from there.
+#[test]
+fn a_symbolic_link_that_leads_on_from_its_folder_is_refused() {
+    let mut talk = Talk::begin(rules(&[(&[], "/srv/.*", true)]), 1000);
+    for (number, to) in [(1, &b"x"[..]), (2, b"../x"), (3, b"./x"), (4, b"")] {
+        let link = answer(20, number, &strings(&[to, b"/srv/a/b/y"]));
+        talk.is_refused(number, &link, status::PERMISSION_DENIED);
+    }
+    let mut free = Talk::begin(FileRules::default(), 1000);
+    free.passes(&answer(20, 1, &strings(&[b"../x", b"/srv/y"])), &status(1, 0));
 }
 
 #[test]
