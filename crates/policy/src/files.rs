@@ -59,21 +59,29 @@ impl FileRules {
         rules.iter().find(|rule| rule.speaks_of(operation, path)).is_some_and(|rule| rule.allow)
     }
 
-    /// Whether a link may be made. Its two names become one file, so whatever either name allows, and for folders
-    /// whatever is allowed below it, the other must allow.
-    pub fn allow_link(&self, one: &[u8], other: &[u8]) -> bool {
-        let below = |path: &[u8]| [path.strip_suffix(b"/").unwrap_or(path), b"/", BELOW].concat();
+    /// Whether a file may get a second name. Both become one file, so whatever either name allows, the other must.
+    pub fn allow_hard_link(&self, one: &[u8], other: &[u8]) -> bool {
         self.allow(FileOperation::Link, one)
             && self.allow(FileOperation::Link, other)
-            && FileOperation::ALL.iter().all(|&operation| {
-                self.allow(operation, one) == self.allow(operation, other)
-                    && self.allow(operation, &below(one)) == self.allow(operation, &below(other))
-            })
+            && FileOperation::ALL
+                .iter()
+                .all(|&operation| self.allow(operation, one) == self.allow(operation, other))
+    }
+
+    /// Whether a symbolic link may be made. Everything below `target`, which is absolute, gets a second name below
+    /// `link`, and other ones once the link is renamed.
+    ///
+    /// No sample of names can show that patterns judge all of these alike, so it must be plain from the rules: where
+    /// none names a path, or where there is but one, of whole folders.
+    pub fn allow_symbolic_link(&self, link: &[u8], target: &[u8]) -> bool {
+        let is_plain = match self.rules.as_deref() {
+            None => true,
+            Some([rule]) => rule.allow && rule.paths.iter().all(TextPattern::is_whole_folder),
+            Some(rules) => rules.iter().all(|rule| rule.paths.is_empty()),
+        };
+        is_plain && self.allow(FileOperation::Link, link) && self.allow(FileOperation::Link, target)
     }
 }
-
-/// Stands for every name in a folder.
-const BELOW: &[u8] = b"keyward-any-name";
 
 impl FileRule {
     fn speaks_of(&self, operation: FileOperation, path: &[u8]) -> bool {
@@ -146,22 +154,44 @@ mod tests {
     }
 
     #[test]
-    fn a_link_gives_neither_of_its_names_more() {
+    fn a_hard_link_gives_neither_of_its_names_more() {
         use FileOperation::{Download, Link, List};
         let rules = FileRules::of(vec![
-            rule(&[], &["/srv/secret/.*"], false),
+            rule(&[], &["/srv/secret(/.*)?"], false),
             rule(&[Download, Link], &["/srv/.*"], true),
             rule(&[Link, List], &["/.*"], true),
         ]);
-        assert!(rules.allow_link(b"/srv/a", b"/srv/b"));
-        assert!(!rules.allow_link(b"/srv/a", b"/etc/passwd") && !rules.allow_link(b"/etc/passwd", b"/srv/a"));
-        assert!(!rules.allow_link(b"/srv/a", b"/srv/secret"), "what is below it is refused");
-        assert!(!rules.allow_link(b"/srv/a", b"/"));
+        assert!(rules.allow_hard_link(b"/srv/a", b"/srv/b"));
+        assert!(!rules.allow_hard_link(b"/srv/a", b"/etc/passwd"));
+        assert!(!rules.allow_hard_link(b"/etc/passwd", b"/srv/a"));
+        assert!(!rules.allow_hard_link(b"/srv/a", b"/srv/secret/b"));
+    }
+
+    #[test]
+    fn a_symbolic_link_is_allowed_only_where_all_that_is_below_it_is_judged_alike() {
+        let may = |rules: Vec<FileRule>, link: &str, target: &str| {
+            FileRules::of(rules).allow_symbolic_link(link.as_bytes(), target.as_bytes())
+        };
+        let tree = || vec![rule(&[], &["/srv/ex(/.*)?", "/srv/in.d/.*"], true)];
+        assert!(may(tree(), "/srv/ex/l", "/srv/ex/a") && may(tree(), "/srv/ex/l", "/srv/in.d/a"));
+        assert!(!may(tree(), "/srv/ex/l", "/srv") && !may(tree(), "/srv/l", "/srv/ex"));
+        assert!(may(vec![rule(&[FileOperation::Link], &[], true)], "/a", "/b"));
+        assert!(!may(vec![rule(&[FileOperation::Download], &[], true)], "/a", "/b"));
+
+        let private = vec![rule(&[], &["/srv/ex/private(/.*)?"], false), rule(&[], &["/srv/ex(/.*)?"], true)];
+        assert!(!may(private, "/srv/ex/l", "/srv/ex"), "`l/private` is allowed, and is `private`");
+        let small = rule(&[], &["/srv/(pub(/.*)?|data(/[a-z-]+)?)"], true);
+        assert!(!may(vec![small], "/srv/pub/l", "/srv/data"), "`l/X` is allowed, and is `data/X`");
+        let link = rule(&[FileOperation::Link], &[], true);
+        let two = vec![link, rule(&[FileOperation::Download], &["/srv(/.*)?"], true)];
+        assert!(!may(two, "/srv/l", "/etc"), "what is below it is allowed in one place only");
+        assert!(!may(vec![rule(&[], &["/srv/ex(/.*)?"], false)], "/srv/ex/l", "/srv/ex/a"));
     }
 
     #[test]
     fn a_link_must_be_allowed_itself() {
         let rules = FileRules::of(vec![rule(&[FileOperation::Download], &["/srv/.*"], true)]);
-        assert!(!rules.allow_link(b"/srv/a", b"/srv/b"));
+        assert!(!rules.allow_hard_link(b"/srv/a", b"/srv/b"));
+        assert!(!rules.allow_symbolic_link(b"/srv/a", b"/srv/b"));
     }
 }

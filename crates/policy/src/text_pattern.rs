@@ -28,6 +28,14 @@ impl TextPattern {
     pub fn matches(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)
     }
+
+    /// Whether it is plain that of each path that matches all below it match too. Plain are the usual forms with
+    /// letters before them: `/srv/in(/.*)?` and `/srv/.*`.
+    pub(crate) fn is_whole_folder(&self) -> bool {
+        let before = self.written.strip_suffix("(/.*)?").or_else(|| self.written.strip_suffix("/.*"));
+        let is_letter = |letter: char| letter.is_alphanumeric() || "/._- ".contains(letter);
+        before.is_some_and(|before| before.chars().all(is_letter))
+    }
 }
 
 impl PartialEq for TextPattern {
@@ -66,6 +74,18 @@ mod tests {
         // A comment would take the end of the whole with it.
         for wrong in ["(?x) uptime # fine", "(", "a)(b", "[z-a]", "(?P<a", "x{1000}{1000}{1000}"] {
             assert!(TextPattern::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn whole_folders_are_told_by_their_form() {
+        let is = |pattern: &str| TextPattern::parse(pattern).unwrap().is_whole_folder();
+        for whole in ["/srv/in(/.*)?", "/srv/.*", "/.*", "/srv/in.d/a b-c_1/.*", "/größe(/.*)?"] {
+            assert!(is(whole), "{whole}");
+        }
+        let part = ["/srv", "/srv/[^/]*", "/a|/b(/.*)?", "/a|/b/.*", "/a$(/.*)?", "(?x)/a(/.*)?", "/a/[a-z]+"];
+        for part in part {
+            assert!(!is(part), "{part}");
         }
     }
 

@@ -3,6 +3,7 @@
 use keyward_policy::FileOperation::{
     self, Attributes, Delete, Download, Link, List, MakeDirectory, Rename, Upload,
 };
+use keyward_policy::FileRules;
 use keyward_ssh::sftp::{Request, has_detour, status};
 use keyward_trail::{FileEvent, FileOutcome};
 
@@ -48,7 +49,7 @@ impl Book {
             }
             Request::HardLink { from, to } => {
                 let (old, new) = (self.place(from), self.place(to));
-                let may = self.may_link(old.as_deref(), new.as_deref());
+                let may = self.may_link(old.as_deref(), new.as_deref(), FileRules::allow_hard_link);
                 self.pair(Link, (new, to), (old, from), may)
             }
             Request::Symlink { first, second } => self.ask_symlink(first, second),
@@ -124,7 +125,8 @@ impl Book {
             let place = book.place(link);
             let to = path::absolute(target, None);
             let is_straight = !has_detour(link) && !has_detour(target);
-            book.may_link(place.as_deref(), to.as_deref().filter(|_| is_straight))
+            let to = to.as_deref().filter(|_| is_straight);
+            book.may_link(place.as_deref(), to, FileRules::allow_symbolic_link)
         };
         let may = may_be(self, second, first)
             && (self.order == LinkOrder::TargetFirst || may_be(self, first, second));
@@ -132,9 +134,14 @@ impl Book {
         self.pair(Link, (place, second), (None, first), may)
     }
 
-    fn may_link(&self, one: Option<&[u8]>, other: Option<&[u8]>) -> bool {
+    fn may_link(
+        &self,
+        one: Option<&[u8]>,
+        other: Option<&[u8]>,
+        allow: fn(&FileRules, &[u8], &[u8]) -> bool,
+    ) -> bool {
         !self.rules.judge()
-            || matches!((one, other), (Some(one), Some(other)) if self.rules.allow_link(one, other))
+            || matches!((one, other), (Some(one), Some(other)) if allow(&self.rules, one, other))
     }
 
     fn one(&mut self, operation: FileOperation, path: &[u8]) -> Waiting {

@@ -265,6 +265,19 @@ fn a_symbolic_link_that_leads_on_from_its_folder_is_refused() {
 }
 
 #[test]
+fn a_symbolic_link_to_a_folder_with_a_forbidden_part_is_refused() {
+    let rules = rules(&[(&[], "/srv/ex/private(/.*)?", false), (&[], "/srv/ex(/.*)?", true)]);
+    let mut talk = Talk::begin(rules, 1000);
+    let link = answer(20, 1, &strings(&[b"/srv/ex", b"/srv/ex/l"]));
+    talk.is_refused(1, &link, status::PERMISSION_DENIED);
+    let hard = |number, to: &[u8]| {
+        answer(200, number, &strings(&[b"hardlink@openssh.com", to, b"/srv/ex/l"]))
+    };
+    talk.passes(&hard(2, b"/srv/ex/file"), &status(2, 0));
+    talk.is_refused(3, &hard(3, b"/srv/ex/private/file"), status::PERMISSION_DENIED);
+}
+
+#[test]
 fn what_goes_on_of_a_path_is_what_was_judged() {
     let mut talk = Talk::begin(rules(&[(&[], "/srv/.*", true)]), 1000);
     // Behind a link of the target, `..` would be the folder above where the link leads.
