@@ -56,7 +56,8 @@ impl FileRules {
     /// Whether an operation on a path is allowed. `path` is absolute and without `.`, `..` and doubled slashes.
     pub fn allow(&self, operation: FileOperation, path: &[u8]) -> bool {
         let Some(rules) = &self.rules else { return true };
-        rules.iter().find(|rule| rule.speaks_of(operation, path)).is_some_and(|rule| rule.allow)
+        has_one_reading(path)
+            && rules.iter().find(|rule| rule.speaks_of(operation, path)).is_some_and(|rule| rule.allow)
     }
 
     /// Whether a file may get a second name. Both become one file, so whatever either name allows, the other must.
@@ -81,6 +82,13 @@ impl FileRules {
         };
         is_plain && self.allow(FileOperation::Link, link) && self.allow(FileOperation::Link, target)
     }
+}
+
+/// Whether patterns and targets read the same in a path. `.` matches no line end and nothing that is not UTF-8, so an
+/// entry that refuses would not see such a name, and Windows takes `\` for a slash.
+fn has_one_reading(path: &[u8]) -> bool {
+    std::str::from_utf8(path)
+        .is_ok_and(|path| !path.chars().any(|letter| letter.is_control() || letter == '\\'))
 }
 
 impl FileRule {
@@ -151,6 +159,31 @@ mod tests {
         assert!(rules.allow(Download, b"/srv/a") && rules.allow(Upload, b"/srv/in/a"));
         assert!(!rules.allow(Download, b"/srv/secret/a") && !rules.allow(Download, b"/etc/passwd"));
         assert!(!rules.allow(Upload, b"/srv/a") && !rules.allow(Delete, b"/srv/in/a"));
+    }
+
+    #[test]
+    fn paths_that_patterns_do_not_see_whole_are_refused() {
+        let rules = FileRules::of(vec![
+            rule(&[], &["/srv/secret(/.*)?"], false),
+            rule(&[], &["(?s-u:/srv(/.*)?)"], true),
+            rule(&[], &[], true),
+        ]);
+        let hidden: [&[u8]; 6] = [
+            b"/srv/secret/a\nb",
+            b"/srv/secret/\xff",
+            b"/srv\\secret",
+            b"/srv/\x1b",
+            b"/srv/\x7f",
+            b"/srv/\xc2\x85",
+        ];
+        for path in hidden {
+            for operation in FileOperation::ALL {
+                assert!(!rules.allow(operation, path), "{path:?}");
+                assert!(FileRules::default().allow(operation, path));
+            }
+            assert!(!rules.allow_hard_link(b"/srv/a", path) && !rules.allow_hard_link(path, b"/srv/a"));
+        }
+        assert!(rules.allow(FileOperation::Download, "/srv/größe".as_bytes()));
     }
 
     #[test]

@@ -270,9 +270,8 @@ fn a_symbolic_link_to_a_folder_with_a_forbidden_part_is_refused() {
     let mut talk = Talk::begin(rules, 1000);
     let link = answer(20, 1, &strings(&[b"/srv/ex", b"/srv/ex/l"]));
     talk.is_refused(1, &link, status::PERMISSION_DENIED);
-    let hard = |number, to: &[u8]| {
-        answer(200, number, &strings(&[b"hardlink@openssh.com", to, b"/srv/ex/l"]))
-    };
+    let hard =
+        |number, to: &[u8]| answer(200, number, &strings(&[b"hardlink@openssh.com", to, b"/srv/ex/l"]));
     talk.passes(&hard(2, b"/srv/ex/file"), &status(2, 0));
     talk.is_refused(3, &hard(3, b"/srv/ex/private/file"), status::PERMISSION_DENIED);
 }
@@ -283,6 +282,23 @@ fn what_goes_on_of_a_path_is_what_was_judged() {
     // Behind a link of the target, `..` would be the folder above where the link leads.
     assert_eq!(talk.up(&open(1, b"/srv/link/../x", 1)), open(1, b"/.///////srv/x", 1));
     talk.is_refused(2, &answer(20, 2, &strings(&[b"link/../x", b"/srv/y"])), status::PERMISSION_DENIED);
+}
+
+#[test]
+fn a_name_that_patterns_do_not_see_is_refused_wherever_it_stands() {
+    let rules = rules(&[(&[], "/srv/secret(/.*)?", false), (&[], "(?s-u:/srv(/.*)?)", true)]);
+    let mut talk = Talk::begin(rules, 1000);
+    let hidden: [&[u8]; 3] = [b"/srv/secret/a\nb", b"/srv/secret/\xff", b"/srv\\secret"];
+    for path in hidden {
+        talk.is_refused(1, &open(1, path, 1), status::PERMISSION_DENIED);
+        talk.is_refused(2, &answer(13, 2, &strings(&[path])), status::PERMISSION_DENIED);
+        talk.is_refused(3, &answer(18, 3, &strings(&[path, b"/srv/x"])), status::PERMISSION_DENIED);
+        talk.is_refused(4, &answer(18, 4, &strings(&[b"/srv/x", path])), status::PERMISSION_DENIED);
+        talk.is_refused(5, &answer(20, 5, &strings(&[path, b"/srv/x"])), status::PERMISSION_DENIED);
+        let hard = answer(200, 6, &strings(&[b"hardlink@openssh.com", path, b"/srv/x"]));
+        talk.is_refused(6, &hard, status::PERMISSION_DENIED);
+    }
+    talk.passes(&answer(13, 7, &strings(&["/srv/größe".as_bytes()])), &status(7, 0));
 }
 
 #[test]
