@@ -262,7 +262,7 @@ impl Desk {
 
 /// Whether the session's record tells of it: what moved or changed, and what was refused.
 fn is_notable(file: &FileEvent<'_>) -> bool {
-    file.outcome == FileOutcome::Refused || !matches!(&*file.operation, "list" | "look" | "attributes")
+    file.outcome == FileOutcome::Refused || !matches!(&*file.operation, "list" | "look")
 }
 
 /// Sends what has passed of a message: mostly all of it, as it is.

@@ -18,7 +18,7 @@ pub use cutter::{Cutter, Heads, Passed};
 pub use fault::Fault;
 pub use overwrite::{fill, real_path_of_start, refusal, refuse_request, set_version};
 pub use packet::{Packet, VERSION};
-pub use request::{Request, request_head};
+pub use request::{Changes, Request, request_head};
 pub use straighten::{has_detour, straighten};
 pub use sum::{Sum, Summed};
 

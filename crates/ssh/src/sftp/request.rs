@@ -38,11 +38,11 @@ pub enum Request<'a> {
     },
     SetAttributes {
         path: &'a [u8],
-        /// The file is cut or made longer.
-        resizes: bool,
+        changes: Changes,
     },
     SetAttributesOf {
         handle: &'a [u8],
+        changes: Changes,
     },
     OpenDirectory {
         path: &'a [u8],
@@ -80,6 +80,15 @@ pub enum Request<'a> {
     Unknown,
 }
 
+/// What of a file's attributes is to be set.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Changes {
+    /// The file is cut, or made longer, to so many bytes.
+    pub size: Option<u64>,
+    /// Permissions, owner, times or what nobody knows.
+    pub others: bool,
+}
+
 /// How many bytes [`Request::parse`] needs of a client's packet: all of it, but not the data of a file.
 pub fn request_head(so_far: &[u8]) -> Result<usize, Fault> {
     let Some(packet) = Packet::begin(so_far)? else { return Ok(5) };
@@ -111,8 +120,8 @@ impl<'a> Request<'a> {
             kind::LSTAT | kind::STAT | kind::READLINK => Self::Look { path: fields.path()? },
             kind::REALPATH => Self::RealPath { path: fields.path()? },
             kind::FSTAT | kind::READDIR => Self::LookAt { handle: fields.handle()? },
-            kind::SETSTAT => Self::SetAttributes { path: fields.path()?, resizes: fields.resizes()? },
-            kind::FSETSTAT => Self::SetAttributesOf { handle: fields.handle()? },
+            kind::SETSTAT => Self::SetAttributes { path: fields.path()?, changes: fields.changes()? },
+            kind::FSETSTAT => Self::SetAttributesOf { handle: fields.handle()?, changes: fields.changes()? },
             kind::OPENDIR => Self::OpenDirectory { path: fields.path()? },
             kind::REMOVE => Self::Remove { path: fields.path()? },
             kind::MKDIR => Self::MakeDirectory { path: fields.path()? },
@@ -131,7 +140,7 @@ impl<'a> Request<'a> {
             b"statvfs@openssh.com" => Self::Look { path: fields.path()? },
             b"fstatvfs@openssh.com" | b"fsync@openssh.com" => Self::LookAt { handle: fields.handle()? },
             b"lsetstat@openssh.com" => {
-                Self::SetAttributes { path: fields.path()?, resizes: fields.resizes()? }
+                Self::SetAttributes { path: fields.path()?, changes: fields.changes()? }
             }
             b"expand-path@openssh.com" => Self::RealPath { path: fields.path()? },
             b"copy-data" => {
@@ -160,10 +169,12 @@ impl<'a> Fields<'a> {
         if handle.len() > LONGEST_HANDLE { Err(Fault::TooLong) } else { Ok(handle) }
     }
 
-    /// Whether attributes have a size (draft section 5).
-    fn resizes(&mut self) -> Result<bool, Fault> {
+    /// Attributes are some bits, then the fields that these announce, the size first (draft section 5).
+    fn changes(&mut self) -> Result<Changes, Fault> {
         const SIZE: u32 = 1;
-        Ok(self.0.u32()? & SIZE != 0)
+        let bits = self.0.u32()?;
+        let size = if bits & SIZE == 0 { None } else { Some(self.0.u64()?) };
+        Ok(Changes { size, others: bits & !SIZE != 0 })
     }
 }
 
@@ -224,7 +235,32 @@ mod tests {
             out.put_number(1);
             out.put_bytes(&0_u64.to_be_bytes());
         });
-        assert_eq!(parsed(&cut), Ok(Request::SetAttributes { path: b"/x", resizes: true }));
+        let changes = Changes { size: Some(0), others: false };
+        assert_eq!(parsed(&cut), Ok(Request::SetAttributes { path: b"/x", changes }));
+    }
+
+    #[test]
+    fn attributes_of_an_open_file_say_whether_it_is_resized_and_whether_more_changes() {
+        let of = |bits: u32, fields: &[u8]| {
+            packet(kind::FSETSTAT, |out| {
+                out.put_string(b"h");
+                out.put_number(bits);
+                out.put_bytes(fields);
+            })
+        };
+        let size = 4_u64.to_be_bytes();
+        for (packet, size, others) in [
+            (of(1, &size), Some(4), false),
+            (of(1 | 4, &[&size[..], &[0; 4]].concat()), Some(4), true),
+            (of(4, &[0; 4]), None, true),
+            (of(8, &[0; 8]), None, true),
+            (of(0x8000_0000, &[0; 4]), None, true),
+            (of(0, &[]), None, false),
+        ] {
+            let changes = Changes { size, others };
+            assert_eq!(parsed(&packet), Ok(Request::SetAttributesOf { handle: b"h", changes }));
+        }
+        assert!(parsed(&of(1, &[0; 7])).is_err());
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub enum Summed {
 
 const NOT_FROM_THE_START: &str = "the transfer does not begin at the start of the file";
 const OUT_OF_ORDER: &str = "the file was not moved in order";
+const RESIZED: &str = "the file was resized";
 
 impl Sum {
     /// Data for this place of the file comes next.
@@ -63,6 +64,18 @@ impl Sum {
     /// Something moved that was not seen.
     pub fn spoil(&mut self, why: &'static str) {
         self.spoilt = Some(why);
+    }
+
+    /// The file gets this size. Where that is all that has moved, it is what it was.
+    pub fn resized(&mut self, size: u64) {
+        let moved = match &self.state {
+            State::Untouched => Some(0),
+            State::InOrder { next, .. } => Some(*next),
+            State::Without(_) => None,
+        };
+        if moved != Some(size) {
+            self.spoil(RESIZED);
+        }
     }
 
     pub fn bytes(&self) -> u64 {
@@ -120,6 +133,15 @@ mod tests {
         assert_eq!(sum(&[(1, b"a")]), (1, Summed::Without(NOT_FROM_THE_START)));
         assert_eq!(sum(&[(0, b"ab"), (3, b"c")]), (3, Summed::Without(OUT_OF_ORDER)));
         assert_eq!(sum(&[(0, b"ab"), (0, b"ab")]), (4, Summed::Without(OUT_OF_ORDER)));
+        let resized = |size| {
+            let mut sum = Sum::default();
+            sum.at(0);
+            sum.update(b"abc");
+            sum.resized(size);
+            sum.finish()
+        };
+        assert_eq!([resized(2), resized(4)], [Summed::Without(RESIZED); 2]);
+        assert_eq!(resized(3), sum(&[(0, b"abc")]).1);
         let mut spoilt = Sum::default();
         spoilt.spoil("copied");
         assert_eq!(spoilt.finish(), Summed::Without("copied"));

@@ -4,7 +4,7 @@ use keyward_policy::FileOperation::{
     self, Attributes, Delete, Download, Link, List, MakeDirectory, Rename, Upload,
 };
 use keyward_policy::FileRules;
-use keyward_ssh::sftp::{Request, has_detour, status};
+use keyward_ssh::sftp::{Changes, Request, has_detour, status};
 use keyward_trail::{FileEvent, FileOutcome};
 
 use super::book::{Book, LinkOrder, Waiting, event};
@@ -13,6 +13,8 @@ use super::path;
 
 /// Changes that follow the copy of a file inside the target are not seen.
 const COPIED: &str = "part of it was copied on the target";
+/// What a record calls it.
+const RESIZE: &str = "resize";
 const TOO_MANY: &str = "too many files are open";
 
 impl Book {
@@ -31,15 +33,12 @@ impl Book {
                 Some(_) => Waiting::Nothing,
                 None => Waiting::Refused(status::FAILURE),
             },
-            Request::SetAttributesOf { handle } => self.ask_attributes_of(handle),
+            Request::SetAttributesOf { handle, changes } => self.ask_attributes_of(handle, changes),
             Request::Copy { from, to } => self.ask_copy(from, to),
             Request::Look { path } => self.operation("look", &[], path),
             Request::RealPath { path: b"." | b"" } => Waiting::Start,
             Request::RealPath { .. } | Request::About => Waiting::Nothing,
-            Request::SetAttributes { path, resizes: true } => {
-                self.operation(Attributes.as_str(), &[Attributes, Upload], path)
-            }
-            Request::SetAttributes { path, resizes: false } => self.one(Attributes, path),
+            Request::SetAttributes { path, changes } => self.ask_attributes(path, changes),
             Request::Remove { path } | Request::RemoveDirectory { path } => self.one(Delete, path),
             Request::MakeDirectory { path } => self.one(MakeDirectory, path),
             Request::Rename { from, to } => {
@@ -95,14 +94,31 @@ impl Book {
         }
     }
 
-    /// Of a file that is being written they belong to the upload.
-    fn ask_attributes_of(&mut self, handle: &[u8]) -> Waiting {
-        let Some((_, opened)) = self.by_handle(handle) else { return Waiting::Refused(status::FAILURE) };
-        let (mode, path) = (opened.opening.mode, opened.opening.path.clone());
-        if mode.writes() {
-            return self.waiting_for(event(Attributes.as_str(), path, None));
+    /// To cut a file, or to make it longer, is to write it.
+    fn ask_attributes(&mut self, path: &[u8], changes: Changes) -> Waiting {
+        let (name, needs): (_, &[FileOperation]) = match changes {
+            Changes { size: None, .. } => (Attributes.as_str(), &[Attributes]),
+            Changes { size: Some(_), others: false } => (RESIZE, &[Upload]),
+            Changes { size: Some(_), others: true } => (RESIZE, &[Upload, Attributes]),
+        };
+        let waiting = self.operation(name, needs, path);
+        if let (Some(size), Waiting::Operation(resize)) = (changes.size, &waiting) {
+            self.resized(&resize.path, size);
         }
-        self.one(Attributes, &path)
+        waiting
+    }
+
+    fn ask_attributes_of(&mut self, handle: &[u8], changes: Changes) -> Waiting {
+        let Some((_, opened)) = self.by_handle(handle) else { return Waiting::Refused(status::FAILURE) };
+        let path = opened.opening.path.clone();
+        let waiting = self.ask_attributes(&path, changes);
+        // Its path may have been a relative one that nobody could place then.
+        if let (Some(size), Waiting::Operation(_), Some((_, opened))) =
+            (changes.size, &waiting, self.by_handle(handle))
+        {
+            opened.written.resized(size);
+        }
+        waiting
     }
 
     fn ask_copy(&mut self, from: &[u8], to: &[u8]) -> Waiting {

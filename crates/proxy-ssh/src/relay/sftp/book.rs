@@ -142,6 +142,12 @@ impl Book {
         self.open.get_mut(&id)
     }
 
+    /// A file gets another size, under whichever handles it is open.
+    pub(super) fn resized(&mut self, path: &[u8], size: u64) {
+        let of_it = self.open.values_mut().filter(|opened| opened.opening.path == path);
+        of_it.for_each(|opened| opened.written.resized(size));
+    }
+
     /// The client uses the handle no more; the target may give it again.
     pub(super) fn give_up(&mut self, handle: &[u8]) -> Option<FileId> {
         self.handles.remove(handle)

@@ -50,9 +50,16 @@ pub(super) struct Opened {
     pub(super) failed: Option<u32>,
 }
 
+/// Servers then write at the end, whatever place a client names.
+const APPENDED: &str = "the file was opened to append to it";
+
 impl Opened {
     pub(super) fn new(opening: Opening) -> Self {
-        Self { opening, read: Sum::default(), written: Sum::default(), failed: None }
+        let mut written = Sum::default();
+        if matches!(opening.mode, Mode::File(flags) if flags & open::APPEND != 0) {
+            written.spoil(APPENDED);
+        }
+        Self { opening, read: Sum::default(), written, failed: None }
     }
 
     /// Takes note of how a read or a write ended.
