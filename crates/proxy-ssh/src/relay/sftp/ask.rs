@@ -7,7 +7,7 @@ use keyward_policy::FileRules;
 use keyward_ssh::sftp::{Changes, Request, has_detour, status};
 use keyward_trail::{FileEvent, FileOutcome};
 
-use super::book::{Book, LinkOrder, Waiting, event};
+use super::book::{Book, LinkOrder, Waiting, event, event_bytes};
 use super::opened::{Mode, Opening};
 use super::path;
 
@@ -71,7 +71,7 @@ impl Book {
         }
         if !self.may_open() || !self.has_room(path.len()) {
             let event = event(mode.operation(), path, None);
-            self.done.push(FileEvent { outcome: FileOutcome::Failed(TOO_MANY.into()), ..event });
+            self.turned_away(FileEvent { outcome: FileOutcome::Failed(TOO_MANY.into()), ..event });
             return Waiting::Refused(status::FAILURE);
         }
         Waiting::Open(Box::new(Opening { path, mode }))
@@ -187,15 +187,14 @@ impl Book {
     }
 
     fn waiting_for(&self, event: FileEvent<'static>) -> Waiting {
-        let bytes = event.path.len() + event.other.as_ref().map_or(0, |other| other.len());
-        match self.has_room(bytes) {
+        match self.has_room(event_bytes(&event)) {
             true => Waiting::Operation(Box::new(event)),
             false => Waiting::Refused(status::FAILURE),
         }
     }
 
     fn refused(&mut self, name: &'static str, path: Vec<u8>, other: Option<Vec<u8>>) -> Waiting {
-        self.done.push(FileEvent { outcome: FileOutcome::Refused, ..event(name, path, other) });
+        self.turned_away(FileEvent { outcome: FileOutcome::Refused, ..event(name, path, other) });
         Waiting::Refused(status::PERMISSION_DENIED)
     }
 }

@@ -15,6 +15,9 @@ const MOST_WAITING: usize = 4096;
 const MOST_OPEN: usize = 1024;
 /// Bytes of paths and handles that are kept for both.
 const MOST_BYTES: usize = 256 * 1024;
+/// Bytes of paths in what is refused of one message. A message has few of its own, but each path that it names may have
+/// a long start.
+const MOST_REFUSED: usize = 1024 * 1024;
 
 /// In which order a server reads the names of a symbolic link.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,6 +41,8 @@ pub(super) struct Book {
     next: u64,
     /// Operations that have ended, to be recorded.
     pub(super) done: Vec<FileEvent<'static>>,
+    /// Bytes of paths in those of them that never went on, for which [`MOST_BYTES`] does not hold.
+    refused: usize,
 }
 
 /// The relay's own name for what is open: a handle may be given again when it was closed.
@@ -74,14 +79,20 @@ impl Book {
             bytes: 0,
             next: 0,
             done: Vec::new(),
+            refused: 0,
         }
     }
 
-    /// A request goes on under this number.
-    pub(super) fn expect(&mut self, number: u32, waiting: Waiting) -> Result<(), Fault> {
-        if self.waiting.len() >= MOST_WAITING {
-            return Err(Fault::TooManyRequests);
+    /// Whether there is room for one more request, and for what a record will tell of it.
+    pub(super) fn has_turn(&self) -> Result<(), Fault> {
+        match self.waiting.len() < MOST_WAITING && self.refused < MOST_REFUSED {
+            true => Ok(()),
+            false => Err(Fault::TooManyRequests),
         }
+    }
+
+    /// A request goes on under this number. It [has a turn](Self::has_turn).
+    pub(super) fn expect(&mut self, number: u32, waiting: Waiting) -> Result<(), Fault> {
         self.bytes += waiting.bytes();
         self.opening += usize::from(matches!(waiting, Waiting::Open(_)));
         match self.waiting.insert(number, waiting) {
@@ -100,6 +111,18 @@ impl Book {
         self.bytes -= waiting.bytes();
         self.opening -= usize::from(matches!(waiting, Waiting::Open(_)));
         Ok(waiting)
+    }
+
+    /// An operation has ended before it went on.
+    pub(super) fn turned_away(&mut self, event: FileEvent<'static>) {
+        self.refused += event_bytes(&event);
+        self.done.push(event);
+    }
+
+    /// What has ended since the last look.
+    pub(super) fn take_done(&mut self) -> Vec<FileEvent<'static>> {
+        self.refused = 0;
+        std::mem::take(&mut self.done)
     }
 
     /// Whether there is room for paths of so many bytes.
@@ -188,7 +211,7 @@ impl Waiting {
     fn bytes(&self) -> usize {
         match self {
             Self::Open(opening) => opening.path.len(),
-            Self::Operation(event) => event.path.len() + event.other.as_ref().map_or(0, |other| other.len()),
+            Self::Operation(event) => event_bytes(event),
             Self::Refused(_)
             | Self::Read(..)
             | Self::Write(_)
@@ -197,6 +220,11 @@ impl Waiting {
             | Self::Nothing => 0,
         }
     }
+}
+
+/// Bytes of paths.
+pub(super) fn event_bytes(event: &FileEvent<'_>) -> usize {
+    event.path.len() + event.other.as_ref().map_or(0, |other| other.len())
 }
 
 /// What a status of the target means for a record.

@@ -2,6 +2,8 @@
 
 use keyward_ssh::sftp::{Answer, Fault, Packet, VERSION, answer_head, real_path_of_start};
 
+use super::path;
+
 /// The number of the question.
 const OURS: u32 = 0x6b77_7264;
 
@@ -43,7 +45,7 @@ impl Greeting {
             return Err(Fault::Unasked);
         }
         let start = match fields {
-            Answer::Name(Some(name)) if name.starts_with(b"/") => Some(name.to_vec()),
+            Answer::Name(Some(name)) => path::start(name),
             _ => None,
         };
         Ok(Some(Greeted { version: version.to_vec(), ours: second.len(), start }))

@@ -131,7 +131,7 @@ impl Watcher {
 
     /// What has ended since the last look.
     pub(crate) fn done(&mut self) -> Vec<FileEvent<'static>> {
-        std::mem::take(&mut self.sides.book.done)
+        self.sides.book.take_done()
     }
 
     /// The channel has ended.
@@ -167,6 +167,7 @@ impl Heads for Up<'_> {
         if usize::try_from(data).is_ok_and(|data| head.len() + data > packet.whole) {
             return Err(Fault::TooLong);
         }
+        self.0.book.has_turn()?;
         let waiting = self.0.book.ask(request);
         self.0.asking = match waiting {
             Waiting::Refused(_) => Asking::Refused,
@@ -263,8 +264,8 @@ impl Sides {
             }
             Waiting::Close(file) => self.book.closed(file, outcome(code.unwrap_or(status::FAILURE))),
             Waiting::Start => {
-                if let Answer::Name(Some(name)) = answer {
-                    self.book.start.get_or_insert_with(|| name.to_vec());
+                if let (Answer::Name(Some(name)), None) = (answer, &self.book.start) {
+                    self.book.start = path::start(name);
                 }
             }
             Waiting::Operation(event) => {

@@ -17,6 +17,15 @@ pub(crate) fn absolute(path: &[u8], start: Option<&[u8]>) -> Option<Vec<u8>> {
     Some([b"/", names.join(&b'/').as_slice()].concat())
 }
 
+/// Where relative paths begin, as a target says it. Each of them is kept with it, so a long one is as good as none: what
+/// begins there cannot be judged.
+pub(super) fn start(name: &[u8]) -> Option<Vec<u8>> {
+    (name.starts_with(b"/") && name.len() <= LONGEST_START).then(|| name.to_vec())
+}
+
+/// Bytes; Linux has no longer paths.
+const LONGEST_START: usize = 4096;
+
 fn is_slash(byte: &u8) -> bool {
     *byte == b'/'
 }
@@ -41,6 +50,14 @@ mod tests {
         ] {
             assert_eq!(text(path, None).as_deref(), Some(form), "{path}");
         }
+    }
+
+    #[test]
+    fn a_start_that_is_long_or_no_place_is_none() {
+        let of = |letters| [b"/", vec![b'x'; letters].as_slice()].concat();
+        assert_eq!(start(&of(4095)), Some(of(4095)));
+        assert_eq!(start(&of(4096)), None);
+        assert_eq!(start(b"home"), None);
     }
 
     #[test]
