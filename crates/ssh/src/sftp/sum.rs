@@ -66,16 +66,18 @@ impl Sum {
         self.spoilt = Some(why);
     }
 
-    /// The file gets this size. Where that is all that has moved, it is what it was.
-    pub fn resized(&mut self, size: u64) {
+    /// The file gets this size. Gives whether that is where all that has moved ends: then the digest is still its own.
+    pub fn resized(&mut self, size: u64) -> bool {
         let moved = match &self.state {
             State::Untouched => Some(0),
             State::InOrder { next, .. } => Some(*next),
             State::Without(_) => None,
         };
-        if moved != Some(size) {
+        let is_the_end = moved == Some(size);
+        if !is_the_end {
             self.spoil(RESIZED);
         }
+        is_the_end
     }
 
     pub fn bytes(&self) -> u64 {
@@ -137,7 +139,7 @@ mod tests {
             let mut sum = Sum::default();
             sum.at(0);
             sum.update(b"abc");
-            sum.resized(size);
+            assert_eq!(sum.resized(size), size == 3);
             sum.finish()
         };
         assert_eq!([resized(2), resized(4)], [Summed::Without(RESIZED); 2]);

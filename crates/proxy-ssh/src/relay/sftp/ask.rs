@@ -108,17 +108,16 @@ impl Book {
         waiting
     }
 
+    /// OpenSSH's scp ends each upload with a cut where its data ends: that is a part of the upload.
     fn ask_attributes_of(&mut self, handle: &[u8], changes: Changes) -> Waiting {
         let Some((_, opened)) = self.by_handle(handle) else { return Waiting::Refused(status::FAILURE) };
         let path = opened.opening.path.clone();
         let waiting = self.ask_attributes(&path, changes);
+        let (Some(size), Waiting::Operation(_)) = (changes.size, &waiting) else { return waiting };
         // Its path may have been a relative one that nobody could place then.
-        if let (Some(size), Waiting::Operation(_), Some((_, opened))) =
-            (changes.size, &waiting, self.by_handle(handle))
-        {
-            opened.written.resized(size);
-        }
-        waiting
+        let Some((_, opened)) = self.by_handle(handle) else { return waiting };
+        let is_the_end = opened.written.resized(size) && opened.opening.mode.writes();
+        if is_the_end && !changes.others { Waiting::Nothing } else { waiting }
     }
 
     fn ask_copy(&mut self, from: &[u8], to: &[u8]) -> Waiting {

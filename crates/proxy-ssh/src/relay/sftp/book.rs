@@ -168,7 +168,9 @@ impl Book {
     /// A file gets another size, under whichever handles it is open.
     pub(super) fn resized(&mut self, path: &[u8], size: u64) {
         let of_it = self.open.values_mut().filter(|opened| opened.opening.path == path);
-        of_it.for_each(|opened| opened.written.resized(size));
+        for opened in of_it {
+            opened.written.resized(size);
+        }
     }
 
     /// The client uses the handle no more; the target may give it again.
