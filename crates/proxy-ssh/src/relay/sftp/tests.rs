@@ -1,3 +1,6 @@
+mod attributes;
+mod bounds;
+
 use super::*;
 use keyward_policy::{FileOperation, FileRule, TextPattern};
 use keyward_ssh::wire::Write;
@@ -301,65 +304,6 @@ fn a_name_that_patterns_do_not_see_is_refused_wherever_it_stands() {
     talk.passes(&answer(13, 7, &strings(&["/srv/größe".as_bytes()])), &status(7, 0));
 }
 
-/// FSETSTAT with these bits and fields.
-fn set(number: u32, handle: &[u8], bits: u32, fields: &[u8]) -> Vec<u8> {
-    answer(10, number, &[strings(&[handle]), bits.to_be_bytes().to_vec(), fields.to_vec()].concat())
-}
-
-#[test]
-fn a_file_that_is_cut_or_lengthened_while_it_is_open_has_no_digest_of_more_than_it_holds() {
-    let by_handle = |size: u64| set(3, b"h", 1, &size.to_be_bytes());
-    let by_path = |size: u64| {
-        answer(
-            9,
-            3,
-            &[strings(&[b"/up"]), 1_u32.to_be_bytes().to_vec(), size.to_be_bytes().to_vec()].concat(),
-        )
-    };
-    let run = |resize: Vec<u8>| {
-        let mut talk = Talk::begin(FileRules::default(), 1000);
-        talk.passes(&open(1, b"/up", 26), &handle(1, b"h"));
-        talk.passes(&write(2, b"h", 0, b"abcdef"), &status(2, 0));
-        talk.passes(&resize, &status(3, 0));
-        talk.passes(&close(4, b"h"), &status(4, 0));
-        talk.events
-    };
-    for resize in [by_handle(4), by_path(4), by_handle(9)] {
-        let upload = "upload \"/up\": 6 bytes, no sha256: the file was resized";
-        assert_eq!(run(resize), ["resize \"/up\": done", upload]);
-    }
-    // As scp ends an upload.
-    assert_eq!(run(by_handle(6)), [format!("upload \"/up\": 6 bytes, sha256 {SHA256}")]);
-}
-
-#[test]
-fn a_file_that_is_appended_to_has_no_digest() {
-    let mut talk = Talk::begin(FileRules::default(), 1000);
-    talk.passes(&open(1, b"/up", 2 | 4 | 8), &handle(1, b"h"));
-    talk.passes(&write(2, b"h", 0, b"abcdef"), &status(2, 0));
-    talk.passes(&close(3, b"h"), &status(3, 0));
-    assert_eq!(talk.events, ["upload \"/up\": 6 bytes, no sha256: the file was opened to append to it"]);
-}
-
-#[test]
-fn a_resize_needs_upload_and_permissions_owner_and_times_need_attributes_on_handles_too() {
-    use FileOperation::{Attributes, Download, Upload};
-    let size = 4_u64.to_be_bytes();
-    let both = [&size[..], &[0; 4]].concat();
-    let mut talk = Talk::begin(rules(&[(&[Upload], "/srv/.*", true)]), 1000);
-    talk.passes(&open(1, b"/srv/x", 26), &handle(1, b"h"));
-    talk.passes(&set(2, b"h", 1, &size), &status(2, 0));
-    talk.is_refused(3, &set(3, b"h", 1 | 4, &both), status::PERMISSION_DENIED);
-    for (number, bits) in [(4, 4), (5, 2), (6, 8), (7, 0), (8, 0x8000_0000)] {
-        talk.is_refused(number, &set(number, b"h", bits, &[0; 8]), status::PERMISSION_DENIED);
-    }
-    let mut talk = Talk::begin(rules(&[(&[Attributes, Download], "/srv/.*", true)]), 1000);
-    talk.passes(&open(1, b"/srv/x", 1), &handle(1, b"h"));
-    talk.is_refused(2, &set(2, b"h", 1, &size), status::PERMISSION_DENIED);
-    talk.is_refused(3, &set(3, b"h", 1 | 4, &both), status::PERMISSION_DENIED);
-    talk.passes(&set(4, b"h", 4, &[0; 4]), &status(4, 0));
-}
-
 #[test]
 fn relative_paths_are_judged_once_the_target_has_said_where_they_begin() {
     let mut talk = Talk::begin(rules(&[(&[], "/home/x/.*", true)]), 1000);
@@ -408,70 +352,6 @@ fn a_target_cannot_make_one_handle_stand_for_two_files() {
     talk.passes(&open(1, b"/x", 1), &handle(1, b"h"));
     talk.up(&open(2, b"/y", 1));
     assert_eq!(talk.watcher.down(&mut handle(2, b"h")).unwrap_err(), Fault::SameHandle);
-}
-
-#[test]
-fn floods_of_requests_handles_and_long_paths_are_bounded() {
-    let mut talk = Talk::begin(FileRules::default(), 1000);
-    for number in 0..1024 {
-        talk.passes(&open(number, b"/x", 1), &handle(number, &number.to_be_bytes()));
-    }
-    talk.is_refused(5000, &open(5000, b"/x", 1), status::FAILURE);
-    talk.passes(&close(1, &0_u32.to_be_bytes()), &status(1, 0));
-    talk.passes(&open(2, b"/x", 1), &handle(2, b"h"));
-
-    let mut talk = Talk::begin(FileRules::default(), 1000);
-    let flood = (0..5000)
-        .try_for_each(|number| talk.watcher.up(&mut read(number, b"none", 0), OwnQuestion::MayNot).map(drop));
-    assert_eq!(flood, Err(Fault::TooManyRequests));
-
-    let mut talk = Talk::begin(FileRules::default(), 1_000_000);
-    let long = vec![b'x'; 30_000];
-    let refused = (0..20).filter(|number| talk.up(&open(*number, &long, 1))[4] == 200).count();
-    assert_eq!(refused, 12);
-}
-
-#[test]
-fn a_long_start_of_relative_paths_is_none() {
-    let mut talk = Talk::begin(rules(&[(&[], "/.*", true)]), 100_000);
-    let name = |number, start: &[u8]| {
-        answer(104, number, &[&[0, 0, 0, 1][..], &strings(&[start, b""]), &[0; 4]].concat())
-    };
-    talk.passes(&answer(16, 1, &strings(&[b"."])), &name(1, &[b'/'; 4097]));
-    talk.is_refused(2, &open(2, b"file", 1), status::PERMISSION_DENIED);
-    talk.passes(&answer(16, 3, &strings(&[b"."])), &name(3, &[b'/'; 4096]));
-    talk.passes(&open(4, b"file", 1), &handle(4, b"h"));
-}
-
-#[test]
-fn what_is_refused_of_one_message_takes_little_memory() {
-    let start = [b"/", [b'x'; 4000].as_slice()].concat();
-    let mut talk = Talk::begin(rules(&[(&[], "/srv/.*", true)]), 100_000);
-    let name = answer(104, 1, &[&[0, 0, 0, 1][..], &strings(&[&start, b""]), &[0; 4]].concat());
-    talk.passes(&answer(16, 1, &strings(&[b"."])), &name);
-    let requests = |numbers: std::ops::Range<u32>| -> Vec<u8> {
-        numbers.flat_map(|number| answer(13, number, &strings(&[b"a"]))).collect()
-    };
-    for first in [0, 200, 400] {
-        talk.up(&requests(first..first + 200));
-    }
-    assert_eq!(talk.events.len(), 600);
-    let flood = talk.watcher.up(&mut requests(600..1600), OwnQuestion::MayNot);
-    assert_eq!(flood.unwrap_err(), Fault::TooManyRequests);
-    let bytes: usize = talk.watcher.done().iter().map(|event| event.path.len()).sum();
-    assert!(bytes < 1024 * 1024 + 4096, "{bytes}");
-}
-
-#[test]
-fn a_request_for_which_there_is_no_turn_leaves_no_event() {
-    let mut talk = Talk::begin(rules(&[(&[], "/srv/.*", true)]), 100_000);
-    for number in 0..4096 {
-        talk.up(&open(number, b"/etc/x", 1));
-    }
-    assert_eq!(talk.events.len(), 4096);
-    let late = talk.watcher.up(&mut open(5000, b"/etc/x", 1), OwnQuestion::MayNot);
-    assert_eq!(late.unwrap_err(), Fault::TooManyRequests);
-    assert!(talk.watcher.done().is_empty());
 }
 
 proptest! {
