@@ -380,6 +380,31 @@ fn one_line(problem: &Problem) -> String {
 }
 
 #[test]
+fn an_empty_list_does_not_pass_for_one_that_allows_all() {
+    let rule = r#"types = ["shell"]"#;
+    let written = [
+        ("from", rule, r#"types = ["shell"], from = []"#),
+        ("targets", rule, r#"types = ["shell"], targets = []"#),
+        ("groups", rule, r#"types = ["shell"], groups = []"#),
+        ("remote-users", rule, r#"types = ["shell"], remote-users = []"#),
+        ("commands", rule, r#"types = ["exec"], commands = []"#),
+        ("hosts", rule, r#"types = ["local-forward"], hosts = []"#),
+        ("paths", rule, r#"types = ["streamlocal"], paths = []"#),
+        ("paths", rule, r#"types = ["sftp"], files = [{ paths = [] }]"#),
+        ("operations", rule, r#"types = ["sftp"], files = [{ operations = [] }]"#),
+        ("from", r#"protocol = "ssh""#, "protocol = \"ssh\"\nfrom = []"),
+    ];
+    for (key, from, to) in written {
+        assert_eq!(DOCUMENT.matches(from).count(), 1, "{from}");
+        let said: Vec<_> =
+            problems(&DOCUMENT.replace(from, to)).into_iter().map(|p| (p.message, p.hint)).collect();
+        let message = format!("`{key}` is empty, which would restrict nothing");
+        assert_eq!(said, [(message, Some("leave it out to allow all, or write some".to_owned()))], "{to}");
+    }
+    assert_eq!(problems(&DOCUMENT.replace(rule, r#"types = ["sftp"], files = [{}]"#)), []);
+}
+
+#[test]
 fn one_listener_speaks_one_protocol() {
     let (_, connection) = DOCUMENT.split_once("[[connection]]").unwrap();
     let other = connection.replace(r#""ssh""#, r#""rdp""#).replace(r#""db""#, r#""desk""#);
@@ -642,6 +667,16 @@ fn each_fault_of_a_content_policy_is_told() {
             r#""exec""#,
             r#""sftp""#,
             "8:55 `content-policy` is for channels of type shell and exec, not sftp (write a rule of its own for the other types)",
+        ),
+        (
+            "[\"reboot\"]",
+            "[]",
+            "4:38 `commands` is empty, which looks for nothing (leave it out, or write some patterns)",
+        ),
+        (
+            "[\"secret\"]",
+            "[]",
+            "4:59 `screen` is empty, which looks for nothing (leave it out, or write some patterns)",
         ),
         (list, "", "4:9 this rule looks for nothing (write patterns in `commands`, in `screen`, or in both)"),
         (

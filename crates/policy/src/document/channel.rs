@@ -41,14 +41,14 @@ fn rule(section: &Section<'_>, named: &Named<'_>) -> Option<ChannelRule> {
     let content = refer(section, "content-policy", named.contents);
     Some(ChannelRule {
         kinds,
-        from: values(section.list("from", network)),
+        from: values(section.restriction("from", network)),
         // The connection has settled which ports may be reached.
-        targets: values(section.list("targets", pattern(PatternPort::Any))),
-        groups: values(section.list("groups", owned_line)),
-        users: values(section.list("remote-users", owned_line)),
-        commands: values(section.list("commands", expression)),
-        hosts: values(section.list("hosts", pattern(PatternPort::Any))),
-        paths: values(section.list("paths", expression)),
+        targets: values(section.restriction("targets", pattern(PatternPort::Any))),
+        groups: values(section.restriction("groups", owned_line)),
+        users: values(section.restriction("remote-users", owned_line)),
+        commands: values(section.restriction("commands", expression)),
+        hosts: values(section.restriction("hosts", pattern(PatternPort::Any))),
+        paths: values(section.restriction("paths", expression)),
         files: files(section),
         // Who says nothing about it is recorded.
         record: section.optional("record", flag).is_none_or(|item| item.value),
@@ -94,8 +94,8 @@ const FILES: &str = "entry of `files`";
 fn file_rule(section: &Section<'_>) -> FileRule {
     let operations = FileOperation::ALL.map(|operation| (operation.as_str(), operation));
     FileRule {
-        operations: values(section.list("operations", choice(&operations))),
-        paths: values(section.list("paths", expression)),
+        operations: values(section.restriction("operations", choice(&operations))),
+        paths: values(section.restriction("paths", expression)),
         allow: section.optional("allow", flag).is_none_or(|item| item.value),
     }
 }

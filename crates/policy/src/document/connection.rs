@@ -65,7 +65,7 @@ fn connection(section: &Section<'_>, name: Option<ConnectionName>, named: &Named
     section.not_yet(&["four-eyes", "audit-policy"]);
     let protocol = section.required("protocol", text).and_then(|word| protocol(section, &word));
     let listen = values(section.required_list("listen", listener));
-    let from = values(section.list("from", network));
+    let from = values(section.restriction("from", network));
     let target = target(section, protocol.unwrap_or(Protocol::Ssh));
     let authentication = refer(section, "authentication", named.authentications);
     let aa_plugin = section.optional("aa-plugin", text).and_then(|name| plugin(section, &name, named));

@@ -32,8 +32,8 @@ pub(super) fn policy(section: &Section<'_>, name: Option<String>) -> Option<Cont
 fn rule<'d>(section: &Section<'d>, number: usize) -> Option<Written<'d>> {
     section.not_yet(&["file-names"]);
     let name = section.optional("name", owned_line);
-    let commands = section.list("commands", expression);
-    let screen = section.list("screen", expression);
+    let commands = patterns(section, "commands");
+    let screen = patterns(section, "screen");
     let action =
         section.required("action", choice(&ContentAction::ALL.map(|action| (action.as_str(), action))));
     if !section.has("commands") && !section.has("screen") {
@@ -42,6 +42,12 @@ fn rule<'d>(section: &Section<'d>, number: usize) -> Option<Written<'d>> {
     }
     let name = name.map_or_else(|| format!("rule {number}"), |item| item.value);
     Some(Written { rule: ContentRule { name, action: action?.value }, commands, screen })
+}
+
+fn patterns<'d>(section: &Section<'d>, key: &'static str) -> Vec<Item<&'d str>> {
+    let fault = Fault::new(format!("`{key}` is empty, which looks for nothing"));
+    section.refuse_empty(key, fault.hint("leave it out, or write some patterns"));
+    section.list(key, expression)
 }
 
 /// All patterns of one kind as one.

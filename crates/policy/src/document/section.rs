@@ -97,12 +97,29 @@ impl<'d> Section<'d> {
         read: impl Fn(&'d DeValue<'d>) -> Result<T, Fault>,
     ) -> Vec<Item<T>> {
         self.need(key);
+        self.refuse_empty(key, Fault::new(format!("`{key}` must not be empty")));
+        self.list(key, read)
+    }
+
+    /// The elements of an array that restricts something where it is there. An empty one looks as if it allowed
+    /// nothing, and would allow everything.
+    pub(super) fn restriction<T>(
+        &self,
+        key: &'static str,
+        read: impl Fn(&'d DeValue<'d>) -> Result<T, Fault>,
+    ) -> Vec<Item<T>> {
+        let fault = Fault::new(format!("`{key}` is empty, which would restrict nothing"));
+        self.refuse_empty(key, fault.hint("leave it out to allow all, or write some"));
+        self.list(key, read)
+    }
+
+    /// Reports an array without elements.
+    pub(super) fn refuse_empty(&self, key: &'static str, fault: Fault) {
         if let Some(value) = self.value(key)
             && value.get_ref().as_array().is_some_and(|items| items.is_empty())
         {
-            self.report.add(value.span().start, Fault::new(format!("`{key}` must not be empty")));
+            self.report.add(value.span().start, fault);
         }
-        self.list(key, read)
     }
 
     pub(super) fn secret(&self, key: &'static str) -> Option<Item<Secret>> {
