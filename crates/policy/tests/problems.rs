@@ -278,6 +278,7 @@ aa"#,
         r#"["sftp"], files = [{ path = ["/x"] }]"#,
         "4:40 entry of `files` has no key \"path\" (did you mean `paths`?)",
     ),
+    (r#"rule = [{ types = ["shell"] }]"#, "rule = []", "4:8 `rule` must not be empty"),
     (r#"rule = [{ types = ["shell"] }]"#, "", "2:1 this [[channel-policy]] has no `rule`"),
     // Authentication and mapping
     (r#"["public-key"]"#, "[]", "8:11 `methods` must not be empty"),
@@ -625,6 +626,11 @@ fn each_fault_of_a_time_window_is_told() {
             "weekdays",
             r#"5:21 "weekdays" is no day (write "mon", or several days in a row as "mon-fri")"#,
         ),
+        (
+            r#"[{ days = ["mon-fri"], from = "08:00", to = "18:00" }]"#,
+            "[]",
+            "5:10 `period` must not be empty",
+        ),
         (r#"["mon-fri"]"#, "[]", "5:20 `days` must not be empty"),
         ("08:00", "8:00", r#"5:40 "8:00" is no time of day (write hours and minutes: "08:00", "24:00")"#),
         (
@@ -677,6 +683,11 @@ fn each_fault_of_a_content_policy_is_told() {
             "[\"secret\"]",
             "[]",
             "4:59 `screen` is empty, which looks for nothing (leave it out, or write some patterns)",
+        ),
+        (
+            r#"[{ name = "power", commands = ["reboot"], screen = ["secret"], action = "terminate" }]"#,
+            "[]",
+            "4:8 `rule` must not be empty",
         ),
         (list, "", "4:9 this rule looks for nothing (write patterns in `commands`, in `screen`, or in both)"),
         (

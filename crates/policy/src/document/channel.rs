@@ -21,9 +21,8 @@ pub(super) struct Named<'a> {
 }
 
 pub(super) fn policy(section: &Section<'_>, named: &Named<'_>) -> ChannelPolicy {
-    section.need("rule");
     let label = "[[channel-policy.rule]]";
-    let rules = section.sections("rule", label, label);
+    let rules = section.required_sections("rule", label, label);
     ChannelPolicy { rules: rules.iter().filter_map(|section| rule(section, named)).collect() }
 }
 

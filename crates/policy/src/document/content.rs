@@ -18,9 +18,8 @@ struct Written<'d> {
 }
 
 pub(super) fn policy(section: &Section<'_>, name: Option<String>) -> Option<ContentPolicy> {
-    section.need("rule");
     let label = "[[content-policy.rule]]";
-    let sections = section.sections("rule", label, label);
+    let sections = section.required_sections("rule", label, label);
     let rules: Vec<_> = sections.iter().enumerate().map(|(n, section)| rule(section, n + 1)).collect();
     let rules = rules.into_iter().collect::<Option<Vec<_>>>()?;
     let commands = sought(section, &rules, |rule| &rule.commands);

@@ -151,6 +151,18 @@ impl<'d> Section<'d> {
         }
     }
 
+    /// The tables of an array that must have one.
+    pub(super) fn required_sections(
+        &self,
+        key: &'static str,
+        label: &'static str,
+        form: &str,
+    ) -> Vec<Section<'d>> {
+        self.need(key);
+        self.refuse_empty(key, Fault::new(format!("`{key}` must not be empty")));
+        self.sections(key, label, form)
+    }
+
     /// The tables of the array below this key. `form` says how they are written.
     pub(super) fn sections(&self, key: &'static str, label: &'static str, form: &str) -> Vec<Section<'d>> {
         let Some(value) = self.value(key) else { return Vec::new() };

@@ -9,10 +9,9 @@ use crate::{DayTime, Days, Period, TimeWindow};
 
 pub(super) fn window(section: &Section<'_>) -> Option<TimeWindow> {
     let zone = section.required("time-zone", zone);
-    section.need("period");
     let label = "[[time-window.period]]";
     // All are read, so that the faults of all are told.
-    let periods: Vec<_> = section.sections("period", label, label).iter().map(period).collect();
+    let periods: Vec<_> = section.required_sections("period", label, label).iter().map(period).collect();
     let periods = periods.into_iter().collect::<Option<Vec<_>>>()?;
     TimeWindow::new(zone?.value, periods).ok()
 }
