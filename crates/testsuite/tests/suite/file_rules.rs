@@ -25,9 +25,9 @@ impl Ruled {
             fs::write(folder.join("old"), "old\n").unwrap();
         }
         let path = allowed.display();
-        let rule = format!(
-            "types = [{types}]\nfiles = [{{ operations = [{operations}], paths = ['{path}(/.*)?'] }}]\n"
-        );
+        let operations =
+            if operations.is_empty() { String::new() } else { format!("operations = [{operations}], ") };
+        let rule = format!("types = [{types}]\nfiles = [{{ {operations}paths = ['{path}(/.*)?'] }}]\n");
         let site = Site::on(sshd, |draft| draft.channels = rule);
         Self { site, allowed, forbidden, near }
     }
