@@ -140,6 +140,11 @@ aa"#,
         "30:20 a known host key is one of `key`, `fingerprint`, `authority` and `revoked` (write each as an entry of its own)",
     ),
     (
+        r#"usermapping = "ops""#,
+        "usermapping = \"ops\"\nknown-host-keys = [{ fingerprint = \"SHA256:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\" }]",
+        "30:20 this known host key has no `host`",
+    ),
+    (
         r#"aa-plugin = "otp""#,
         "aa-plugin = \"otp\"\nask-target-password = true\nlog-in = [\"keys\"]",
         "29:23 `log-in` says already whether the person is asked for the target's password (leave this out, and put \"ask\" into `log-in`, or not)",
@@ -261,7 +266,12 @@ aa"#,
     (
         r#"["shell"]"#,
         r#"["shell"], files = [{}]"#,
-        "4:38 `files` is for channels of type sftp, scp, and this rule has none (add the type to `types`, or leave the key out)",
+        "4:38 `files` is for channels of type sftp and scp, not shell (write a rule of its own for the other types)",
+    ),
+    (
+        r#"["shell"]"#,
+        r#"["exec", "sftp"], files = [{ operations = ["download"] }]"#,
+        "4:45 `files` is for channels of type sftp and scp, not exec (write a rule of its own for the other types)",
     ),
     (
         r#"["shell"]"#,

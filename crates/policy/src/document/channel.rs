@@ -34,8 +34,8 @@ fn rule(section: &Section<'_>, named: &Named<'_>) -> Option<ChannelRule> {
     let forwards = [ChannelKind::LocalForward, ChannelKind::Dynamic, ChannelKind::RemoteForward];
     needs(section, &kinds, "hosts", &forwards);
     needs(section, &kinds, "paths", &[ChannelKind::StreamLocal]);
-    needs(section, &kinds, "files", &[ChannelKind::Sftp, ChannelKind::Scp]);
-    only_of_programs(section, &kinds);
+    nothing_else(section, &kinds, "files", &[ChannelKind::Sftp, ChannelKind::Scp]);
+    nothing_else(section, &kinds, "content-policy", &[ChannelKind::Shell, ChannelKind::Exec]);
     let window = refer(section, "time-window", named.windows);
     let content = refer(section, "content-policy", named.contents);
     Some(ChannelRule {
@@ -56,16 +56,12 @@ fn rule(section: &Section<'_>, named: &Named<'_>) -> Option<ChannelRule> {
     })
 }
 
-/// What the other types carry is not judged by its text, so a rule for them must not look as if it were.
-fn only_of_programs(section: &Section<'_>, kinds: &[ChannelKind]) {
-    let is_other = |kind: &&ChannelKind| !matches!(kind, ChannelKind::Shell | ChannelKind::Exec);
-    if let Some(other) = kinds.iter().find(is_other).filter(|_| section.has("content-policy")) {
-        let fault =
-            Fault::new(format!("`content-policy` is for channels of type shell and exec, not {other}"));
-        section.fault_at(
-            section.place_of("content-policy"),
-            fault.hint("write a rule of its own for the other types"),
-        );
+/// What other types carry is not judged by this key, so a rule for them must not look as if it were.
+fn nothing_else(section: &Section<'_>, kinds: &[ChannelKind], key: &'static str, of: &[ChannelKind]) {
+    if let Some(other) = kinds.iter().find(|kind| !of.contains(kind)).filter(|_| section.has(key)) {
+        let types = of.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" and ");
+        let fault = Fault::new(format!("`{key}` is for channels of type {types}, not {other}"));
+        section.fault_at(section.place_of(key), fault.hint("write a rule of its own for the other types"));
     }
 }
 

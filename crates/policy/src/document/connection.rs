@@ -242,7 +242,8 @@ fn known_host_keys(section: &Section<'_>, protocol: Protocol) -> Vec<KnownHostKe
     let form = "known-host-keys = [{ host = \"db1\", key = \"ssh-ed25519 AAAA...\" }]";
     let known = |entry: &Section<'_>| {
         let host = entry.required("host", pattern(PatternPort::Only(protocol.default_port())));
-        Some(KnownHostKey { pattern: host?.value, knowledge: host_key_knowledge(entry)? })
+        let knowledge = host_key_knowledge(entry);
+        Some(KnownHostKey { pattern: host?.value, knowledge: knowledge? })
     };
     section.sections("known-host-keys", "known host key", form).iter().filter_map(known).collect()
 }
