@@ -132,7 +132,7 @@ aa"#,
     (
         r#"usermapping = "ops""#,
         "usermapping = \"ops\"\nknown-host-keys = [{ host = \"db1\", fingerprint = \"MD5:aa:bb\" }]",
-        "30:50 this is no fingerprint of a key (write what `ssh-keygen -lf KEY.pub` shows, \"SHA256:...\", perhaps with the type before it: \"ssh-rsa SHA256:...\")",
+        "30:50 this is no fingerprint of a key (write the second word of what `ssh-keygen -lf KEY.pub` shows: \"SHA256:...\", perhaps with the key's type before it: \"ssh-rsa SHA256:...\")",
     ),
     (
         r#"usermapping = "ops""#,
@@ -262,6 +262,11 @@ aa"#,
         r#"["exec"], commands = ["("]"#,
         "4:41 \"(\" is no regular expression: unclosed group (the whole command or path must match it)",
     ),
+    (
+        r#"["shell"]"#,
+        r#"["exec"], commands = ["\bshut"]"#,
+        r"4:41 this must be 1 to 256 bytes without control characters (write patterns in single quotes, in which \b stays as it is: '\bshutdown\b')",
+    ),
     (r#"["shell"]"#, r#"["shel"]"#, "4:20 \"shel\" is not known here (did you mean \"shell\"?)"),
     (
         r#"["shell"]"#,
@@ -311,6 +316,41 @@ aa"#,
         r#"methods = ["public-key"]"#,
         "",
         "6:1 this [[authentication]] needs one of `methods` and `sequences` (write methods = [\"public-key\", \"password\"] where one of them is enough, or sequences = [[\"public-key\", \"keyboard-interactive\"]])",
+    ),
+    (
+        r#"methods = ["public-key"]"#,
+        "methods = [\"public-key\"]\nsequences = [[\"password\"]]",
+        "6:1 this [[authentication]] has both `methods` and `sequences` (keep one of them)",
+    ),
+    (
+        r#"methods = ["public-key"]"#,
+        r#"method = ["public-key"]"#,
+        "6:1 this [[authentication]] needs one of `methods` and `sequences` (write methods = [\"public-key\", \"password\"] where one of them is enough, or sequences = [[\"public-key\", \"keyboard-interactive\"]]); 8:1 [[authentication]] has no key \"method\" (did you mean `methods`?)",
+    ),
+    (
+        r#"methods = ["public-key"]"#,
+        r#"sequence = [["public-key"]]"#,
+        "6:1 this [[authentication]] needs one of `methods` and `sequences` (write methods = [\"public-key\", \"password\"] where one of them is enough, or sequences = [[\"public-key\", \"keyboard-interactive\"]]); 8:1 [[authentication]] has no key \"sequence\" (did you mean `sequences`?)",
+    ),
+    (
+        r#"methods = ["public-key"]"#,
+        "methods = [\"publickey\"]\nuser-ca = [{ key = \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\" }]",
+        "8:12 \"publickey\" is not known here (did you mean \"public-key\"?)",
+    ),
+    (
+        r#"methods = ["public-key"]"#,
+        "methods = [\"password\"]\nuser-ca = [{ key = \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\" }]",
+        "6:1 certificates are public keys, which this [[authentication]] does not take (add the method \"public-key\", or leave `user-ca` out)",
+    ),
+    (
+        r#"["public-key"]"#,
+        "[\"password\"]\nbackend = \"corp\"",
+        "9:11 \"corp\" is not known here (write \"local\", or { ldap = \"corp\" } with the name of an [[ldap-server]])",
+    ),
+    (
+        r#"["public-key"]"#,
+        "[\"password\"]\nbackend = {}",
+        "9:11 this backend has no `ldap` (write \"local\", or { ldap = \"corp\" } with the name of an [[ldap-server]])",
     ),
     (
         r#"methods = ["public-key"]"#,
@@ -413,6 +453,19 @@ fn an_empty_list_does_not_pass_for_one_that_allows_all() {
         assert_eq!(said, [(message, Some("leave it out to allow all, or write some".to_owned()))], "{to}");
     }
     assert_eq!(problems(&DOCUMENT.replace(rule, r#"types = ["sftp"], files = [{}]"#)), []);
+}
+
+#[test]
+fn a_file_without_a_key_is_no_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pub"), "# none yet\n\n").unwrap();
+    let ca = "methods = [\"public-key\"]\nuser-ca = [{ key-file = \"ca.pub\" }]";
+    let document = DOCUMENT.replace("methods = [\"public-key\"]", ca);
+    let error = Policy::parse(&document, folder.path(), "keyward.toml").unwrap_err().to_string();
+    assert!(
+        error.contains("has a problem\nkeyward.toml:9:25: there is no public key in this file"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -630,7 +683,13 @@ fn each_fault_of_a_time_window_is_told() {
             "Europe/Bärlin",
             r#"4:13 "Europe/Bärlin" is no time zone (write a name of the IANA database: "Europe/Berlin", "UTC")"#,
         ),
-        (r#"time-zone = "Europe/Berlin""#, "", "2:1 this [[time-window]] has no `time-zone`"),
+        (
+            r#"time-zone = "Europe/Berlin""#,
+            "",
+            r#"2:1 this [[time-window]] has no `time-zone` (time-zone = "Europe/Berlin")"#,
+        ),
+        ("08:00", "24:00", r#"5:40 a period does not begin at 24:00 (write "00:00" and the next day)"#),
+        (r#""08:00""#, "08:00:00", r#"5:40 this must be a text in quotes, not a datetime (write "22:00")"#),
         (
             "mon-fri",
             "weekdays",
@@ -704,6 +763,11 @@ fn each_fault_of_a_content_policy_is_told() {
             "[\"reboot\"]",
             "['(reboot']",
             r#"4:39 "(reboot" is no regular expression: unclosed group (it is looked for anywhere in a line)"#,
+        ),
+        (
+            "[\"secret\"]",
+            r#"["\bsecret"]"#,
+            r"4:60 this must be 1 to 256 bytes without control characters (write patterns in single quotes, in which \b stays as it is: '\bshutdown\b')",
         ),
         (
             "[\"secret\"]",

@@ -10,7 +10,7 @@ use super::key_text::{USER_KEY_TYPES, public_key};
 use super::ldap::attribute;
 use super::plugin::read_file;
 use super::report::Fault;
-use super::section::Section;
+use super::section::{Item, Section};
 use super::user::values;
 use super::value::{choice, integer, text};
 use crate::{Authentication, Backend, LdapServer, Method, UserCa};
@@ -30,12 +30,14 @@ pub(super) fn authentication(
     base: &Path,
     ldap_servers: &Defined<LdapServer>,
 ) -> Option<Authentication> {
+    let faults_before = section.faults_so_far();
     let sequences = sequences(section);
+    let sequences_are_sound = section.faults_so_far() == faults_before;
     let label = "[[authentication.user-ca]]";
     let authorities = section.sections("user-ca", label, label);
     let user_cas = authorities.iter().flat_map(|authority| user_ca(authority, base)).collect();
     let takes_keys = sequences.iter().flatten().any(|method| *method == Method::PublicKey);
-    if !authorities.is_empty() && !takes_keys {
+    if !authorities.is_empty() && !takes_keys && sequences_are_sound {
         let fault = Fault::new("certificates are public keys, which this [[authentication]] does not take");
         section.fault(fault.hint("add the method \"public-key\", or leave `user-ca` out"));
     }
@@ -56,27 +58,44 @@ pub(super) fn authentication(
 
 /// `methods` are sequences of one.
 fn sequences(section: &Section<'_>) -> Vec<Vec<Method>> {
-    if section.has("methods") == section.has("sequences") {
-        let fault = Fault::new("this [[authentication]] needs one of `methods` and `sequences`");
-        section.fault(fault.hint(
-            "write methods = [\"public-key\", \"password\"] where one of them is enough, or \
-             sequences = [[\"public-key\", \"keyboard-interactive\"]]",
-        ));
+    // Both are read, so that neither is called unknown.
+    let (methods, sequences) = (methods(section), several(section, "sequences", sequence));
+    match (section.has("methods"), section.has("sequences")) {
+        (true, false) | (false, true) => {}
+        (true, true) => {
+            let fault = Fault::new("this [[authentication]] has both `methods` and `sequences`");
+            section.fault(fault.hint("keep one of them"));
+        }
+        (false, false) => {
+            let fault = Fault::new("this [[authentication]] needs one of `methods` and `sequences`");
+            section.fault(fault.hint(
+                "write methods = [\"public-key\", \"password\"] where one of them is enough, or \
+                 sequences = [[\"public-key\", \"keyboard-interactive\"]]",
+            ));
+        }
     }
-    if section.has("sequences") {
-        return values(section.required_list("sequences", sequence));
-    }
-    if !section.has("methods") {
-        return Vec::new();
-    }
-    let methods = section.required_list("methods", choice(&METHODS));
+    methods.into_iter().map(|method| vec![method]).chain(values(sequences)).collect()
+}
+
+fn methods(section: &Section<'_>) -> Vec<Method> {
+    let methods = several(section, "methods", choice(&METHODS));
     for (n, method) in methods.iter().enumerate() {
         if methods.iter().take(n).any(|earlier| earlier.value == method.value) {
             section
                 .fault_at(method.at, Fault::new("this method stands before").hint("write each method once"));
         }
     }
-    methods.into_iter().map(|method| vec![method.value]).collect()
+    values(methods)
+}
+
+/// A list that has an element where it is there.
+fn several<'d, T>(
+    section: &Section<'d>,
+    key: &'static str,
+    read: impl Fn(&'d DeValue<'d>) -> Result<T, Fault>,
+) -> Vec<Item<T>> {
+    section.refuse_empty(key, Fault::new(format!("`{key}` must not be empty")));
+    section.list(key, read)
 }
 
 fn sequence(value: &DeValue<'_>) -> Result<Vec<Method>, Fault> {
@@ -104,7 +123,7 @@ fn backend(section: &Section<'_>, ldap_servers: &Defined<LdapServer>) -> Option<
     }
     let form = "backend = \"local\" or { ldap = \"...\" }";
     let ldap = section.section("backend", "backend", form)?;
-    let server = ldap.required("ldap", text);
+    let server = ldap.required_with_hint("ldap", LOCAL_OR_LDAP, text);
     let public_keys = ldap.optional("public-keys", attribute);
     let server = server?;
     ldap_servers.find(&ldap, &server)?;
@@ -114,18 +133,20 @@ fn backend(section: &Section<'_>, ldap_servers: &Defined<LdapServer>) -> Option<
     })
 }
 
+const LOCAL_OR_LDAP: &str = "write \"local\", or { ldap = \"corp\" } with the name of an [[ldap-server]]";
+
 fn local(value: &DeValue<'_>) -> Result<(), Fault> {
     match text(value)? {
         "ldap" => Err(Fault::new("the backend \"ldap\" needs a server")
             .hint("write backend = { ldap = \"...\" } with the name of an [[ldap-server]]")),
-        _ => choice(&[("local", ())])(value),
+        _ => choice(&[("local", ())])(value).map_err(|fault| fault.hint(LOCAL_OR_LDAP)),
     }
 }
 
 /// One authority, or as many as a file has lines.
 fn user_ca(section: &Section<'_>, base: &Path) -> Vec<UserCa> {
     let key = section.optional("key", |value| user_key(text(value)?));
-    let file = section.optional("key-file", |value| key_lines(&read_file(value, base)?));
+    let file = section.optional("key-file", |value| authority_keys(&read_file(value, base)?));
     if section.has("key") == section.has("key-file") {
         let fault = Fault::new("a user-ca needs one of `key` and `key-file`");
         section.fault(fault.hint("write the authority's public key: key = \"ssh-ed25519 AAAA...\""));
@@ -139,6 +160,16 @@ fn user_ca(section: &Section<'_>, base: &Path) -> Vec<UserCa> {
         revoked_key_ids: revoked_key_ids.clone(),
     };
     keys.map(authority).collect()
+}
+
+/// The keys of a file that is an authority only if it has one.
+fn authority_keys(text: &str) -> Result<Vec<String>, Fault> {
+    let keys = key_lines(text)?;
+    if keys.is_empty() {
+        let fault = Fault::new("there is no public key in this file");
+        return Err(fault.hint("write the authority's public key into it: ssh-ed25519 AAAA..."));
+    }
+    Ok(keys)
 }
 
 /// A number, or a text as `20-30`, both ends included.

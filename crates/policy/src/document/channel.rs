@@ -8,7 +8,7 @@ use super::defined::Defined;
 use super::report::Fault;
 use super::section::Section;
 use super::user::values;
-use super::value::{choice, flag, line, network, owned_line, pattern, text};
+use super::value::{choice, expression_text, flag, network, owned_line, pattern, text};
 use crate::{
     ChannelKind, ChannelPolicy, ChannelRule, ContentPolicy, FileOperation, FileRule, FileRules, PatternPort,
     TextPattern, TimeWindow,
@@ -109,7 +109,7 @@ fn needs(section: &Section<'_>, kinds: &[ChannelKind], key: &'static str, of: &[
 }
 
 fn expression(value: &DeValue<'_>) -> Result<TextPattern, Fault> {
-    let text = line(value)?;
+    let text = expression_text(value)?;
     TextPattern::parse(text).map_err(|error| {
         // The last line of the library's account says what is wrong, the others draw where.
         let account = error.to_string();

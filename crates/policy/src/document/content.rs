@@ -4,7 +4,7 @@ use toml::de::DeValue;
 
 use super::report::Fault;
 use super::section::{Item, Section};
-use super::value::{choice, line, owned_line};
+use super::value::{choice, expression_text, owned_line};
 use crate::{ContentAction, ContentPolicy, ContentRule, Sought};
 
 /// Patterns of one policy; each of them costs time for everything that is shown.
@@ -71,7 +71,7 @@ fn sought<'w, 'd: 'w>(
 }
 
 fn expression<'d>(value: &'d DeValue<'d>) -> Result<&'d str, Fault> {
-    let text = line(value)?;
+    let text = expression_text(value)?;
     let alone = Sought::parse([(0, text)]).map_err(|error| {
         // The last line of the library's account says what is wrong, the others draw where.
         let account = error.to_string();

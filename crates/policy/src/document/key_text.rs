@@ -81,7 +81,7 @@ pub(super) fn checked_fingerprint(text: &str) -> Result<String, Fault> {
         return Ok(text.to_owned());
     }
     Err(Fault::new("this is no fingerprint of a key")
-        .hint("write what `ssh-keygen -lf KEY.pub` shows, \"SHA256:...\", perhaps with the type before it: \"ssh-rsa SHA256:...\""))
+        .hint("write the second word of what `ssh-keygen -lf KEY.pub` shows: \"SHA256:...\", perhaps with the key's type before it: \"ssh-rsa SHA256:...\""))
 }
 
 const SHA256: &str = "SHA256:";

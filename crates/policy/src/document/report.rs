@@ -51,6 +51,11 @@ impl<'d> Report<'d> {
         self.found.borrow_mut().push((at, fault));
     }
 
+    /// How many faults there are already.
+    pub(super) fn count(&self) -> usize {
+        self.found.borrow().len()
+    }
+
     /// Keeps a value out of every excerpt, whatever the problem of its line is.
     pub(super) fn hide(&self, value: &Spanned<DeValue<'_>>) {
         self.hidden.borrow_mut().push(value.span());

@@ -50,6 +50,11 @@ impl<'d> Section<'d> {
         self.report.add(at, fault);
     }
 
+    /// How many faults the whole document has so far: none was found in what was read between two equal counts.
+    pub(super) fn faults_so_far(&self) -> usize {
+        self.report.count()
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.keys().any(|name| name.get_ref() == key)
     }
@@ -72,6 +77,19 @@ impl<'d> Section<'d> {
         read: impl FnOnce(&'d DeValue<'d>) -> Result<T, Fault>,
     ) -> Option<Item<T>> {
         self.need(key);
+        self.optional(key, read)
+    }
+
+    /// Like `required`, where `hint` says how a missing key is written.
+    pub(super) fn required_with_hint<T>(
+        &self,
+        key: &'static str,
+        hint: &str,
+        read: impl FnOnce(&'d DeValue<'d>) -> Result<T, Fault>,
+    ) -> Option<Item<T>> {
+        if !self.has(key) {
+            self.fault(self.missing(key).hint(hint));
+        }
         self.optional(key, read)
     }
 
@@ -200,8 +218,12 @@ impl<'d> Section<'d> {
     pub(super) fn need(&self, key: &'static str) {
         if !self.has(key) {
             self.asked.borrow_mut().push(key);
-            self.fault(Fault::new(format!("this {} has no `{key}`", self.label)));
+            self.fault(self.missing(key));
         }
+    }
+
+    fn missing(&self, key: &str) -> Fault {
+        Fault::new(format!("this {} has no `{key}`", self.label))
     }
 
     fn value(&self, key: &'static str) -> Option<&'d Value<'d>> {

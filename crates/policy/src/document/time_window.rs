@@ -8,7 +8,7 @@ use super::value::text;
 use crate::{DayTime, Days, Period, TimeWindow};
 
 pub(super) fn window(section: &Section<'_>) -> Option<TimeWindow> {
-    let zone = section.required("time-zone", zone);
+    let zone = section.required_with_hint("time-zone", "time-zone = \"Europe/Berlin\"", zone);
     let label = "[[time-window.period]]";
     // All are read, so that the faults of all are told.
     let periods: Vec<_> = section.required_sections("period", label, label).iter().map(period).collect();
@@ -26,7 +26,7 @@ fn zone<'d>(value: &'d DeValue<'d>) -> Result<&'d str, Fault> {
 
 fn period(section: &Section<'_>) -> Option<Period> {
     let days = section.required_list("days", days);
-    let (from, to) = (section.optional("from", time), section.optional("to", time));
+    let (from, to) = (section.optional("from", begin), section.optional("to", time));
     if section.has("from") != section.has("to") {
         let fault = Fault::new("a period has both `from` and `to`, or neither");
         section.fault(fault.hint("write both, or leave both out for the whole day"));
@@ -59,8 +59,17 @@ fn days(value: &DeValue<'_>) -> Result<Days, Fault> {
     })
 }
 
+fn begin(value: &DeValue<'_>) -> Result<DayTime, Fault> {
+    let time = time(value)?;
+    if time == DayTime::END {
+        return Err(Fault::new("a period does not begin at 24:00").hint("write \"00:00\" and the next day"));
+    }
+    Ok(time)
+}
+
 fn time(value: &DeValue<'_>) -> Result<DayTime, Fault> {
-    let word = text(value)?;
+    // TOML has times of its own, which are no texts.
+    let word = text(value).map_err(|fault| fault.hint("write \"22:00\""))?;
     DayTime::parse(word).ok_or_else(|| {
         Fault::new(format!("{word:?} is no time of day"))
             .hint("write hours and minutes: \"08:00\", \"24:00\"")

@@ -30,6 +30,18 @@ pub(super) fn line<'d>(value: &'d DeValue<'d>) -> Result<&'d str, Fault> {
     Ok(text)
 }
 
+/// The text of a regular expression: a line.
+pub(super) fn expression_text<'d>(value: &'d DeValue<'d>) -> Result<&'d str, Fault> {
+    line(value).map_err(|fault| {
+        if value.as_str().is_some_and(|text| text.chars().any(char::is_control)) {
+            // In double quotes TOML reads `\b` as a backspace and `\t` as a tab.
+            fault.hint(r"write patterns in single quotes, in which \b stays as it is: '\bshutdown\b'")
+        } else {
+            fault
+        }
+    })
+}
+
 pub(super) fn owned_line(value: &DeValue<'_>) -> Result<String, Fault> {
     line(value).map(str::to_owned)
 }
