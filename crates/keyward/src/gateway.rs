@@ -139,7 +139,10 @@ pub(crate) fn check_supported(policy: &Policy) -> anyhow::Result<()> {
     policy.check_runnable()?;
     for (name, authority) in &policy.certificate_authorities {
         if let Some(fault) = authority_fault(&authority.key) {
-            bail!("certificate authority \"{name}\": its key cannot be used: {fault}");
+            bail!(
+                "certificate authority \"{name}\": its key cannot be used: {fault} \
+                 (write an Ed25519, ECDSA or RSA key; `ssh-keygen -p -f FILE` takes the passphrase off)"
+            );
         }
     }
     match policy.connections.iter().find(|c| c.active && c.protocol != Protocol::Ssh) {

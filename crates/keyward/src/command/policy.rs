@@ -5,9 +5,12 @@ use std::process::ExitCode;
 
 use keyward_policy::Policy;
 
+use crate::gateway::check_supported;
+
+/// Calls sound what `keyward run` would run, and nothing else.
 pub(crate) fn check(path: &Path) -> anyhow::Result<ExitCode> {
     let policy = load(path)?;
-    policy.check_runnable()?;
+    check_supported(&policy)?;
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     println!(
         "{} is sound: {}, {}, {}.",

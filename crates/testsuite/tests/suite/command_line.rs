@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use keyward_testsuite::{
     Askpass, BundleFolder, GatewayPlan, Input, Link, PATIENCE, Program, Route, Run, SshClient, Sshd, keyward,
@@ -96,6 +97,27 @@ fn each_fault_of_a_document_comes_with_its_line_and_a_hint() {
     let run = check(&broken);
     is_refused(&run, &["policy.toml:7:18: ", "policy.toml:11:1: ", "policy.toml:21:", "hint: "]);
     is_refused(&run, &["work", "bundle", "shell"]);
+}
+
+#[test]
+fn a_certificate_authority_that_could_not_certify_is_not_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("ca");
+    let with_authority = format!("{SOUND}\n[[certificate-authority]]\nname = \"ca\"\nkey-file = {key:?}\n");
+    let keygen = |passphrase| {
+        let _ = fs::remove_file(&key);
+        let mut keygen = Command::new("ssh-keygen");
+        keygen.args(["-q", "-t", "ed25519", "-N", passphrase, "-f"]).arg(&key);
+        run(&mut keygen, Input::Nothing).must_succeed();
+    };
+    let hint = ["certificate authority \"ca\"", "ssh-keygen -p -f FILE"];
+
+    keygen("");
+    check(&with_authority).must_succeed();
+    keygen("of no use to a gateway");
+    is_refused(&check(&with_authority), &hint);
+    fs::write(&key, "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n").unwrap();
+    is_refused(&check(&with_authority), &hint);
 }
 
 #[test]
