@@ -359,6 +359,11 @@ aa"#,
     ),
     (
         r#"methods = ["public-key"]"#,
+        r#"sequences = [["password", "keyboard-interactive"]]"#,
+        "8:14 `password` and `keyboard-interactive` ask for the same password (keep one of them, and add public-key for a second proof)",
+    ),
+    (
+        r#"methods = ["public-key"]"#,
         "sequences = [[]]",
         "8:14 a sequence is a list of methods (write the methods in their order: [\"public-key\", \"keyboard-interactive\"])",
     ),

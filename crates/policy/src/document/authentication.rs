@@ -110,6 +110,10 @@ fn sequence(value: &DeValue<'_>) -> Result<Vec<Method>, Fault> {
         }
         methods.push(method);
     }
+    if methods.contains(&Method::Password) && methods.contains(&Method::KeyboardInteractive) {
+        let fault = Fault::new("`password` and `keyboard-interactive` ask for the same password");
+        return Err(fault.hint("keep one of them, and add public-key for a second proof"));
+    }
     Ok(methods)
 }
 

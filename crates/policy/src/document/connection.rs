@@ -241,7 +241,12 @@ fn inband(section: &Section<'_>, protocol: Protocol) -> Inband {
 fn known_host_keys(section: &Section<'_>, protocol: Protocol) -> Vec<KnownHostKey> {
     let form = "known-host-keys = [{ host = \"db1\", key = \"ssh-ed25519 AAAA...\" }]";
     let known = |entry: &Section<'_>| {
-        let host = entry.required("host", pattern(PatternPort::Only(protocol.default_port())));
+        // As in a deny list: what is taken back is so on every port, where none is written.
+        let default = match entry.has("revoked") {
+            true => PatternPort::Any,
+            false => PatternPort::Only(protocol.default_port()),
+        };
+        let host = entry.required("host", pattern(default));
         let knowledge = host_key_knowledge(entry);
         Some(KnownHostKey { pattern: host?.value, knowledge: knowledge? })
     };
