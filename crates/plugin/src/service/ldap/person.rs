@@ -57,7 +57,7 @@ impl PeopleDirectory {
     ) -> Result<Option<DirectoryPerson>, DirectoryError> {
         let (name, keys_attribute) = (user.to_owned(), keys_attribute.to_owned());
         self.ask(user, |mut link| async move {
-            let entry = named(&mut link, &name, &[keys_attribute.clone()]).await?;
+            let entry = named(&mut link, &name, std::slice::from_ref(&keys_attribute)).await?;
             let mut public_keys = entry.values(&keys_attribute)?;
             public_keys.truncate(MAX_KEYS);
             let groups = groups::all(&mut link, &name, entry.dn).await?.into_names();
