@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use keyward_testsuite::{
     Askpass, BundleFolder, GatewayPlan, Input, Link, PATIENCE, Program, Route, Run, SshClient, Sshd, keyward,
-    keyward_in, keyward_reading, plugin_python, run,
+    keyward_in, keyward_reading, plugin_python, run, shell,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -106,9 +105,8 @@ fn a_certificate_authority_that_could_not_certify_is_not_sound() {
     let with_authority = format!("{SOUND}\n[[certificate-authority]]\nname = \"ca\"\nkey-file = {key:?}\n");
     let keygen = |passphrase| {
         let _ = fs::remove_file(&key);
-        let mut keygen = Command::new("ssh-keygen");
-        keygen.args(["-q", "-t", "ed25519", "-N", passphrase, "-f"]).arg(&key);
-        run(&mut keygen, Input::Nothing).must_succeed();
+        shell(r#"ssh-keygen -q -t ed25519 -N "$1" -f "$2""#, &[passphrase, key.to_str().unwrap()])
+            .must_succeed();
     };
     let hint = ["certificate authority \"ca\"", "ssh-keygen -p -f FILE"];
 
