@@ -16,6 +16,8 @@ use crate::activity::{Activity, EndCause};
 
 /// How many bytes may wait between relay and trail; a recorder that is behind holds no more of a session.
 const QUEUE_BYTES: u32 = 1024 * 1024;
+/// What one look at a socket may bring, with some to spare.
+const LOOK_BYTES: usize = 512 * 1024;
 /// How many events may wait.
 const QUEUE: usize = 256;
 /// What an event counts for beside its bytes.
@@ -85,6 +87,12 @@ impl Recorder {
 
     pub(crate) fn tap(&self, channel: ChannelId, activity: Arc<Activity>) -> Tap {
         Tap { channel, activity, queue: Some(self.queue.clone()) }
+    }
+
+    /// Waits until what one look at a socket brings can be recorded. Cancel-safe.
+    pub(crate) async fn room(&self) -> Result<(), RecorderGone> {
+        drop(self.queue.room(LOOK_BYTES).await?);
+        if self.queue.messages.is_closed() { Err(RecorderGone) } else { Ok(()) }
     }
 
     /// Writes the end. Taps that are still around find the recording gone.

@@ -21,7 +21,7 @@ use crate::core::{Core, Ending};
 use crate::end::chain;
 use crate::gateway::Shared;
 use crate::identify::Person;
-use crate::recorder::{Recorder, Tap};
+use crate::recorder::{Recorder, RecorderGone, Tap};
 use crate::{Connected, Ended, Reason};
 
 /// The gateway is logged in on the target. Dropping it ends the session.
@@ -300,6 +300,15 @@ impl Channels {
         match self.open.decide(request) {
             ChannelDecision::Allow(_) => self.note(&format!("{} allowed", named(request))).await,
             ChannelDecision::Refuse => Err(self.refused(request).await?),
+        }
+    }
+
+    /// Waits until the recorder takes what one look at a socket may bring: whoever has read less than that before it
+    /// fails has nothing on its way that is not recorded. Cancel-safe.
+    pub async fn room_to_record(&self) -> Result<(), RecorderGone> {
+        match &self.open.recorder {
+            Some(recorder) => recorder.room().await,
+            None => Ok(()),
         }
     }
 

@@ -130,6 +130,8 @@ impl Relay {
 
     /// One look at both sockets, each way. Whether anything moved.
     async fn step(&mut self) -> Result<bool, Option<End>> {
+        // Waited for here, nothing is sealed yet that could not be recorded, and the person still gets a last sentence.
+        self.desk.channels.room_to_record().await.map_err(|RecorderGone| None)?;
         let now = Instant::now();
         let mut moved = false;
         let mut ended = None;
