@@ -1,8 +1,9 @@
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
+
+use crate::script::script;
 
 /// Answers what a stock `ssh` asks, one answer per prompt, and keeps the prompts.
 #[derive(Debug)]
@@ -36,10 +37,9 @@ impl Askpass {
         Self::with(folder, script)
     }
 
-    fn with(folder: TempDir, script: &str) -> Self {
+    fn with(folder: TempDir, text: &str) -> Self {
         let askpass = Self { folder };
-        fs::write(askpass.program(), script).unwrap();
-        fs::set_permissions(askpass.program(), Permissions::from_mode(0o700)).unwrap();
+        script(&askpass.program(), text);
         askpass
     }
 

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::account::privileged;
 use crate::gateway::free_port;
+use crate::script::script;
 use crate::sshd::WITH_OUR_LIFETIME;
 use crate::{Account, Input, KeyPair, PATIENCE, Program, Run, run};
 
@@ -27,14 +28,13 @@ impl Dbclient {
         let mut convert = Command::new("dropbearconvert");
         convert.args(["openssh", "dropbear"]).arg(key.path()).arg(&converted);
         run(&mut convert, Input::Nothing).must_succeed();
-        let script = format!(
+        let text = format!(
             "#!/bin/sh\nexec dbclient -y -y -i '{}' -p {} \"$@\"\n",
             converted.display(),
             addr.port()
         );
         let client = Self { folder, login: login.to_owned(), host: addr.ip().to_string() };
-        fs::write(client.program(), script).unwrap();
-        fs::set_permissions(client.program(), Permissions::from_mode(0o700)).unwrap();
+        script(&client.program(), &text);
         client
     }
 

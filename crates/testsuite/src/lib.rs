@@ -28,6 +28,7 @@ mod program;
 mod putty;
 mod python;
 mod run;
+mod script;
 mod slapd;
 mod ssh;
 mod sshd;

@@ -1,11 +1,10 @@
-use std::fs::{self, Permissions};
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::script::script;
 use crate::{Askpass, Input, KeyPair, Run, run};
 
 /// The stock OpenSSH client, without anyone's configuration, agent or known hosts.
@@ -49,7 +48,7 @@ impl SshClient {
     fn new(addr: SocketAddr, login: &str, options: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("kwt-ssh-").tempdir().unwrap();
         let known = folder.path().join("known_hosts");
-        let script = format!(
+        let text = format!(
             "#!/bin/sh\nexec ssh -F none {options} -p {} -o HostName={} -o IdentitiesOnly=yes -o LogLevel=ERROR \
              -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile='{}' -o ConnectTimeout=20 \"$@\"\n",
             addr.port(),
@@ -57,8 +56,7 @@ impl SshClient {
             known.display(),
         );
         let client = Self { folder, login: login.to_owned(), environment: Vec::new() };
-        fs::write(client.program(), script).unwrap();
-        fs::set_permissions(client.program(), Permissions::from_mode(0o700)).unwrap();
+        script(&client.program(), &text);
         client
     }
 
