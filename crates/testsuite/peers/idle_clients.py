@@ -15,10 +15,16 @@ AT_ONCE = 16
 
 class Echo(asyncssh.SSHClientSession):
     heard = None
+    gone = False
 
     def data_received(self, data, datatype):
         if self.heard and not self.heard.done():
             self.heard.set_result(data)
+
+    def connection_lost(self, exc):
+        self.gone = True
+        if exc:
+            say("a session was lost: %s" % exc)
 
 
 def say(text):
@@ -47,6 +53,8 @@ async def connect(key, door):
 async def echoes(sessions):
     count = 0
     for _, channel, session in sessions:
+        if session.gone:
+            continue
         session.heard = asyncio.get_running_loop().create_future()
         channel.write(b"x")
         count += await asyncio.wait_for(session.heard, 30) == b"x"

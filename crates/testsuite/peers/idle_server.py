@@ -18,6 +18,9 @@ class Server(asyncssh.SSHServer):
     def validate_password(self, username, password):
         return True
 
+    def session_requested(self):
+        return Echo()
+
 
 class Echo(asyncssh.SSHServerSession):
     def connection_made(self, chan):
@@ -42,7 +45,6 @@ async def main():
         "127.0.0.1",
         0,
         server_host_keys=[key],
-        session_factory=Echo,
         kex_algs=["curve25519-sha256"],
         line_editor=False,
         encoding=None,
