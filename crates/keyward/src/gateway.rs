@@ -16,8 +16,9 @@ use keyward_store::{RevisionId, Store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::command;
+use crate::data_dir::DataDir;
 use crate::listen::Listeners;
-use crate::plugins::{self, DataDir, Earlier, Loader, NotLoaded, serves_somebody};
+use crate::plugins::{self, Earlier, Loader, NotLoaded, serves_somebody};
 use crate::shards::Shards;
 use crate::updates::{Site, Updates};
 

@@ -8,6 +8,7 @@
 
 mod args;
 mod command;
+mod data_dir;
 mod demo;
 mod gateway;
 mod kit;

@@ -1,6 +1,6 @@
 //! From the policy's plugin instances to loaded ones.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -18,45 +18,7 @@ use keyward_session::{Loading, NotLoadable, OldVersions, PluginVersion, service_
 use keyward_store::{PluginRevision, RevisionId, Store, StoredBundle};
 
 use crate::command::shown;
-
-/// The folders of a gateway's data.
-#[derive(Clone, Debug)]
-pub(crate) struct DataDir(pub(crate) PathBuf);
-
-impl DataDir {
-    pub(crate) fn trails(&self) -> PathBuf {
-        self.0.join("trails")
-    }
-
-    pub(crate) fn bundles(&self) -> PathBuf {
-        self.0.join("bundles")
-    }
-
-    fn trusted_ca(&self) -> PathBuf {
-        self.0.join("trusted-ca")
-    }
-
-    fn instance(&self, name: &InstanceName) -> PathBuf {
-        self.0.join("plugins").join(name.as_str())
-    }
-
-    /// Where an environment is looked for that the policy does not name.
-    fn environment(&self, name: &str) -> PathBuf {
-        self.0.join("environments").join(name).join("bin/python")
-    }
-
-    /// The environments that are found in that place, by name, each with its interpreter.
-    pub(crate) fn environments(&self) -> std::io::Result<BTreeMap<String, PathBuf>> {
-        let entries = match std::fs::read_dir(self.0.join("environments")) {
-            Ok(entries) => entries.collect::<Result<Vec<_>, _>>()?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        let names = entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok());
-        let all = names.map(|name| (name.clone(), self.environment(&name)));
-        Ok(all.filter(|(_, python)| python.exists()).collect())
-    }
-}
+use crate::data_dir::DataDir;
 
 pub(crate) fn start_host(policy: &Policy, data: &DataDir) -> anyhow::Result<PluginHost> {
     let runtime = data.0.join("worker");

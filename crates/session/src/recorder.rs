@@ -91,7 +91,10 @@ impl Recorder {
 
     /// Waits until what one look at a socket brings can be recorded. Cancel-safe.
     pub(crate) async fn room(&self) -> Result<(), RecorderGone> {
-        drop(self.queue.room(LOOK_BYTES).await?);
+        // Asked first, since there nearly always is room, and a permit is shared by threads.
+        if self.queue.space.available_permits() < LOOK_BYTES {
+            drop(self.queue.room(LOOK_BYTES).await?);
+        }
         if self.queue.messages.is_closed() { Err(RecorderGone) } else { Ok(()) }
     }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{WRONG, interpreter, load, on_path, shown};
 use crate::args;
-use crate::plugins::DataDir;
+use crate::data_dir::DataDir;
 
 pub(crate) async fn environment(command: args::Environment) -> anyhow::Result<ExitCode> {
     match command {

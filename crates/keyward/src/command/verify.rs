@@ -9,7 +9,7 @@ use keyward_store::{BundleSummary, Store};
 use serde_json::json;
 
 use super::{WRONG, load, open_to_look, shown};
-use crate::plugins::DataDir;
+use crate::data_dir::DataDir;
 
 /// How one bundle was found.
 struct Finding {

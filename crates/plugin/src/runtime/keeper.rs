@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::CallError;
 use super::budget::Part;
 use super::confinement::{Disk, Group};
 use super::launch::Launch;
 use super::pool::Pool;
 use super::process::{kill_strays, kill_user, share};
 use super::template::{ForkError, Need, Started, Template};
-use super::{CallError, CallErrorKind, PluginError};
 use crate::service::Services;
 
 pub(super) struct Keeper {
@@ -219,7 +219,7 @@ impl Keeper {
                 self.lose(&error.to_string()).await;
                 // Once may be an accident.
                 if self.failures > 0 {
-                    self.give_up(&unavailable(error.to_string()));
+                    self.give_up(&CallError::unavailable(error.to_string()));
                 }
                 self.failures += 1;
             }
@@ -239,7 +239,7 @@ impl Keeper {
             self.clean().await;
         } else {
             self.lose("it cannot fork any more").await;
-            self.give_up(&unavailable(error.to_string()));
+            self.give_up(&CallError::unavailable(error.to_string()));
         }
     }
 
@@ -257,8 +257,8 @@ impl Keeper {
                     tracing::warn!(plugin = %self.launch.name, obstacle, "cold starts from now on");
                     self.launch.warm = false;
                 }
-                Ok(Started::Unforkable(obstacle)) => self.give_up(&unavailable(obstacle)),
-                Err(error) => self.give_up(&not_started(error)),
+                Ok(Started::Unforkable(obstacle)) => self.give_up(&CallError::unavailable(obstacle)),
+                Err(error) => self.give_up(&error.into()),
             }
             if !self.pool.has_waiting() {
                 return false;
@@ -382,33 +382,4 @@ async fn sweep(mut template: Template) {
         sleep(DYING).await;
     }
     template.end().await;
-}
-
-fn not_started(error: PluginError) -> CallError {
-    let message = error.to_string();
-    match error {
-        PluginError::Import { traceback, .. } => {
-            CallError { kind: CallErrorKind::Import, message, traceback: Some(traceback) }
-        }
-        PluginError::ImportTimeout { .. } | PluginError::ImportDied { .. } => {
-            CallError { kind: CallErrorKind::Import, message, traceback: None }
-        }
-        PluginError::KindNotSupported { .. }
-        | PluginError::WrongPython { .. }
-        | PluginError::Interpreter { .. }
-        | PluginError::File { .. }
-        | PluginError::System { .. }
-        | PluginError::Protocol { .. }
-        | PluginError::Barred { .. }
-        | PluginError::LdapServer { .. }
-        | PluginError::NoUser { .. }
-        | PluginError::Exposed { .. }
-        | PluginError::Unconfined(_)
-        | PluginError::NetworkOpen { .. }
-        | PluginError::ShutDown => unavailable(message),
-    }
-}
-
-fn unavailable(message: String) -> CallError {
-    CallError { kind: CallErrorKind::Unavailable, message, traceback: None }
 }

@@ -8,8 +8,8 @@ use std::time::Instant;
 use rustix::process::Pid;
 use tokio::sync::{Notify, oneshot};
 
+use super::CallError;
 use super::worker::Worker;
-use super::{CallError, CallErrorKind};
 
 #[derive(Debug, Default)]
 pub(super) struct Pool {
@@ -200,8 +200,7 @@ impl Pool {
 }
 
 fn closing() -> CallError {
-    let message = "the plugin instance is being shut down".to_owned();
-    CallError { kind: CallErrorKind::Unavailable, message, traceback: None }
+    CallError::unavailable("the plugin instance is being shut down".to_owned())
 }
 
 impl Deref for Lease {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::PluginError;
 use crate::hook::Hook;
 
 /// One hook call.
@@ -146,6 +147,40 @@ pub struct CallError {
     pub message: String,
     /// Python's own account, where there was an exception.
     pub traceback: Option<String>,
+}
+
+impl CallError {
+    pub(super) fn unavailable(message: String) -> Self {
+        Self { kind: CallErrorKind::Unavailable, message, traceback: None }
+    }
+}
+
+/// What a call is told whose plugin cannot be started.
+impl From<PluginError> for CallError {
+    fn from(error: PluginError) -> Self {
+        let message = error.to_string();
+        match error {
+            PluginError::Import { traceback, .. } => {
+                Self { kind: CallErrorKind::Import, message, traceback: Some(traceback) }
+            }
+            PluginError::ImportTimeout { .. } | PluginError::ImportDied { .. } => {
+                Self { kind: CallErrorKind::Import, message, traceback: None }
+            }
+            PluginError::KindNotSupported { .. }
+            | PluginError::WrongPython { .. }
+            | PluginError::Interpreter { .. }
+            | PluginError::File { .. }
+            | PluginError::System { .. }
+            | PluginError::Protocol { .. }
+            | PluginError::Barred { .. }
+            | PluginError::LdapServer { .. }
+            | PluginError::NoUser { .. }
+            | PluginError::Exposed { .. }
+            | PluginError::Unconfined(_)
+            | PluginError::NetworkOpen { .. }
+            | PluginError::ShutDown => Self::unavailable(message),
+        }
+    }
 }
 
 /// By whose fault a call failed.
