@@ -23,6 +23,24 @@ pub struct Plug {
 }
 
 impl Plug {
+    /// The code of [`lets_anybody_in`](Self::lets_anybody_in).
+    pub const ANYBODY: &str = r#"
+class Plugin:
+    def authenticate(self, server_username):
+        return {"verdict": "ACCEPT", "gateway_user": server_username}
+
+    def authorize(self):
+        return {"verdict": "ACCEPT"}
+
+    def session_ended(self):
+        pass
+"#;
+
+    /// An authentication and authorization plugin for tests of something else.
+    pub fn lets_anybody_in() -> Self {
+        Self::aa(Self::ANYBODY)
+    }
+
     /// An authentication and authorization plugin, the instance `aa`.
     ///
     /// Each plugin may `from notes import note`: `note(word, **facts)` keeps facts for [`Plugged::notes`].

@@ -3,18 +3,6 @@
 use keyward_testsuite::{Askpass, Authority, Plug, Plugged, PluggedPlan, SshClient};
 use serde_json::Value;
 
-const ANYBODY: &str = r#"
-class Plugin:
-    def authenticate(self, server_username):
-        return {"verdict": "ACCEPT", "gateway_user": server_username}
-
-    def authorize(self):
-        return {"verdict": "ACCEPT"}
-
-    def session_ended(self):
-        pass
-"#;
-
 /// Its configuration is a certificate, a line of `=`, and a key. It has keys in the order that the test puts in the place
 /// of KEYS, and no password that the server would take.
 const KEYS: &str = r#"
@@ -43,7 +31,7 @@ class Plugin:
 fn with_keys(keys: &str) -> Plugged {
     let certificate = Authority::new().certificate();
     let store = Plug::store(&KEYS.replace("KEYS", keys)).configuration(&format!("{certificate}=====\n@key@"));
-    PluggedPlan::new([Plug::aa(ANYBODY), store]).open()
+    PluggedPlan::new([Plug::lets_anybody_in(), store]).open()
 }
 
 /// As the user whose key the plugin has.
@@ -103,7 +91,7 @@ fn where_a_plugin_finds_nothing_the_person_is_asked_if_the_connection_allows_it(
         (r#"{"private_keys": []}"#, "{}", false),
     ] {
         let store = NOTHING.replace("NO_KEYS", no_keys).replace("NO_PASSWORDS", no_passwords);
-        let plugged = PluggedPlan::new([Plug::aa(ANYBODY), Plug::store(&store)])
+        let plugged = PluggedPlan::new([Plug::lets_anybody_in(), Plug::store(&store)])
             .connection(&format!("ask-target-password = {allows}"))
             .open();
         let password = plugged.password().to_owned();

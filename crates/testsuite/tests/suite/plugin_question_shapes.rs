@@ -3,19 +3,8 @@
 use keyward_testsuite::{Askpass, Paramiko, Plug, Plugged, PluggedPlan, Putty, Terminal};
 use serde_json::{Value, json};
 
-const SHAPES: &str = r#"
+const ASKS: &str = r#"
 from notes import note
-
-SHAPES = [
-    ("lines", "Look at your phone.\r\nThere is a number:\n\n\t- six digits\n\nNumber: ", True),
-    ("empty", "", False),
-    ("blank", "\n\n", True),
-    ("end", "Ends with a line\n", False),
-    ("accents", "Grüße aus Zürich\nСекрет: ", True),
-    ("long", "A line of the terms of use.\n" * 100 + "Agreed? ", False),
-    ("wide", "w" * 2000 + ": ", True),
-    ("last", "Reason: ", False),
-]
 
 class Plugin:
     def authenticate(self, key_value_pairs):
@@ -29,10 +18,28 @@ class Plugin:
         return {"verdict": "ACCEPT"}
 "#;
 
+/// A plugin that asks each of SHAPES in turn.
+fn asks(shapes: &str) -> String {
+    format!("{shapes}{ASKS}")
+}
+
+const SHAPES: &str = r#"
+SHAPES = [
+    ("lines", "Look at your phone.\r\nThere is a number:\n\n\t- six digits\n\nNumber: ", True),
+    ("empty", "", False),
+    ("blank", "\n\n", True),
+    ("end", "Ends with a line\n", False),
+    ("accents", "Grüße aus Zürich\nСекрет: ", True),
+    ("long", "A line of the terms of use.\n" * 100 + "Agreed? ", False),
+    ("wide", "w" * 2000 + ": ", True),
+    ("last", "Reason: ", False),
+]
+"#;
+
 const ANSWERS: [&str; 8] = ["123456", "", "b", "c", "пароль", "yes", "x y  z", "because"];
 
 fn open() -> Plugged {
-    PluggedPlan::new([Plug::aa(SHAPES)]).open()
+    PluggedPlan::new([Plug::aa(&asks(SHAPES))]).open()
 }
 
 #[track_caller]
@@ -98,24 +105,11 @@ fn openssh_shows_questions_of_every_shape_and_brings_their_answers() {
 }
 
 const HIDDEN_AND_SHOWN: &str = r#"
-from notes import note
-
 SHAPES = [
     ("pin", "Only you know it.\nTwo lines before.\nPIN: ", True),
     ("seen", "May be seen: ", False),
     ("reason", "Reason: ", False),
 ]
-
-class Plugin:
-    def authenticate(self, key_value_pairs):
-        for question in SHAPES:
-            if question[0] not in key_value_pairs:
-                return {"verdict": "NEEDINFO", "question": question}
-        note("answers", pairs=key_value_pairs)
-        return {"verdict": "ACCEPT"}
-
-    def authorize(self):
-        return {"verdict": "ACCEPT"}
 "#;
 
 /// Answers on a person's own terminal.
@@ -137,7 +131,7 @@ const LET_IN: &str = "echo let in; sleep 60";
 
 #[test]
 fn a_terminal_of_openssh_hides_what_is_hidden_and_shows_what_is_shown() {
-    let plugged = PluggedPlan::new([Plug::aa(HIDDEN_AND_SHOWN)]).open();
+    let plugged = PluggedPlan::new([Plug::aa(&asks(HIDDEN_AND_SHOWN))]).open();
     let ssh = plugged.person("", &Askpass::new(&[]));
     let terminal = Terminal::run(&ssh.command(&[], &[LET_IN]), (100, 40));
     answered_on(&plugged, &terminal);
@@ -145,7 +139,7 @@ fn a_terminal_of_openssh_hides_what_is_hidden_and_shows_what_is_shown() {
 
 #[test]
 fn a_terminal_of_plink_hides_what_is_hidden_and_shows_what_is_shown() {
-    let plugged = PluggedPlan::new([Plug::aa(HIDDEN_AND_SHOWN)]).open();
+    let plugged = PluggedPlan::new([Plug::aa(&asks(HIDDEN_AND_SHOWN))]).open();
     let putty = Putty::with_key(plugged.gateway.addr("ssh"), &plugged.user(), plugged.sshd.key());
     let terminal = Terminal::run(&putty.talking(LET_IN), (100, 40));
     answered_on(&plugged, &terminal);

@@ -100,19 +100,8 @@ class Plugin:
     def session_ended(self):
         pass
 "#;
-    const ANYBODY: &str = r#"
-class Plugin:
-    def authenticate(self, server_username):
-        return {"verdict": "ACCEPT", "gateway_user": server_username}
-
-    def authorize(self):
-        return {"verdict": "ACCEPT"}
-
-    def session_ended(self):
-        pass
-"#;
     let (sshd, pem) = that_takes("dsa", "ssh-dss");
-    let plan = PluggedPlan::new([Plug::aa(ANYBODY), Plug::store(STORE).configuration(&pem)])
+    let plan = PluggedPlan::new([Plug::lets_anybody_in(), Plug::store(STORE).configuration(&pem)])
         .connection("settings = \"old\"")
         .more(&format!("[[settings]]\nname = \"old\"\n{TARGET}"));
     let plugged = plan.open_on(sshd);

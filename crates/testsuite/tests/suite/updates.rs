@@ -350,7 +350,7 @@ fn a_plugin_whose_unpacked_files_were_changed_is_refused_at_start_and_found_on_d
 #[test]
 fn a_plugin_that_was_changed_closes_its_own_connections_and_no_others() {
     let mut plugged = open();
-    let second = keyward_testsuite::BundleFolder::new("second", "aa", LETS_IN);
+    let second = keyward_testsuite::BundleFolder::new("second", "aa", Plug::ANYBODY);
     plugged.upload_bundle(&second).must_succeed();
     let other = keyward_testsuite::free_addr();
     let (target, host_key) = (plugged.sshd.addr(), plugged.sshd.host_key());
@@ -388,18 +388,6 @@ fn a_plugin_that_was_changed_closes_its_own_connections_and_no_others() {
     plugged.gateway.reread("was read again");
     log_in(&plugged);
 }
-
-const LETS_IN: &str = r#"
-class Plugin:
-    def authenticate(self, server_username):
-        return {"verdict": "ACCEPT", "gateway_user": server_username}
-
-    def authorize(self):
-        return {"verdict": "ACCEPT"}
-
-    def session_ended(self):
-        pass
-"#;
 
 #[test]
 fn a_plugin_whose_stored_archive_was_changed_is_refused() {
