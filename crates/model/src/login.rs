@@ -105,6 +105,16 @@ impl LoginString {
 }
 
 impl Requested {
+    /// A server whose name or address, without brackets, and port are given apart; `None`: there can be none.
+    pub fn new(host: &str, port: u16) -> Option<Self> {
+        let host = Host::parse(host);
+        let is_possible = match &host {
+            Host::Ip(_) => true,
+            Host::Name(name) => !name.is_empty() && name.chars().all(is_host_character),
+        };
+        (is_possible && port > 0).then_some(Self { host, port: Some(port) })
+    }
+
     /// Reads `host`, `host:port`, `[IPv6]` or `[IPv6]:port` in the signs of `grammar`; `None` for an empty text.
     pub fn parse(text: &str, grammar: Grammar) -> Result<Option<Self>, LoginError> {
         if text.is_empty() {

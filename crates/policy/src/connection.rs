@@ -79,6 +79,9 @@ pub struct Settings {
     pub session_timeout: Option<Duration>,
     /// How long a client may take to log in on the gateway.
     pub login_grace: Duration,
+    /// How long everything from then on may take, until the gateway is logged in on the target: plugins, questions, and
+    /// the target itself.
+    pub log_in_timeout: Duration,
     /// Shown to everyone who connects, before they log in.
     pub banner: Option<String>,
     /// What SSH is spoken with towards the client.
@@ -143,6 +146,7 @@ impl Default for Settings {
             user_idle_timeout: None,
             session_timeout: None,
             login_grace: Duration::from_secs(120),
+            log_in_timeout: Duration::from_secs(900),
             banner: None,
             client_algorithms: Algorithms::Modern,
             target_algorithms: Algorithms::Modern,

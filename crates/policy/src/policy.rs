@@ -46,6 +46,8 @@ pub struct GatewaySettings {
     pub starling_join: Option<Secret>,
     /// Sessions at one time, over all connections.
     pub max_sessions: NonZeroUsize,
+    /// How many of them may be not logged in yet.
+    pub max_log_ins: NonZeroUsize,
     /// Hook calls at one time (contract section 3, "Many at once").
     pub max_plugin_calls: NonZeroUsize,
     /// Bytes of memory that the machine must have left for a session to begin with a plugin call.
@@ -73,6 +75,7 @@ pub struct HttpProxy {
 impl Default for GatewaySettings {
     fn default() -> Self {
         const SESSIONS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+        const LOG_INS: NonZeroUsize = NonZeroUsize::new(500).unwrap();
         const MIB: u64 = 1024 * 1024;
         const CALLS: NonZeroUsize = NonZeroUsize::new(500).unwrap();
         Self {
@@ -81,6 +84,7 @@ impl Default for GatewaySettings {
             http_proxy: None,
             starling_join: None,
             max_sessions: SESSIONS,
+            max_log_ins: LOG_INS,
             max_plugin_calls: CALLS,
             min_free_memory: 64 * MIB,
             plugin_memory: None,

@@ -24,6 +24,9 @@ pub struct Inband {
     pub deny: Vec<HostPattern>,
     /// Appended to short names, in this order.
     pub dns_suffixes: Vec<String>,
+    /// Whether a client that names no server gets a jump host (`ssh -J`), and is not asked for one. The connection then
+    /// has an authentication.
+    pub jump_host: bool,
 }
 
 /// Why a client may not go where it wants.

@@ -201,6 +201,7 @@ fn inband(allow: &[&str], deny: &[&str]) -> Inband {
         allow: read(allow, PatternPort::Only(22)),
         deny: read(deny, PatternPort::Any),
         dns_suffixes: Vec::new(),
+        jump_host: false,
     }
 }
 

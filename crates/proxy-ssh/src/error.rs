@@ -28,6 +28,8 @@ pub enum SshError {
     AnswerTooLong,
     #[error("the client makes too many requests")]
     TooManyRequests,
+    #[error("the peer sent more than it may")]
+    WindowExceeded,
     #[error("two channels have the same number")]
     SameChannel,
     /// The configuration's: the stored host key at this place, counted from one.

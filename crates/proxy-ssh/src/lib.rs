@@ -10,6 +10,7 @@ mod command;
 mod demo_target;
 mod error;
 mod issue;
+mod jump;
 mod keys;
 mod login;
 mod one_time;
@@ -19,6 +20,7 @@ mod prompt;
 mod relay;
 mod server;
 mod shown_key;
+mod socket;
 mod talk;
 
 pub use demo_target::DemoTarget;

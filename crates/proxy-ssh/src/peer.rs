@@ -12,10 +12,11 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::SshError;
+use crate::socket::{ReadEnd, Socket};
 
 /// A client or a target.
 pub(crate) struct Peer {
-    stream: Arc<TcpStream>,
+    stream: Arc<Socket>,
     pub(crate) transport: Transport,
 }
 
@@ -43,12 +44,12 @@ pub(crate) enum Look {
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 impl Peer {
-    pub(crate) fn new(stream: TcpStream, config: Arc<Config>) -> Result<Self, SshError> {
-        Ok(Self { stream: Arc::new(stream), transport: Transport::new(config)? })
+    pub(crate) fn new(stream: impl Into<Socket>, config: Arc<Config>) -> Result<Self, SshError> {
+        Ok(Self { stream: Arc::new(stream.into()), transport: Transport::new(config)? })
     }
 
     /// The socket, to watch it while nobody reads.
-    pub(crate) fn stream(&self) -> Arc<TcpStream> {
+    pub(crate) fn stream(&self) -> Arc<Socket> {
         Arc::clone(&self.stream)
     }
 
@@ -88,7 +89,7 @@ impl Peer {
             if self.transport.output().is_empty() {
                 return Ok(());
             }
-            self.stream.writable().await.map_err(SshError::Io)?;
+            self.stream.ready(Interest::WRITABLE).await.map_err(SshError::Io)?;
         }
     }
 
@@ -154,7 +155,7 @@ impl Peer {
             rustix::net::shutdown(&*self.stream, rustix::net::Shutdown::Write).ok()?;
             let mut rest = [0; 4096];
             loop {
-                self.stream.readable().await.ok()?;
+                self.stream.ready(Interest::READABLE).await.ok()?;
                 match self.stream.try_read(&mut rest) {
                     Ok(0) => return Some(()),
                     Err(error) if error.kind() != io::ErrorKind::WouldBlock => return None,
@@ -193,7 +194,7 @@ pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
 
 /// Waits until the peer has closed the connection, also while nobody reads from it. Takes nothing from the
 /// stream. Cancel-safe.
-pub(crate) async fn hung_up(stream: &TcpStream) {
+pub(crate) async fn hung_up(stream: &Socket) {
     /// There is no event for "closed, with something unread before it".
     const LOOK_AGAIN: Duration = Duration::from_millis(250);
     let mut byte = [0];
@@ -203,8 +204,8 @@ pub(crate) async fn hung_up(stream: &TcpStream) {
             Ok(_) => {}
         }
         match stream.ready(Interest::READABLE).await {
-            Ok(ready) if !ready.is_read_closed() => tokio::time::sleep(LOOK_AGAIN).await,
-            Ok(_) | Err(_) => return,
+            Ok(ReadEnd::Open) => tokio::time::sleep(LOOK_AGAIN).await,
+            Ok(ReadEnd::Closed) | Err(_) => return,
         }
     }
 }
@@ -214,7 +215,7 @@ pub(crate) async fn hung_up(stream: &TcpStream) {
 mod tests {
     use super::*;
     use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, UnixStream};
 
     #[tokio::test]
     async fn a_peer_that_leaves_is_noticed_although_it_left_something_unread() {
@@ -223,6 +224,17 @@ mod tests {
         let (stream, _) = listener.accept().await.unwrap();
         peer.write_all(b"unread").await.unwrap();
         drop(peer);
+        hung_up(&stream.into()).await;
+    }
+
+    #[tokio::test]
+    async fn a_peer_within_another_connection_is_noticed_to_leave_as_well() {
+        let (stream, mut peer) = UnixStream::pair().unwrap();
+        peer.write_all(b"unread").await.unwrap();
+        let stream = stream.into();
+        assert!(tokio::time::timeout(Duration::from_millis(1), hung_up(&stream)).await.is_err());
+        drop(peer);
         hung_up(&stream).await;
+        assert_eq!(stream.try_read(&mut [0; 9]).unwrap(), 6);
     }
 }

@@ -1,22 +1,26 @@
 //! One connection from its first byte to its end: the one task that owns a session.
 
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use keyward_model::{SessionId, Verdict};
 use keyward_policy::Algorithms;
-use keyward_session::{Accepted, EndCause, Ended, LoggedIn, Named, Proof};
+use keyward_session::{Accepted, EndCause, Ended, JumpHost, LoggedIn, Named, Proof};
 use keyward_ssh::{Config, Disconnect};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::authentication::{Outcome, prove};
 use crate::client::{self, Leg, Reached};
 use crate::error::chain;
+use crate::jump::{self, Jump};
 use crate::peer::{Incoming, Peer, hung_up, tune};
 use crate::relay::{End, Relay};
 use crate::talk::{Farewell, Talk};
 use crate::{HostKeys, SshError, algorithms, login};
 
+/// For the record.
+const CLIENT_LEFT: &str = "the client closed the connection";
 /// What is said when the target ends the connection.
 const SERVER_LOST: &str = "The connection to the server was lost.";
 
@@ -67,12 +71,28 @@ impl SshProxy {
         };
         match Peer::new(stream, Arc::clone(config)) {
             Ok(peer) => {
-                let connection = Connection { stopping: accepted.stopping().clone(), session, client, peer };
-                connection.run(accepted).await;
+                let (stopping, config) = (accepted.stopping().clone(), Arc::clone(config));
+                Connection { stopping, session, client, peer, config }.run(accepted).await;
             }
             Err(error) => tracing::error!(%session, error = %chain(&error), "no connection can be served"),
         }
     }
+}
+
+/// Serves a connection within that of a jump host. Boxed, since its type would otherwise contain itself.
+pub(crate) fn serve_hop(
+    accepted: Accepted,
+    stream: UnixStream,
+    client: String,
+    config: Arc<Config>,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        let (session, stopping) = (accepted.id().clone(), accepted.stopping().clone());
+        match Peer::new(stream, Arc::clone(&config)) {
+            Ok(peer) => Connection { stopping, session, client, peer, config }.run(accepted).await,
+            Err(error) => tracing::error!(%session, error = %chain(&error), "no connection can be served"),
+        }
+    })
 }
 
 /// A client.
@@ -80,7 +100,15 @@ struct Connection {
     session: SessionId,
     client: String,
     peer: Peer,
+    /// What it is spoken with; hops are as well.
+    config: Arc<Config>,
     stopping: CancellationToken,
+}
+
+/// What a client has logged in on.
+enum Opened {
+    Target(Box<LoggedIn>, Peer),
+    JumpHost(Box<JumpHost>),
 }
 
 /// Why a client gets no session.
@@ -97,7 +125,7 @@ impl Connection {
     async fn run(mut self, accepted: Accepted) {
         let login_grace = accepted.connection().settings.login_grace;
         let proof_by = tokio::time::Instant::now() + login_grace;
-        let farewell = Farewell::by(accepted.connection().authentication.as_ref());
+        let farewell = Farewell::by(accepted.authentication());
         let banner = accepted.connection().settings.banner.clone();
         let stopping = self.stopping.clone();
         let greeting = tokio::select! {
@@ -131,9 +159,14 @@ impl Connection {
             Err(none) => Err(none),
         };
         match opened {
-            Ok((logged_in, target)) => match talk.let_in().await {
-                Ok(()) => self.relay(logged_in, target).await,
-                Err(_) => logged_in.end("the client closed the connection"),
+            Ok(Opened::Target(logged_in, target)) => match talk.let_in().await {
+                Ok(()) => self.relay(*logged_in, target).await,
+                Err(_) => logged_in.end(CLIENT_LEFT),
+            },
+            Ok(Opened::JumpHost(jump_host)) => match talk.let_in().await {
+                // Boxed: most sessions are none.
+                Ok(()) => Box::pin(self.serve_hops(*jump_host)).await,
+                Err(_) => jump_host.end(CLIENT_LEFT),
             },
             Err(NoSession::Gone(error)) => {
                 log_end(&self.session, &self.client, &error);
@@ -173,7 +206,7 @@ impl Connection {
                 if let SshError::Protocol(fault) = error {
                     relay.client.leave(fault.disconnect(), "").await;
                 }
-                "the client closed the connection"
+                CLIENT_LEFT
             }
             End::Target(error) => {
                 tracing::debug!(session = %self.session, error = %chain(error), "the connection to the target ended");
@@ -188,6 +221,25 @@ impl Connection {
         relay.leave_target().await;
         logged_in.end(why);
     }
+
+    async fn serve_hops(self, jump_host: JumpHost) {
+        let Self { session, client, peer, config, .. } = self;
+        let mut jump = Jump::new(peer, jump_host, client.clone(), config);
+        let end = jump.run().await;
+        let why = match &end {
+            jump::End::Client(error) => {
+                log_end(&session, &client, error);
+                CLIENT_LEFT
+            }
+            jump::End::Over(_) => "the gateway ended the session",
+        };
+        match end {
+            jump::End::Client(SshError::Protocol(fault)) => jump.close(fault.disconnect(), "").await,
+            jump::End::Client(_) => jump.close(Disconnect::ByApplication, "").await,
+            jump::End::Over(cause) => jump.close(Disconnect::ByApplication, sentence(&cause)).await,
+        }
+        jump.into_session().end(why);
+    }
 }
 
 /// The handshake.
@@ -201,17 +253,25 @@ async fn greet(client: &mut Peer) -> Result<(), SshError> {
 /// Everything from the proof to the log-in on the target. When the client leaves meanwhile, the stages are
 /// dropped, and with them a plugin call that may be running.
 async fn log_in(
-    named: Named,
+    mut named: Named,
     proof: Proof,
     talk: &mut Talk<'_>,
     session: &SessionId,
     stopping: &CancellationToken,
-) -> Result<(LoggedIn, Peer), NoSession> {
+) -> Result<Opened, NoSession> {
+    if named.is_at_jump_host() {
+        let jump_host = named.jump_host(proof).await.map_err(NoSession::Refused)?;
+        return Ok(Opened::JumpHost(Box::new(jump_host)));
+    }
+    let deadline = named.log_in_deadline();
     let stream = talk.client.stream();
     // Boxed, so that what it needs is gone once the session is open.
     let stages = Box::pin(stages(named, proof, talk, session));
     tokio::select! {
-        done = stages => done.map_err(NoSession::Refused),
+        done = deadline.keep(stages) => {
+            let (logged_in, target) = done.map_err(NoSession::Refused)?;
+            Ok(Opened::Target(Box::new(logged_in), target))
+        }
         () = hung_up(&stream) => Err(NoSession::Gone(SshError::Closed)),
         () = stopping.cancelled() => Err(NoSession::Late),
     }

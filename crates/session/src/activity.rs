@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use keyward_policy::Settings;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// Why the gateway ends a session that is open.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -112,5 +113,27 @@ impl Activity {
 
     fn elapsed(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Ends the session when a limit has passed or the gateway stops. While `is_used`, it is not idle.
+pub(crate) async fn supervise(
+    activity: &Activity,
+    settings: &Settings,
+    stopping: &CancellationToken,
+    is_used: impl Fn() -> bool,
+) {
+    loop {
+        if is_used() {
+            activity.user_passed();
+        }
+        let wait = match activity.check(settings) {
+            Ok(wait) => wait.unwrap_or(Duration::from_secs(3600)).max(Duration::from_millis(10)),
+            Err(cause) => return activity.end(cause),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stopping.cancelled() => return activity.end(EndCause::Stopping),
+        }
     }
 }

@@ -4,18 +4,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use keyward_model::{ClientAddr, InstanceName, SessionId, UnixMillis, Verdict};
 use keyward_plugin::{PeopleDirectory, Watch};
 use keyward_policy::{Connection, CredentialSource, KeyLimits, Policy};
 use keyward_store::{CallId, Role};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::end::chain;
 use crate::gateway::Shared;
 use crate::hidden::Hidden;
 use crate::hook::Unwritten;
+use crate::jump_host::HopPlace;
 use crate::limits::Places;
 use crate::recorder::Recorder;
 use crate::settle::Settlement;
@@ -51,6 +53,10 @@ pub(crate) struct Core {
     pub(crate) ending: Option<Ending>,
     /// Held for as long as the session counts against the limits.
     pub(crate) places: Option<Places>,
+    /// Held by a session that came through a jump host.
+    pub(crate) hop_place: Option<HopPlace>,
+    /// When the log-in on the target has to be done, and how long that is after its beginning; `None` before and after.
+    pub(crate) log_in_by: Option<(Instant, Duration)>,
 }
 
 /// A plugin that was called in this session. Whether it is owed a `session_ended`, the ledger knows.
@@ -105,6 +111,12 @@ impl Core {
     fn dropped(&self) -> Ending {
         if self.shared.stopping.is_cancelled() {
             let reason = Reason::Stopping;
+            return Ending { verdict: reason.verdict(), reason: chain(&reason) };
+        }
+        if let Some((by, patience)) = self.log_in_by
+            && by <= Instant::now()
+        {
+            let reason = Reason::LogInTimeout(patience.as_secs());
             return Ending { verdict: reason.verdict(), reason: chain(&reason) };
         }
         Ending {

@@ -6,6 +6,8 @@ use keyward_model::{InstanceName, LoginError, TargetAddr, Verdict};
 use keyward_plugin::CallError;
 use keyward_store::StoreError;
 
+use crate::activity::EndCause;
+use crate::core::Ending;
 use crate::{ClientGone, HostKeyProblem};
 
 /// Why a session did not go on. `Display` is for the record and the log.
@@ -47,6 +49,8 @@ pub enum Reason {
     Target(String),
     #[error("no answer within {0} s")]
     NoAnswer(u64),
+    #[error("not logged in on the target within {0} s (`log-in-timeout`)")]
+    LogInTimeout(u64),
     #[error("recording failed: {0}")]
     Recording(String),
     #[error("the ledger cannot be written")]
@@ -70,7 +74,7 @@ impl Reason {
             Self::Lookup(_) | Self::Connect { .. } | Self::Target(_) => Verdict::ConnectFail,
             Self::HostKey { .. } => Verdict::KeyError,
             Self::TargetLogin(_) => Verdict::TargetAuthFail,
-            Self::NoAnswer(_) => Verdict::Timeout,
+            Self::NoAnswer(_) | Self::LogInTimeout(_) => Verdict::Timeout,
             Self::Recording(_) | Self::Ledger(_) | Self::Directory { .. } => Verdict::GatewayError,
             Self::Stopping => Verdict::AcceptTerminated,
         }
@@ -100,6 +104,7 @@ impl Reason {
             | Self::TargetLogin(_)
             | Self::Target(_)
             | Self::NoAnswer(_)
+            | Self::LogInTimeout(_)
             | Self::Recording(_)
             | Self::Ledger(_)
             | Self::Stopping => sentence.to_owned(),
@@ -129,6 +134,25 @@ impl Ended {
     pub fn client_message(&self) -> &str {
         &self.message
     }
+}
+
+/// The ending of a session that was open. The gateway's own cause comes before `why`, whatever the proxy saw of it.
+pub(crate) fn ending(cause: Option<EndCause>, why: &str) -> Ending {
+    let (verdict, reason) = match cause {
+        None | Some(EndCause::Closed) => (Verdict::Accept, why.to_owned()),
+        Some(EndCause::Idle) => (Verdict::Timeout, "nothing passed for the network timeout".to_owned()),
+        Some(EndCause::UserIdle) => (Verdict::Timeout, "the user was idle for too long".to_owned()),
+        Some(EndCause::TooLong) => (Verdict::Timeout, "the session was open for too long".to_owned()),
+        Some(EndCause::Stopping) => (Verdict::AcceptTerminated, "the gateway was stopped".to_owned()),
+        Some(EndCause::Recording(error)) => (Verdict::AcceptTerminated, format!("recording failed: {error}")),
+        Some(EndCause::Content(rule)) => {
+            (Verdict::AcceptTerminated, format!("the content rule {rule:?} ended the session"))
+        }
+        Some(EndCause::Unjudged(error)) => {
+            (Verdict::AcceptTerminated, format!("content could not be judged: {error}"))
+        }
+    };
+    Ending { verdict, reason }
 }
 
 /// An error and its causes on one line.

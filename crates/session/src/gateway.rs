@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use keyward_model::{ClientAddr, InstanceName, LoginString, SessionId};
-use keyward_policy::{Connection, KeyLimits, Policy};
+use keyward_policy::{Authentication, Connection, KeyLimits, Policy};
 use keyward_store::{NewSession, Store, StoreError};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::hidden::Hidden;
+use crate::jump_host::Hop;
 use crate::limits::Limits;
 use crate::named::Named;
 use crate::rehearsal::{Mapping, Script};
@@ -144,30 +145,7 @@ impl Gateway {
         let client = SocketAddr::new(client.ip().to_canonical(), client.port());
         let current = self.shared.current();
         let connection = current.policy.connection_for(listener, client.ip()).ok_or(Refused::NoPolicy)?;
-        let places = self.shared.limits.admit(&current.policy, connection, client.ip())?;
-        let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed) + 1;
-        let core = Core {
-            id: SessionId::new(self.shared.random(), &connection.name, number),
-            connection: Arc::clone(connection),
-            policy: Arc::clone(&current.policy),
-            plugins: current.plugins_of(connection),
-            directory: current.directory_of(connection),
-            limits: KeyLimits::default(),
-            client: ClientAddr(client),
-            client_hostname: None,
-            started_at: SystemTime::now().into(),
-            session_cookie: Value::Object(serde_json::Map::new()),
-            engaged: Vec::new(),
-            unwritten: None,
-            under_way: None,
-            hidden: Hidden::default(),
-            recorder: None,
-            entered: false,
-            ending: None,
-            places: Some(places),
-            shared: Arc::clone(&self.shared),
-        };
-        Ok(Accepted { core: Box::new(core) })
+        Ok(Accepted { core: self.shared.enter(&current, connection, client)?, hop: None })
     }
 
     /// Cancelled when the gateway stops: listeners close and sessions end.
@@ -213,6 +191,40 @@ impl Shared {
         if self.script.is_some() { [0; 16] } else { random() }
     }
 
+    /// Step 2: a session, if there is a place for it.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        current: &Current,
+        connection: &Arc<Connection>,
+        client: SocketAddr,
+    ) -> Result<Box<Core>, Refused> {
+        let places = self.limits.admit(&current.policy, connection, client.ip())?;
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        Ok(Box::new(Core {
+            id: SessionId::new(self.random(), &connection.name, number),
+            connection: Arc::clone(connection),
+            policy: Arc::clone(&current.policy),
+            plugins: current.plugins_of(connection),
+            directory: current.directory_of(connection),
+            limits: KeyLimits::default(),
+            client: ClientAddr(client),
+            client_hostname: None,
+            started_at: SystemTime::now().into(),
+            session_cookie: Value::Object(serde_json::Map::new()),
+            engaged: Vec::new(),
+            unwritten: None,
+            under_way: None,
+            hidden: Hidden::default(),
+            recorder: None,
+            entered: false,
+            ending: None,
+            places: Some(places),
+            hop_place: None,
+            log_in_by: None,
+            shared: Arc::clone(self),
+        }))
+    }
+
     /// Step 8: whether this gateway user may be `remote_user` on the target.
     pub(crate) fn mapping_allows(
         &self,
@@ -245,9 +257,20 @@ impl Shared {
 #[derive(Debug)]
 pub struct Accepted {
     core: Box<Core>,
+    /// `None`: the client connected to the gateway itself.
+    hop: Option<Box<Hop>>,
 }
 
 impl Accepted {
+    pub(crate) fn hop(core: Box<Core>, hop: Hop) -> Self {
+        Self { core, hop: Some(Box::new(hop)) }
+    }
+
+    /// What the policy asks for as a proof of who it is that connects.
+    pub fn authentication(&self) -> Option<&Authentication> {
+        self.core.connection.authentication.as_ref().filter(|_| self.hop.is_none())
+    }
+
     pub fn id(&self) -> &SessionId {
         &self.core.id
     }
@@ -270,13 +293,17 @@ impl Accepted {
             let ip = self.core.client.0.ip();
             self.core.client_hostname = self.core.shared.resolver.name_of(ip).await;
         }
-        let login = crate::named::parse(&self.core.connection, login);
+        let login = match &self.hop {
+            Some(hop) => hop.login(login),
+            None => crate::named::parse(&self.core.connection, login).map_err(Reason::Login),
+        };
         let row = NewSession {
             id: self.core.id.clone(),
             protocol: self.core.connection.protocol,
             connection: self.core.connection.name.clone(),
             client: self.core.client,
             login: login.as_ref().ok().map(LoginString::without_values),
+            jump_host: self.hop.as_ref().map(|hop| hop.jump_host.clone()),
             started: self.core.started_at,
         };
         self.core.entered = true;
@@ -284,8 +311,8 @@ impl Accepted {
             return Err(self.core.end(&Reason::Ledger(error)));
         }
         match login {
-            Ok(login) => Ok(Named::new(self.core, login)),
-            Err(error) => Err(self.core.end(&Reason::Login(error))),
+            Ok(login) => Ok(Named::new(self.core, login, self.hop)),
+            Err(reason) => Err(self.core.end(&reason)),
         }
     }
 }

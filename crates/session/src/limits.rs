@@ -23,6 +23,8 @@ pub enum Refused {
     TooOften,
     #[error("the client's address has too many connections that are not logged in")]
     TooManyWaiting,
+    #[error("as many connections as may be are not logged in yet (`max-log-ins`)")]
+    TooManyLogIns,
     #[error("the gateway is stopping")]
     Stopping,
 }
@@ -64,7 +66,7 @@ impl Limits {
         if let Some(limit) = &connection.rate_limit {
             self.arrived(connection, client, limit.per_minute.get())?;
         }
-        let waiting = self.waiting.enter(client)?;
+        let waiting = self.waiting.enter(client, policy.gateway.max_log_ins)?;
         let session = self.sessions.enter(policy.gateway.max_sessions, connection)?;
         Ok(Places { _session: session, waiting: Some(waiting) })
     }
@@ -178,34 +180,49 @@ impl Drop for SessionPlace {
     }
 }
 
-/// Connections that are not logged in yet, by client address: one address cannot take every place of the
-/// gateway by opening connections and saying nothing.
+/// Connections that are not logged in yet: all, and by client address. One address cannot take every place of the
+/// gateway by opening connections and saying nothing, and many together leave room for those who are in.
 #[derive(Debug, Default)]
 struct Waiting {
-    counts: Mutex<HashMap<IpAddr, usize>>,
+    counts: Mutex<WaitingCounts>,
+}
+
+#[derive(Debug, Default)]
+struct WaitingCounts {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
 }
 
 const MAX_WAITING: usize = 100;
 
 impl Waiting {
-    fn enter(self: &Arc<Self>, client: IpAddr) -> Result<WaitingPlace, Refused> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(client).or_default();
-        if *count >= MAX_WAITING {
+    fn enter(self: &Arc<Self>, client: IpAddr, max: NonZeroUsize) -> Result<WaitingPlace, Refused> {
+        let mut counts = self.lock();
+        let here = counts.by_address.get(&client).copied().unwrap_or_default();
+        if here >= MAX_WAITING {
             return Err(Refused::TooManyWaiting);
         }
-        *count += 1;
+        if counts.all >= max.get() {
+            return Err(Refused::TooManyLogIns);
+        }
+        counts.all += 1;
+        counts.by_address.insert(client, here + 1);
         Ok(WaitingPlace { waiting: Arc::clone(self), client })
     }
 
     fn leave(&self, client: IpAddr) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&client) {
+        let mut counts = self.lock();
+        counts.all -= 1;
+        if let Some(count) = counts.by_address.get_mut(&client) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&client);
+                counts.by_address.remove(&client);
             }
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, WaitingCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -225,18 +242,34 @@ impl Drop for WaitingPlace {
 mod tests {
     use super::*;
 
+    const MANY: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+
     #[test]
     fn one_address_cannot_take_every_place_and_leaving_frees_one() {
         let waiting = Arc::new(Waiting::default());
         let greedy: IpAddr = "192.0.2.1".parse().unwrap();
-        let mut places: Vec<_> = (0..MAX_WAITING).map(|_| waiting.enter(greedy).unwrap()).collect();
+        let mut places: Vec<_> = (0..MAX_WAITING).map(|_| waiting.enter(greedy, MANY).unwrap()).collect();
 
-        assert_eq!(waiting.enter(greedy).unwrap_err(), Refused::TooManyWaiting);
-        assert!(waiting.enter("192.0.2.2".parse().unwrap()).is_ok());
+        assert_eq!(waiting.enter(greedy, MANY).unwrap_err(), Refused::TooManyWaiting);
+        assert!(waiting.enter("192.0.2.2".parse().unwrap(), MANY).is_ok());
         places.pop();
-        assert!(waiting.enter(greedy).is_ok());
+        assert!(waiting.enter(greedy, MANY).is_ok());
 
         drop(places);
-        assert!(waiting.counts.lock().unwrap().is_empty());
+        assert!(waiting.lock().by_address.is_empty());
+    }
+
+    #[test]
+    fn all_addresses_together_have_no_more_than_their_places_and_leaving_frees_one() {
+        let waiting = Arc::new(Waiting::default());
+        let two = NonZeroUsize::new(2).unwrap();
+        let enter = |n: u8| waiting.enter(IpAddr::from([192, 0, 2, n]), two);
+        let first = enter(1).unwrap();
+        let _second = enter(2).unwrap();
+
+        assert_eq!(enter(3).unwrap_err(), Refused::TooManyLogIns);
+        assert_eq!(waiting.lock().by_address.len(), 2, "who is refused leaves no trace");
+        drop(first);
+        assert!(enter(3).is_ok());
     }
 }

@@ -6,6 +6,7 @@ use keyward_model::{Grammar, LoginError, LoginString, Protocol, TargetMode};
 use keyward_policy::{Connection, Method, Target};
 
 use crate::core::Core;
+use crate::jump_host::Hop;
 use crate::known::LookedUp;
 use crate::proof::Progress;
 use crate::{Conversation, Ended, Factor, Identified, Proof, Reason, Standing, Unjudged};
@@ -17,12 +18,17 @@ pub struct Named {
     pub(crate) login: LoginString,
     pub(crate) progress: Progress,
     pub(crate) looked_up: LookedUp,
+    /// Who came through a jump host has proven there who they are.
+    pub(crate) hop: Option<Box<Hop>>,
 }
 
 impl Named {
-    pub(crate) fn new(core: Box<Core>, login: LoginString) -> Self {
-        let progress = Progress::new(core.connection.authentication.as_ref());
-        Self { core, login, progress, looked_up: LookedUp::NotYet }
+    pub(crate) fn new(core: Box<Core>, login: LoginString, hop: Option<Box<Hop>>) -> Self {
+        let progress = match hop {
+            Some(_) => Progress::default(),
+            None => Progress::new(core.connection.authentication.as_ref()),
+        };
+        Self { core, login, progress, looked_up: LookedUp::NotYet, hop }
     }
 
     pub fn connection(&self) -> &Connection {
@@ -30,14 +36,17 @@ impl Named {
     }
 
     /// The methods by which the person may go on to prove who they are, in order; empty where the policy leaves that
-    /// to the AA plugin alone.
+    /// to the AA plugin alone, and behind a jump host.
     pub fn methods(&self) -> Vec<Method> {
         self.progress.next()
     }
 
-    /// The proof where the policy asks for none; `None` where it does.
+    /// The proof where nothing is asked for: the policy asks for none, or the jump host had it. `None` where it is.
     pub fn unauthenticated(&self) -> Option<Proof> {
-        self.core.connection.authentication.is_none().then_some(Proof { user: None })
+        match &self.hop {
+            Some(hop) => Some(Proof { user: Some(hop.person.clone()) }),
+            None => self.core.connection.authentication.is_none().then_some(Proof { user: None }),
+        }
     }
 
     /// Counts a method that has succeeded; `how`, for the session's record, says with what.

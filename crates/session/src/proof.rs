@@ -12,7 +12,7 @@ pub struct Proof {
     pub(crate) user: Option<ProvenUser>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ProvenUser {
     pub(crate) name: String,
     pub(crate) groups: Vec<String>,

@@ -5,9 +5,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use keyward_model::{ClientAddr, SessionId, TargetAddr, Verdict};
+use keyward_model::{ClientAddr, SessionId, TargetAddr};
 use keyward_policy::{
     ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, FileRules, KeyLimits,
 };
@@ -15,10 +15,10 @@ use keyward_store::SessionFacts;
 use keyward_trail::{ChannelId, Event, Header, Terminal, TrailError};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::activity::{Activity, EndCause};
+use crate::activity::{Activity, EndCause, supervise};
 use crate::content::Opened;
 use crate::core::{Core, Ending};
-use crate::end::chain;
+use crate::end::{chain, ending};
 use crate::gateway::Shared;
 use crate::identify::Person;
 use crate::recorder::{Recorder, RecorderGone, Tap};
@@ -131,6 +131,7 @@ impl LoggedIn {
         if let Some(places) = &mut core.places {
             places.logged_in();
         }
+        core.log_in_by = None;
         let activity = Activity::new();
         if core.connection.channels.rules.iter().any(|rule| rule.record) {
             match record(&core, &person, &remote_user, &target, &activity).await {
@@ -154,7 +155,7 @@ impl LoggedIn {
         };
         tracing::info!(session = %core.id, client = %core.client, target = %open.target, "logged in on the target");
         let channels = Channels { open: Arc::new(open) };
-        let supervisor = AbortOnDropHandle::new(tokio::spawn(supervise(Arc::clone(&channels.open))));
+        let supervisor = AbortOnDropHandle::new(tokio::spawn(watch(Arc::clone(&channels.open))));
         Ok(Self { core, channels, _supervisor: supervisor })
     }
 
@@ -171,25 +172,8 @@ impl LoggedIn {
         self.core.ending = Some(self.ending(why));
     }
 
-    /// The gateway's own cause comes before whatever the proxy saw of it.
     fn ending(&self, why: &str) -> Ending {
-        let (verdict, reason) = match self.channels.open.activity.ended() {
-            None | Some(EndCause::Closed) => (Verdict::Accept, why.to_owned()),
-            Some(EndCause::Idle) => (Verdict::Timeout, "nothing passed for the network timeout".to_owned()),
-            Some(EndCause::UserIdle) => (Verdict::Timeout, "the user was idle for too long".to_owned()),
-            Some(EndCause::TooLong) => (Verdict::Timeout, "the session was open for too long".to_owned()),
-            Some(EndCause::Stopping) => (Verdict::AcceptTerminated, "the gateway was stopped".to_owned()),
-            Some(EndCause::Recording(error)) => {
-                (Verdict::AcceptTerminated, format!("recording failed: {error}"))
-            }
-            Some(EndCause::Content(rule)) => {
-                (Verdict::AcceptTerminated, format!("the content rule {rule:?} ended the session"))
-            }
-            Some(EndCause::Unjudged(error)) => {
-                (Verdict::AcceptTerminated, format!("content could not be judged: {error}"))
-            }
-        };
-        Ending { verdict, reason }
+        ending(self.channels.open.activity.ended(), why)
     }
 }
 
@@ -200,6 +184,11 @@ impl Drop for LoggedIn {
         }
         self.channels.open.activity.end(EndCause::Closed);
     }
+}
+
+async fn watch(open: Arc<Open>) {
+    let (settings, stopping) = (&open.connection.settings, &open.shared.stopping);
+    supervise(&open.activity, settings, stopping, || false).await;
 }
 
 async fn record(
@@ -246,20 +235,6 @@ fn trail_path(core: &Core) -> (PathBuf, String) {
     let folder = unique.get(unique.len().saturating_sub(2)..).unwrap_or(unique);
     let name = format!("{folder}/{unique}.trail");
     (core.shared.trails.join(&name), name)
-}
-
-/// Ends the session when a limit has passed or the gateway stops.
-async fn supervise(open: Arc<Open>) {
-    loop {
-        let wait = match open.activity.check(&open.connection.settings) {
-            Ok(wait) => wait.unwrap_or(Duration::from_secs(3600)).max(Duration::from_millis(10)),
-            Err(cause) => return open.activity.end(cause),
-        };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = open.shared.stopping.cancelled() => return open.activity.end(EndCause::Stopping),
-        }
-    }
 }
 
 impl Channels {

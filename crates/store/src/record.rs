@@ -25,6 +25,8 @@ pub struct SessionSummary {
     pub client: ClientAddr,
     /// The login string without the values of its pairs.
     pub login: Option<String>,
+    /// The session of the jump host that it came through, if it did.
+    pub jump_host: Option<SessionId>,
     pub started: UnixMillis,
     pub gateway_user: Option<String>,
     pub remote_user: Option<String>,
@@ -143,6 +145,7 @@ fn summary(found: &SqliteRow) -> Result<SessionSummary, StoreError> {
         connection: row::name(found, "connection")?,
         client: row::client(found)?,
         login: row::optional(found, "login")?,
+        jump_host: row::optional_name(found, "jump_host")?,
         started: row::time(found, "started")?,
         gateway_user: row::optional(found, "gateway_user")?,
         remote_user: row::optional(found, "remote_user")?,

@@ -51,6 +51,13 @@ where
     T::try_from(text(row, column)?).map_err(unreadable(column))
 }
 
+pub(crate) fn optional_name<T>(row: &SqliteRow, column: &'static str) -> Result<Option<T>, StoreError>
+where
+    T: TryFrom<String, Error: Error + Send + Sync + 'static>,
+{
+    optional(row, column)?.map(T::try_from).transpose().map_err(unreadable(column))
+}
+
 /// A word of an enum, or an address.
 pub(crate) fn word<T>(row: &SqliteRow, column: &'static str) -> Result<T, StoreError>
 where

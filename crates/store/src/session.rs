@@ -22,6 +22,8 @@ pub struct NewSession {
     pub client: ClientAddr,
     /// The login string without the values of its pairs: these may be passwords.
     pub login: Option<String>,
+    /// The session of the jump host that it came through, if it did.
+    pub jump_host: Option<SessionId>,
     pub started: UnixMillis,
 }
 
@@ -41,8 +43,8 @@ impl Store {
     /// Enters a session. An id that is already there is a database error.
     pub async fn begin_session(&self, new: &NewSession) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO sessions (id, node, protocol, connection, client, login, started, session_cookie, notes)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', 0)",
+            "INSERT INTO sessions (id, node, protocol, connection, client, login, jump_host, started, session_cookie, notes)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}', 0)",
         )
         .bind(new.id.as_str())
         .bind(NODE)
@@ -50,6 +52,7 @@ impl Store {
         .bind(new.connection.as_str())
         .bind(new.client.to_string())
         .bind(clip_some(new.login.as_deref(), SENTENCE))
+        .bind(new.jump_host.as_ref().map(SessionId::as_str))
         .bind(new.started.0)
         .execute(self.writer())
         .await?;

@@ -101,6 +101,7 @@ fn summary(session: &SessionSummary) -> Value {
         "connection": session.connection,
         "client": session.client,
         "login": session.login,
+        "jump_host": session.jump_host,
         "started": time(session.started),
         "ended": session.ended.map(time),
         "verdict": session.verdict,
@@ -171,6 +172,7 @@ fn print(record: &SessionRecord) {
     line("connection", Some(session.connection.to_string()));
     line("client", Some(session.client.to_string()));
     line("login", session.login.clone());
+    line("jump host", session.jump_host.as_ref().map(ToString::to_string));
     line("gateway user", session.gateway_user.clone());
     line("groups", record.gateway_groups.as_ref().map(|groups| groups.join(", ")));
     line("remote user", session.remote_user.clone());

@@ -83,6 +83,9 @@ fn connection(section: &Section<'_>, name: Option<ConnectionName>, named: &Named
     let max_sessions = section.optional("max-sessions", limit(1_000_000));
     let rate_limit = section.optional("rate-limit", limit(1_000_000));
     refuse_credentials_for_anybody(section);
+    if let Some(Target::Inband(Inband { jump_host: true, .. })) = &target {
+        need_authentication_to_jump(section);
+    }
     Some(Connection {
         name: name?,
         protocol: protocol?,
@@ -190,6 +193,14 @@ fn refuse_credentials_for_anybody(section: &Section<'_>) {
     }
 }
 
+/// Only the gateway authenticates at a jump host: the AA plugin is asked for each hop, and by then the person is in.
+fn need_authentication_to_jump(section: &Section<'_>) {
+    if !section.has("authentication") {
+        let fault = Fault::new("`jump-host = true` would let in whoever connects");
+        section.fault(fault.hint("add `authentication`: it is what a jump host asks for"));
+    }
+}
+
 fn target(section: &Section<'_>, protocol: Protocol) -> Option<Target> {
     let form = "target = { fixed = \"db1:22\" }, or a table [connection.target.inband]";
     section.need("target");
@@ -235,6 +246,7 @@ fn inband(section: &Section<'_>, protocol: Protocol) -> Inband {
         allow: values(section.required_list("allow", pattern(PatternPort::Only(protocol.default_port())))),
         deny: values(section.list("deny", pattern(PatternPort::Any))),
         dns_suffixes: values(section.list("dns-suffixes", suffix)),
+        jump_host: section.optional("jump-host", flag).is_some_and(|item| item.value),
     }
 }
 
@@ -300,6 +312,7 @@ pub(super) fn settings(section: &Section<'_>) -> Settings {
         user_idle_timeout: time("user-idle-timeout"),
         session_timeout: time("session-timeout"),
         login_grace: time("login-grace").unwrap_or(default.login_grace),
+        log_in_timeout: time("log-in-timeout").unwrap_or(default.log_in_timeout),
         banner: section.optional("banner", banner).map(|item| item.value),
         client_algorithms: algorithms(section, "client-algorithms"),
         target_algorithms: algorithms(section, "target-algorithms"),

@@ -35,6 +35,9 @@ pub(super) fn gateway(section: &Section<'_>, base: &Path) -> GatewaySettings {
         max_sessions: section
             .optional("max-sessions", limit(1_000_000))
             .map_or(default.max_sessions, |item| item.value),
+        max_log_ins: section
+            .optional("max-log-ins", limit(1_000_000))
+            .map_or(default.max_log_ins, |item| item.value),
         max_plugin_calls: section
             .optional("max-plugin-calls", limit(100_000))
             .map_or(default.max_plugin_calls, |item| item.value),

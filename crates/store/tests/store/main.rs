@@ -102,6 +102,7 @@ fn new_session(number: u64) -> NewSession {
         connection,
         client: ClientAddr("192.0.2.1:40000".parse().unwrap()),
         login: Some("otp=@root@db1".into()),
+        jump_host: None,
         started: UnixMillis(1000 + i64::try_from(number).unwrap()),
     }
 }

@@ -37,6 +37,7 @@ mod files;
 mod hostile;
 mod hostile_clients;
 mod hostile_targets;
+mod jump_host;
 mod jumps;
 mod kill;
 mod kit;
