@@ -143,6 +143,7 @@ fn what_is_left_out_has_the_default_of_the_documentation() {
     let gateway = &policy.gateway;
     assert_eq!(gateway.data_dir, Path::new("/var/lib/keyward"));
     assert_eq!((gateway.max_sessions.get(), gateway.max_plugin_calls.get()), (1000, 500));
+    assert_eq!(gateway.max_log_ins.get(), 500);
     assert_eq!(gateway.min_free_memory, 64 << 20);
     assert_eq!(parse("[gateway]\nmin-free-memory = '2 GiB'").gateway.min_free_memory, 2 << 30);
     assert_eq!(gateway.drain, Duration::from_secs(30));

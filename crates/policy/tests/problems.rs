@@ -159,6 +159,21 @@ aa"#,
         "aa-plugin = \"otp\"\ncredential-store = { authority = \"a\", local = \"b\" }",
         "29:20 a credential store is one of `plugin`, `local` and `authority` (write credential-store = { plugin = \"...\" }, { local = \"...\" } or { authority = \"...\" })",
     ),
+    (
+        "target = { inband = { allow = [\"db1\"] } }\nauthentication = \"keys\"",
+        "target = { inband = { allow = [\"db1\"], jump-host = true } }",
+        "22:1 `jump-host = true` would let in whoever connects (add `authentication`: it is what a jump host asks for)",
+    ),
+    (
+        r#"inband = { allow = ["db1"] }"#,
+        r#"fixed = "db1", jump-host = true"#,
+        "26:27 target has no key \"jump-host\" (the keys here are fixed, inband)",
+    ),
+    (
+        r#"inband = { allow = ["db1"] }"#,
+        r#"inband = { allow = ["db1"], jump-host = "yes" }"#,
+        "26:52 this must be true or false, not a string",
+    ),
     // Types
     (
         r#"listen = ["127.0.0.1:2222"]"#,

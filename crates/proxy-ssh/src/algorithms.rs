@@ -8,7 +8,11 @@ use keyward_session::KnownHostKeys;
 use keyward_ssh::{Cipher, Config, KexMethod, Mac, Preferences, Role, SignatureAlgorithm, SigningKey};
 
 /// How the gateway calls itself, to both sides.
-const IDENTIFICATION: &str = "SSH-2.0-Keyward";
+///
+/// The comment (RFC 4253 section 4.2) is for peers that look for "OpenSSH" there to know in which order the two paths of
+/// an SFTP symbolic link come, as AsyncSSH does on both sides: its servers have another order than most clients, which
+/// the gateway, that passes them on, can only be one of. Those that look for OpenSSH's bugs look at the software's name.
+const IDENTIFICATION: &str = "SSH-2.0-Keyward links-as-OpenSSH";
 
 /// AES-GCM first: on a processor with AES it costs a third of ChaCha20.
 const CIPHERS: &[Cipher] = &[

@@ -43,7 +43,7 @@ impl Askpass {
         askpass
     }
 
-    pub(crate) fn program(&self) -> std::path::PathBuf {
+    pub fn program(&self) -> std::path::PathBuf {
         self.folder.path().join("askpass")
     }
 

@@ -55,6 +55,29 @@ impl Putty {
         run(self.command("plink").args(login), input)
     }
 
+    /// plink as a client of a server behind this host, which is its jump host and shows its own keys there. The server has
+    /// a name, since plink goes to local addresses by itself.
+    #[track_caller]
+    pub fn plink_behind(&self, server: SocketAddr, remote: &str) -> Run {
+        let words = |command: &Command| {
+            let quoted = command.get_args().map(|word| format!("'{}'", word.display()));
+            quoted.collect::<Vec<_>>().join(" ")
+        };
+        let mut jump = self.command("plink");
+        jump.args(["-l", &self.login, "-nc", &server.to_string(), &self.addr.ip().to_string()]);
+        let through = format!("plink {}", words(&jump));
+        let mut plink = Command::new("plink");
+        plink
+            .args(["-batch", "-P", &server.port().to_string(), "-i"])
+            .arg(self.folder.path().join("key.ppk"));
+        self.host_keys.iter().for_each(|key| {
+            plink.args(["-hostkey", key]);
+        });
+        plink.args(["-proxycmd", &through, "-ssh", "-l", &self.login, "db", remote]);
+        plink.env("HOME", self.folder.path());
+        run(&mut plink, Input::Nothing)
+    }
+
     /// plink for a terminal, where it asks and shows.
     pub fn talking(&self, remote: &str) -> Command {
         let mut command = Command::new("env");

@@ -52,8 +52,10 @@ enum Until {
     NoHopIsLeft,
 }
 
-/// With more than this waiting for the client, neither it nor the hops are listened to.
+/// With more than this waiting for the client, the hops are not listened to,
 const MUCH: usize = 256 * 1024;
+/// and with more than this the client is not either. Until then it is: the keys that its messages wait for may be new.
+const MOST: usize = 4 * 1024 * 1024;
 /// How long hops may take to say goodbye when the gateway stops.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long their sessions may take to end when the connection is closed.
@@ -112,10 +114,10 @@ impl Jump {
             }
             self.client.transport.rest();
             self.hops.rest();
-            let reads = self.reads();
-            let hops = pin!(self.hops.ready(reads));
+            let (from_client, from_hops) = (self.reads(MOST), self.reads(MUCH));
+            let hops = pin!(self.hops.ready(from_hops));
             tokio::select! {
-                ready = self.client.ready(reads) => ready?,
+                ready = self.client.ready(from_client) => ready?,
                 () = hops => {}
                 Some(_) = self.sessions.join_next() => {}
             }
@@ -126,7 +128,7 @@ impl Jump {
     /// One look at the client's socket and at those of the hops, each way. Whether anything moved.
     async fn step(&mut self) -> Result<bool, SshError> {
         let now = Instant::now();
-        let look = match self.reads() {
+        let look = match self.reads(MOST) {
             Reads::Yes => self.client.try_read().map_err(SshError::Io)?,
             Reads::No => Look::Nothing,
         };
@@ -138,8 +140,9 @@ impl Jump {
         if look == Look::End { Err(SshError::Closed) } else { Ok(moved) }
     }
 
-    fn reads(&self) -> Reads {
-        if self.client.transport.backlog() > MUCH { Reads::No } else { Reads::Yes }
+    /// With so much at most waiting for the client.
+    fn reads(&self, most: usize) -> Reads {
+        if self.client.transport.backlog() > most { Reads::No } else { Reads::Yes }
     }
 
     async fn hear(&mut self, now: Instant) -> Result<(), SshError> {

@@ -12,6 +12,7 @@ on_both_routes! {
     a_channel_that_nobody_reads_stops_no_other_channel,
     a_terminal_learns_its_size_in_the_middle_of_output,
     a_tree_goes_there_and_back_over_sftp_and_scp,
+    a_symbolic_link_leads_where_it_was_meant_to,
 }
 
 fn commands_end_with_their_status_or_their_signal(link: &Link) {
@@ -45,6 +46,27 @@ fn a_tree_goes_there_and_back_over_sftp_and_scp(link: &Link) {
 
     assert_eq!(link.asyncssh("async_sftp", &paths), "True True\n");
     shell(r#"diff -r "$1" "$3/sftp"; diff -r "$1" "$3/scp""#, &paths).must_succeed();
+}
+
+/// Its two paths come in another order than the draft has it, with servers that say that they are OpenSSH.
+fn a_symbolic_link_leads_where_it_was_meant_to(link: &Link) {
+    let folder = link.sshd.folder();
+    assert_eq!(link.asyncssh("async_links", &[folder.to_str().unwrap()]), "True\n");
+    assert_eq!(fs::read_link(folder.join("link")).unwrap(), folder.join("there"));
+}
+
+/// Servers do as AsyncSSH's do: by what the client says that it is.
+#[test]
+fn a_symbolic_link_of_a_stock_client_is_the_right_way_round_on_asyncssh_too() {
+    let server = PeerServer::start("async_sftp_server", &[]);
+    let site = before(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let ssh = site.ssh();
+    let script = r#"echo "ln -s $3/there $3/link" | sftp -S "$1" -b - "$2""#;
+    let program = ssh.program();
+    let arguments = [program.to_str().unwrap(), &ssh.destination(), folder.path().to_str().unwrap()];
+    shell(script, &arguments).must_succeed();
+    assert_eq!(fs::read_link(folder.path().join("link")).unwrap(), folder.path().join("there"));
 }
 
 /// AsyncSSH on both ends: what one asks for is what the other hears of.

@@ -1,8 +1,12 @@
 //! Times and numbers: how long a session may last, and how many there may be.
 
+use std::io::Read;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use keyward_testsuite::{Input, PATIENCE, Program, Run, password_line, run, until};
+use keyward_testsuite::{
+    Askpass, Input, PATIENCE, Plug, PluggedPlan, Program, Run, password_line, run, until,
+};
 
 use crate::site::Site;
 
@@ -121,4 +125,75 @@ fn assert_timed_out(site: &Site, run: &Run) {
     site.is_calm(&run.stderr);
     assert_eq!(site.ended(1)["verdict"], "timeout");
     assert!(site.gateway.play(&site.gateway.recordings()[0]).is_ascii());
+}
+
+/// Each call is short, and there are many of them.
+const SLOW: &str = r#"
+import time
+from notes import note
+
+class Plugin:
+    def authenticate(self, key_value_pairs):
+        time.sleep(0.5)
+        n = len(key_value_pairs)
+        return {"verdict": "NEEDINFO", "question": ("answer%d" % n, "Question %d: " % n)}
+
+    def authorize(self):
+        return {"verdict": "ACCEPT"}
+
+    def session_ended(self):
+        note("session_ended")
+"#;
+
+#[test]
+fn plugins_and_questions_together_take_no_longer_than_the_log_in_timeout() {
+    let plugged = PluggedPlan::new([Plug::aa(SLOW)])
+        .connection("settings = \"short\"")
+        .more("[[settings]]\nname = \"short\"\nlog-in-timeout = 2")
+        .open();
+    let run = plugged.person("", &Askpass::new(&["a"; 30])).exec("true");
+    assert_eq!(run.status.code(), Some(255), "{run:?}");
+    assert!(run.stderr.contains(TIMED_OUT), "{run:?}");
+    let session = plugged.session();
+    assert_eq!(session["verdict"], "timeout", "{session:#}");
+    let reason = session["reason"].as_str().unwrap();
+    assert!(reason.contains("not logged in on the target within 2 s (`log-in-timeout`)"), "{reason}");
+    assert!(plugged.gateway.log().join("\n").contains(reason));
+    assert_eq!(plugged.heard("aa"), ["session_ended"]);
+}
+
+const ANYBODY: &str = r#"
+class Plugin:
+    def authenticate(self):
+        return {"verdict": "ACCEPT"}
+
+    def authorize(self):
+        return {"verdict": "ACCEPT"}
+
+    def session_ended(self):
+        pass
+"#;
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "clients that say nothing")]
+fn clients_that_do_not_log_in_are_no_more_than_may_be_and_leave_others_alone() {
+    let plugged = PluggedPlan::new([Plug::aa(ANYBODY)]).gateway("max-log-ins = 2").open();
+    let client = plugged.client("", &Askpass::new(&[]));
+    let inside = Program::start(&mut client.command(&[], &["cat"]));
+    until("a session is there", PATIENCE, || (plugged.sshd.logins() == 1).then_some(()));
+    let silent = [(); 2].map(|()| {
+        let mut silent = TcpStream::connect(plugged.gateway.addr("ssh")).unwrap();
+        // It has its place once it is greeted.
+        silent.read_exact(&mut [0; 4]).unwrap();
+        silent
+    });
+
+    assert_eq!(client.exec("true").status.code(), Some(255));
+    let log = plugged.gateway.log().join("\n");
+    assert!(log.contains("client refused") && log.contains("`max-log-ins`"), "{log}");
+    assert_eq!(plugged.gateway.sessions().len(), 1, "a client that was turned away has no row");
+    assert!(!inside.has_ended(), "who is in stays");
+
+    drop(silent);
+    until("there is room again", PATIENCE, || client.exec("true").status.success().then_some(()));
 }
