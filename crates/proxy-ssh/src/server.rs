@@ -107,7 +107,7 @@ struct Connection {
 
 /// What a client has logged in on.
 enum Opened {
-    Target(Box<LoggedIn>, Peer),
+    Target(Box<(LoggedIn, Peer)>),
     JumpHost(Box<JumpHost>),
 }
 
@@ -159,10 +159,13 @@ impl Connection {
             Err(none) => Err(none),
         };
         match opened {
-            Ok(Opened::Target(logged_in, target)) => match talk.let_in().await {
-                Ok(()) => self.relay(*logged_in, target).await,
-                Err(_) => logged_in.end(CLIENT_LEFT),
-            },
+            Ok(Opened::Target(opened)) => {
+                let (logged_in, target) = *opened;
+                match talk.let_in().await {
+                    Ok(()) => self.relay(logged_in, target).await,
+                    Err(_) => logged_in.end(CLIENT_LEFT),
+                }
+            }
             Ok(Opened::JumpHost(jump_host)) => match talk.let_in().await {
                 // Boxed: most sessions are none.
                 Ok(()) => Box::pin(self.serve_hops(*jump_host)).await,
@@ -268,10 +271,10 @@ async fn log_in(
     // Boxed, so that what it needs is gone once the session is open.
     let stages = Box::pin(stages(named, proof, talk, session));
     tokio::select! {
-        done = deadline.keep(stages) => {
-            let (logged_in, target) = done.map_err(NoSession::Refused)?;
-            Ok(Opened::Target(Box::new(logged_in), target))
-        }
+        done = deadline.keep(stages) => match done {
+            Ok(opened) => Ok(Opened::Target(Box::new(opened))),
+            Err(ended) => Err(NoSession::Refused(ended)),
+        },
         () = hung_up(&stream) => Err(NoSession::Gone(SshError::Closed)),
         () = stopping.cancelled() => Err(NoSession::Late),
     }

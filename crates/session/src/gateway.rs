@@ -295,7 +295,8 @@ impl Accepted {
         }
         let login = match &self.hop {
             Some(hop) => hop.login(login),
-            None => crate::named::parse(&self.core.connection, login).map_err(Reason::Login),
+            None => crate::named::parse(&self.core.connection, login)
+                .map_err(|error| Box::new(Reason::Login(error))),
         };
         let row = NewSession {
             id: self.core.id.clone(),

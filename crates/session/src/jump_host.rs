@@ -203,13 +203,14 @@ impl Drop for HopPlace {
 impl Hop {
     /// Reads what the client calls its user at the server: pairs and the remote user. The server is the channel's, the
     /// gateway user is the jump host's, and pairs that the jump host was given hold here too.
-    pub(crate) fn login(&self, text: &[u8]) -> Result<LoginString, Reason> {
+    pub(crate) fn login(&self, text: &[u8]) -> Result<LoginString, Box<Reason>> {
         let LoginString { pairs: own, user, .. } =
-            LoginString::parse(text, Grammar::Terminal, TargetMode::Fixed)?;
+            LoginString::parse(text, Grammar::Terminal, TargetMode::Fixed)
+                .map_err(|error| Box::new(Reason::Login(error)))?;
         let own_user = own.get("gu").is_some_and(|user| user != self.person.name);
         if own_user {
             let why = "the login string names another gateway user than the jump host knows";
-            return Err(Reason::Authentication(why.into()));
+            return Err(Box::new(Reason::Authentication(why.into())));
         }
         let mut pairs = self.pairs.clone();
         own.iter().for_each(|(key, value)| pairs.insert(key.to_owned(), value.to_owned()));

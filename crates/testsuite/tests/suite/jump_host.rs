@@ -325,22 +325,20 @@ fn a_person_behind_a_jump_host_reads_that_the_gateway_stops() {
 #[test]
 fn hops_are_opened_by_the_policy_of_today_or_not_at_all() {
     let site = site();
-    let script = format!(
-        r#"
+    let script = r#"
         control="-o ControlPath=$1/control"
         $ssh $control -o ControlMaster=yes -fN keyward
-        hop() {{ $ssh -o ProxyCommand="$ssh $control -W %h:%p keyward" db "$@"; }}
+        hop() { $ssh -o ProxyCommand="$ssh $control -W %h:%p keyward" db "$@"; }
         hop "echo before"
         : > "$1/ready"
         while [ ! -e "$1/changed" ]; do sleep 0.1; done
         ! hop "echo after" 2>&1
         $ssh $control -O exit keyward 2>/dev/null
         $ssh db "echo anew"
-        "#
-    );
+        "#;
     let printed = std::thread::scope(|scope| {
         let near = site.sshd.folder().join("near");
-        let run = scope.spawn(|| with_config(&site, &script).text());
+        let run = scope.spawn(|| with_config(&site, script).text());
         until("the first hop is done", PATIENCE, || near.join("ready").exists().then_some(()));
         site.gateway.edit_policy(|text| text.replace("drain = 2", "drain = 3"));
         site.gateway.reread("the policy document was read again");
