@@ -146,7 +146,7 @@ impl Default for Settings {
             user_idle_timeout: None,
             session_timeout: None,
             login_grace: Duration::from_secs(120),
-            log_in_timeout: Duration::from_secs(900),
+            log_in_timeout: Duration::from_secs(1200),
             banner: None,
             client_algorithms: Algorithms::Modern,
             target_algorithms: Algorithms::Modern,

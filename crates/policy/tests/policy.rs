@@ -531,3 +531,15 @@ fn an_ldap_server_is_protected_and_finds_users_and_groups_as_most_directories_ha
     assert_eq!((&directory.tls, directory.addresses[0].port), (&LdapTls::None, 389));
     assert!(directory.bind.is_none() && directory.groups.members.is_empty());
 }
+
+#[test]
+fn a_log_in_has_time_for_the_plugins_that_the_timeout_lets_run() {
+    let log_in = |settings: &str| {
+        let connection = connection(&format!("settings = 's'\n[[settings]]\nname = 's'\n{settings}"));
+        connection.settings.log_in_timeout.as_secs()
+    };
+    assert_eq!(log_in(""), 1200);
+    assert_eq!(log_in("timeout = 60"), 1200);
+    assert_eq!(log_in("timeout = 3600"), 7200);
+    assert_eq!(log_in("timeout = 3600\nlog-in-timeout = 30"), 30);
+}

@@ -307,12 +307,15 @@ pub(super) fn settings(section: &Section<'_>) -> Settings {
     refuse_algorithms_of_both_sides(section);
     let default = Settings::default();
     let time = |key| section.optional(key, seconds).map(|item| item.value);
+    let timeout = time("timeout").unwrap_or(default.timeout);
+    // Whoever gives plugins more time gives it to log-ins too.
+    let log_in_timeout = default.log_in_timeout.max(timeout.saturating_mul(2));
     Settings {
-        timeout: time("timeout").unwrap_or(default.timeout),
+        timeout,
         user_idle_timeout: time("user-idle-timeout"),
         session_timeout: time("session-timeout"),
         login_grace: time("login-grace").unwrap_or(default.login_grace),
-        log_in_timeout: time("log-in-timeout").unwrap_or(default.log_in_timeout),
+        log_in_timeout: time("log-in-timeout").unwrap_or(log_in_timeout),
         banner: section.optional("banner", banner).map(|item| item.value),
         client_algorithms: algorithms(section, "client-algorithms"),
         target_algorithms: algorithms(section, "target-algorithms"),
