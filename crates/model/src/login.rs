@@ -252,6 +252,18 @@ fn join(words: &[Word<'_>]) -> Option<String> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_server_that_is_named_apart_from_its_port_is_one_that_there_can_be() {
+        let named = |host, port| Requested::new(host, port).map(|server| server.host.to_string());
+        assert_eq!(named("DB1.example.com.", 22).as_deref(), Some("db1.example.com"));
+        assert_eq!(named("2001:db8::1", 22).as_deref(), Some("2001:db8::1"));
+        for (host, port) in
+            [("db1", 0), ("", 22), (".", 22), ("a b", 22), ("a/b", 22), ("[::1]", 22), ("a\n", 22)]
+        {
+            assert_eq!(named(host, port), None, "{host:?}:{port}");
+        }
+    }
+
     fn read(text: &str, grammar: Grammar, mode: TargetMode) -> String {
         match LoginString::parse(text.as_bytes(), grammar, mode) {
             Err(error) => format!("error: {error}"),
