@@ -33,7 +33,7 @@ pub(crate) enum Command {
     /// Look at sessions, with each hook call that was made for them
     #[command(subcommand)]
     Session(Session),
-    /// Play and export recordings
+    /// Play, export and verify recordings
     #[command(subcommand)]
     Trail(Trail),
     /// Help with local users
@@ -332,6 +332,8 @@ pub(crate) enum Trail {
     /// Show a recording as it was
     Play {
         file: PathBuf,
+        #[command(flatten)]
+        keys: Keys,
         /// How many times as fast
         #[arg(long, default_value = "1")]
         speed: String,
@@ -345,6 +347,8 @@ pub(crate) enum Trail {
     /// Write a recording in another format
     Export {
         file: PathBuf,
+        #[command(flatten)]
+        keys: Keys,
         #[arg(long = "as", value_name = "FORMAT")]
         format: ExportFormat,
         /// The channel; without it the first that was opened
@@ -354,6 +358,40 @@ pub(crate) enum Trail {
         #[arg(long, short)]
         output: Option<PathBuf>,
     },
+    /// Say whether a recording is as the gateway wrote it: intact, truncated or changed, and where
+    ///
+    /// This takes no key of an auditor, and nothing of the gateway but its signer's public key. Ends with status 0 for an
+    /// intact recording, 1 for one without its end, 2 for one that was changed or that another gateway has signed.
+    Verify {
+        file: PathBuf,
+        /// The public key of the gateway's signer, as `keyward trail signer` prints it, or a file of it. Without it, the
+        /// recording's own word for it is shown
+        #[arg(long, value_name = "KEY|FILE")]
+        signed_by: Option<String>,
+        /// Say it of each block
+        #[arg(long, short)]
+        verbose: bool,
+    },
+    /// Make an auditor's key: the private half into a file, the public one for the policy document is printed
+    NewKey {
+        /// Must not exist yet
+        file: PathBuf,
+    },
+    /// Print the public key that a gateway's recordings can be verified with
+    Signer {
+        /// The policy document of the gateway
+        #[arg(long)]
+        policy: PathBuf,
+    },
+}
+
+/// The keys of an encrypted recording.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Keys {
+    /// A file with the private key of an auditor: as `keyward trail new-key` or age-keygen writes it, or that of a
+    /// certificate in PEM. May be given again
+    #[arg(long = "key", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

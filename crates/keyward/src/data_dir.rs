@@ -16,6 +16,11 @@ impl DataDir {
         self.0.join("trails")
     }
 
+    /// Of the key that recordings are signed with.
+    pub(crate) fn signing_key(&self) -> PathBuf {
+        self.0.join("signing.key")
+    }
+
     pub(crate) fn bundles(&self) -> PathBuf {
         self.0.join("bundles")
     }

@@ -13,6 +13,7 @@ use keyward_policy::Policy;
 use keyward_proxy_ssh::{HostKeys, SshError, SshProxy, authority_fault};
 use keyward_session::{Gateway, GatewayParts, OldVersions, PluginVersion};
 use keyward_store::{RevisionId, Store};
+use keyward_trail::SigningKey;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::command;
@@ -77,6 +78,7 @@ impl Running {
         let bound = listeners.bind(&policy).await?;
         let host = plugins::start_host(&policy, &data)?;
         let trails = data.trails();
+        let signer = Arc::new(signing_key(&data)?);
         let loader = Loader::new(Arc::new(policy.clone()), store.clone(), host.clone(), data);
         let (plugins, failed) = load_plugins(&loader).await?;
         let today: Vec<RevisionId> = plugins.values().filter_map(|version| version.revision).collect();
@@ -86,7 +88,8 @@ impl Running {
         }
         let earlier = Arc::new(Earlier::new(loader.clone()));
         let old_versions = Arc::clone(&earlier) as Arc<dyn OldVersions>;
-        let gateway = Gateway::start(GatewayParts { policy, store, plugins, old_versions, trails }).await?;
+        let gateway =
+            Gateway::start(GatewayParts { policy, store, plugins, old_versions, trails, signer }).await?;
         let to = (gateway.clone(), Arc::new(Shards::start(&ssh)?));
         listeners.serve(loader.policy(), bound, &to);
         let updates = Updates::follow(Site { to, ssh, loader, earlier, listeners }, failed).await;
@@ -133,6 +136,16 @@ async fn load_plugins(
         }
     }
     Ok((loaded, failed))
+}
+
+/// What this node signs its recordings with: made at the first start, and kept.
+fn signing_key(data: &DataDir) -> anyhow::Result<SigningKey> {
+    let path = data.signing_key();
+    let key = SigningKey::read_or_make(&path).with_context(|| {
+        format!("the key that signs recordings, {}, can neither be read nor made", path.display())
+    })?;
+    tracing::info!(signer = %key.verifying_key(), "recordings are signed");
+    Ok(key)
 }
 
 /// Whether this program can do what the policy asks for.

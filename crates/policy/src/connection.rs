@@ -2,12 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use keyward_model::{ConnectionName, InstanceName, Protocol};
 
-use crate::{Authentication, ChannelPolicy, HostPattern, Target};
+use crate::{AuditPolicy, Authentication, ChannelPolicy, HostPattern, Target};
 
 /// How the clients of some listeners and networks are served: `[[connection]]`.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Connection {
     pub usermapping: Vec<Usermapping>,
     pub channels: ChannelPolicy,
     pub settings: Settings,
+    /// `None`: recordings are signed, and not encrypted.
+    pub audit: Option<Arc<AuditPolicy>>,
     pub host_key_check: HostKeyCheck,
     pub known_host_keys: Vec<KnownHostKey>,
     /// What the gateway tries to log in on the target with, in this order. Never empty, none twice.

@@ -4,6 +4,7 @@
 //! Whatever is wrong with a document is said in one go, with line, column and how to mend it, and without
 //! showing the secrets that the document holds.
 
+mod audit;
 mod authentication;
 mod channel;
 mod connection;
@@ -25,6 +26,7 @@ mod text_pattern;
 mod time_window;
 mod user;
 
+pub use audit::AuditPolicy;
 pub use authentication::{Authentication, Backend, Method, UserCa};
 pub use channel::{ChannelDecision, ChannelKind, ChannelPolicy, ChannelQuery, ChannelRule, ChannelSubject};
 pub use connection::{

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use keyward_model::{ClientAddr, InstanceName, LoginString, SessionId};
 use keyward_policy::{Authentication, Connection, KeyLimits, Policy};
 use keyward_store::{NewSession, Store, StoreError};
+use keyward_trail::SigningKey;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,8 @@ pub struct GatewayParts {
     pub old_versions: Arc<dyn OldVersions>,
     /// Where recordings are written.
     pub trails: PathBuf,
+    /// What recordings are signed with.
+    pub signer: Arc<SigningKey>,
 }
 
 /// Takes connections and makes sessions of them. Cheap to clone.
@@ -52,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) old_versions: Arc<dyn OldVersions>,
     pub(crate) trails: PathBuf,
+    pub(crate) signer: Arc<SigningKey>,
     /// Told to every session when the gateway stops.
     pub(crate) stopping: CancellationToken,
     pub(crate) settling: Settling,
@@ -99,6 +103,7 @@ impl Gateway {
             store: parts.store,
             old_versions: parts.old_versions,
             trails: parts.trails,
+            signer: parts.signer,
             stopping: CancellationToken::new(),
             numbers: AtomicU64::new(0),
             settling: Settling::new(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use keyward_model::Verdict;
 use keyward_trail::{
-    ChannelId, Direction, End, Event, ExitStatus, Header, Stream, TrailError, TrailFile, Writer,
+    ChannelId, Direction, End, Event, ExitStatus, Header, Protection, Stream, TrailError, TrailFile, Writer,
 };
 use std::borrow::Cow;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -24,6 +24,8 @@ const QUEUE: usize = 256;
 const EVENT_BYTES: usize = 256;
 /// Nothing stays unwritten for longer than this.
 const FLUSH_EVERY: Duration = Duration::from_millis(900);
+/// Nothing stays unsigned for longer than this.
+const SEAL_EVERY: Duration = Duration::from_secs(10);
 /// Batches below this are only copied into the writer's buffer; more is compressed and written elsewhere,
 const SMALL: usize = 16 * 1024;
 /// which costs two thread switches, so a batch waits until it is worth them,
@@ -77,8 +79,13 @@ pub struct RecorderGone;
 
 impl Recorder {
     /// Creates the trail and starts its task. Blocks for one small write.
-    pub(crate) fn start(path: &Path, header: &Header, activity: Arc<Activity>) -> Result<Self, TrailError> {
-        let writer = Writer::create(path, header)?;
+    pub(crate) fn start(
+        path: &Path,
+        header: &Header,
+        protection: &Protection,
+        activity: Arc<Activity>,
+    ) -> Result<Self, TrailError> {
+        let writer = Writer::create(path, header, protection)?;
         let (sender, messages) = mpsc::channel(QUEUE);
         tokio::spawn(run(writer, messages, activity));
         let space = Arc::new(Semaphore::new(QUEUE_BYTES as usize));
@@ -219,8 +226,9 @@ async fn run(writer: FileWriter, mut messages: mpsc::Receiver<Message>, activity
 async fn record(mut writer: FileWriter, messages: &mut mpsc::Receiver<Message>) -> Result<(), TrailError> {
     let mut batch = Vec::new();
     let mut bytes = 0;
-    // When the batch must be written, and when what was written must be flushed.
-    let (mut write_at, mut flush_at): (Option<Deadline>, Option<Deadline>) = (None, None);
+    // When the batch must be written, and when what was written must be flushed, and signed.
+    let (mut write_at, mut flush_at, mut seal_at): (Option<Deadline>, Option<Deadline>, Option<Deadline>) =
+        (None, None, None);
     loop {
         let now = Deadline::now();
         if write_at.is_some_and(|at| at <= now) || bytes >= LARGE {
@@ -231,12 +239,16 @@ async fn record(mut writer: FileWriter, messages: &mut mpsc::Receiver<Message>) 
             .await?;
             (bytes, write_at) = (0, None);
         }
+        if seal_at.is_some_and(|at| at <= now) && batch.is_empty() {
+            writer = elsewhere(move || writer.seal().map(|()| writer)).await?;
+            (flush_at, seal_at) = (None, None);
+        }
         if flush_at.is_some_and(|at| at <= now) && batch.is_empty() {
             writer = flush(writer).await?;
             flush_at = None;
         }
         let before = batch.len();
-        let received = match write_at.or(flush_at) {
+        let received = match write_at.or(flush_at).or(seal_at) {
             None => messages.recv_many(&mut batch, QUEUE).await,
             Some(at) => match tokio::time::timeout_at(at, messages.recv_many(&mut batch, QUEUE)).await {
                 Ok(received) => received,
@@ -244,7 +256,7 @@ async fn record(mut writer: FileWriter, messages: &mut mpsc::Receiver<Message>) 
             },
         };
         if received == 0 {
-            return flush(writer).await.map(drop);
+            return elsewhere(move || writer.seal()).await;
         }
         let new = batch.get(before..).unwrap_or_default();
         if new.iter().any(|message| matches!(message, Message::Finish { .. })) {
@@ -259,6 +271,7 @@ async fn record(mut writer: FileWriter, messages: &mut mpsc::Receiver<Message>) 
         }
         // Also when nothing is buffered: a flush gives back the memory of the writer's buffer.
         flush_at.get_or_insert_with(|| Deadline::now() + FLUSH_EVERY);
+        seal_at.get_or_insert_with(|| Deadline::now() + SEAL_EVERY);
     }
 }
 

@@ -9,10 +9,10 @@ use std::time::SystemTime;
 
 use keyward_model::{ClientAddr, SessionId, TargetAddr};
 use keyward_policy::{
-    ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, FileRules, KeyLimits,
+    AuditPolicy, ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, FileRules, KeyLimits,
 };
 use keyward_store::SessionFacts;
-use keyward_trail::{ChannelId, Event, Header, Terminal, TrailError};
+use keyward_trail::{ChannelId, Event, Header, Protection, Terminal, TrailError};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::activity::{Activity, EndCause, supervise};
@@ -213,6 +213,7 @@ async fn record(
     let facts = SessionFacts { trail: Some(name), ..SessionFacts::default() };
     core.shared.store.update_session(&core.id, &facts).await?;
     let activity = Arc::clone(activity);
+    let protection = protection(core);
     // The runtime's handle goes along: the recorder's task is spawned where its file was made.
     let started = tokio::task::spawn_blocking(move || {
         let make = |folder: &Path| {
@@ -220,12 +221,23 @@ async fn record(
             std::fs::create_dir_all(folder).map_err(failed)
         };
         path.parent().map_or(Ok(()), make)?;
-        Recorder::start(&path, &header, activity)
+        Recorder::start(&path, &header, &protection, activity)
     });
     match started.await {
         Ok(Ok(recorder)) => Ok(recorder),
         Ok(Err(error)) => Err(failed(&error)),
         Err(error) => Err(failed(&error)),
+    }
+}
+
+/// The node's key signs every recording; the audit policy says who may read it.
+fn protection(core: &Core) -> Protection {
+    let signed = Protection::signed(Arc::clone(&core.shared.signer));
+    match core.connection.audit.as_deref() {
+        Some(AuditPolicy { shown, typed }) => {
+            Protection { shown: shown.clone(), typed: typed.clone(), ..signed }
+        }
+        None => signed,
     }
 }
 

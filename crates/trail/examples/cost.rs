@@ -7,10 +7,13 @@
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
-use keyward_trail::{ChannelId, Direction, End, Event, Header, Stream, Writer};
+use keyward_trail::{
+    AuditorKey, ChannelId, Direction, End, Event, Header, Protection, Recipients, SigningKey, Stream, Writer,
+};
 
 /// As a bulk transfer over SSH delivers it.
 const CHUNK: usize = 32 * 1024;
@@ -30,20 +33,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         kinds.push((path, data));
     }
     let path = std::env::temp_dir().join(format!("trail-cost-{}", std::process::id()));
-    println!("{:<24} {:>14} {:>14} {:>8}", "data", "to nowhere", "to a file", "ratio");
+    let signer = Arc::new(SigningKey::generate()?);
+    let auditor = AuditorKey::generate()?;
+    let signed = Protection::signed(signer);
+    let shown = Recipients::any(vec![auditor.recipient().clone()]);
+    let encrypted = Protection { shown, ..signed.clone() };
+    println!("{:<24} {:>14} {:>14} {:>14} {:>8}", "data", "signed", "encrypted", "to a file", "ratio");
     for (name, data) in kinds {
-        let (nowhere, size) = record(&data, io::sink())?;
-        let (file, _) = record(&data, fs::File::create(&path)?)?;
+        let (nowhere, _) = record(&data, io::sink(), &signed)?;
+        let (sealed, size) = record(&data, io::sink(), &encrypted)?;
+        let (file, _) = record(&data, fs::File::create(&path)?, &encrypted)?;
         fs::remove_file(&path)?;
         let ratio = GIB as f64 / size as f64;
-        println!("{name:<24} {nowhere:>8.3} s/GiB {file:>8.3} s/GiB {ratio:>8.1}");
+        println!("{name:<24} {nowhere:>8.3} s/GiB {sealed:>8.3} s/GiB {file:>8.3} s/GiB {ratio:>8.1}");
     }
     Ok(())
 }
 
 /// CPU seconds for one GiB, and the size of its trail.
-fn record(data: &[u8], out: impl Write) -> Result<(f64, u64), Box<dyn Error>> {
-    let mut writer = Writer::new(out, &header()?)?;
+fn record(data: &[u8], out: impl Write, protection: &Protection) -> Result<(f64, u64), Box<dyn Error>> {
+    let mut writer = Writer::new(out, &header()?, protection)?;
     let before = cpu()?;
     let mut done = 0;
     for chunk in data.chunks(CHUNK).cycle() {

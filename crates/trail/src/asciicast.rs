@@ -242,16 +242,16 @@ mod tests {
 
     use super::*;
     use crate::Writer;
-    use crate::samples::{data, end, header};
+    use crate::samples::{data, end, header, signed};
 
     fn exported(events: &[Event<'_>], channel: Option<ChannelId>) -> String {
-        let mut writer = Writer::new(Vec::new(), &header()).unwrap();
+        let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
         for (n, event) in events.iter().enumerate() {
             writer.write(Duration::from_micros(1_500_001 * n as u64), event).unwrap();
         }
         let trail = writer.finish(Duration::from_secs(100), &end()).unwrap();
         let mut out = Vec::new();
-        export_asciicast(&mut Reader::new(trail.as_slice()).unwrap(), &mut out, channel).unwrap();
+        export_asciicast(&mut Reader::new(trail.as_slice(), &[]).unwrap(), &mut out, channel).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -1,102 +1,112 @@
-//! The blocks of a trail, one after the other, checked and decompressed.
+//! The blocks of a trail, decrypted and decompressed.
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use zstd::bulk::Decompressor;
 
-use crate::block::{BlockHeader, HEADER_LEN, Kind, ZSTD};
+use crate::block::{ENCRYPTED, KNOWN_FLAGS, Kind, TYPED, WITH_NEXT, ZSTD};
+use crate::chained::{Chained, Next, Place, Stored};
 use crate::error::{Damage, TrailError};
+use crate::header::Begun;
+use crate::protection::Ciphers;
 
 pub(crate) struct Blocks<R> {
-    source: R,
+    chained: Chained<R>,
     zstd: Decompressor<'static>,
-    /// Where the next block begins, and its number.
-    offset: u64,
-    number: u64,
+    /// Which streams the file encrypts, and what they are read with.
+    shown: Access,
+    typed: Access,
+    ciphers: Ciphers,
+}
+
+/// Whether a stream of the file can be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Access {
+    /// There is no such stream, or none of its own.
+    None,
+    Open,
+    Encrypted,
 }
 
 /// A block, whole and intact.
 pub(crate) struct Block {
     pub(crate) kind: Kind,
+    pub(crate) typed: bool,
+    pub(crate) with_next: bool,
     pub(crate) first: u64,
     pub(crate) last: u64,
+    /// Empty where there is no key for it.
     pub(crate) plain: Vec<u8>,
+    pub(crate) hidden: bool,
     pub(crate) place: Place,
 }
 
-/// Where a block stands, for errors.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Place {
-    number: u64,
-    offset: u64,
-}
-
-pub(crate) enum Next {
-    Block(Block),
-    /// The file ends where a block ends.
-    End,
-    /// The file ends within a block.
-    Cut(Place),
-}
-
-impl Place {
-    pub(crate) fn error(self, damage: Damage) -> TrailError {
-        TrailError::Block { block: self.number, offset: self.offset, damage }
-    }
-}
-
 impl<R: Read> Blocks<R> {
-    /// `offset`: how many bytes of the file were read before.
-    pub(crate) fn new(source: R, offset: u64) -> Result<Self, TrailError> {
+    /// `ciphers`: of the streams that can be read; blocks of others are given without their content.
+    pub(crate) fn new(source: R, begun: &Begun, ciphers: Ciphers) -> Result<Self, TrailError> {
         let zstd = Decompressor::new().map_err(TrailError::Read)?;
-        Ok(Self { source, zstd, offset, number: 0 })
+        let protected = &begun.protected;
+        let shown = if protected.shown.is_some() { Access::Encrypted } else { Access::Open };
+        let typed = if protected.typed.is_some() { Access::Encrypted } else { Access::None };
+        Ok(Self { chained: Chained::new(source, begun), zstd, shown, typed, ciphers })
     }
 
-    pub(crate) fn next(&mut self) -> Result<Next, TrailError> {
-        let place = Place { number: self.number, offset: self.offset };
-        let head = self.read(HEADER_LEN).map_err(TrailError::Read)?;
-        if head.is_empty() {
-            return Ok(Next::End);
-        }
-        let Some(head) = head.first_chunk() else {
-            return Ok(Next::Cut(place));
+    pub(crate) fn next(&mut self) -> Result<Next<Block>, TrailError> {
+        let mut stored = match self.chained.next()? {
+            Next::Block(stored) => stored,
+            Next::End => return Ok(Next::End),
+            Next::Cut(place) => return Ok(Next::Cut(place)),
         };
-        let header = BlockHeader::decode(head).map_err(|damage| place.error(damage))?;
-        if header.sequence != self.number {
-            return Err(place.error(Damage::Sequence(header.sequence)));
+        let place = stored.place;
+        if let Some(damage) = stored.damage.take() {
+            return Err(place.error(damage));
         }
-        let stored = self.read(header.stored as usize).map_err(TrailError::Read)?;
-        if stored.len() < header.stored as usize {
-            return Ok(Next::Cut(place));
-        }
-        self.number += 1;
-        self.offset += HEADER_LEN as u64 + u64::from(header.stored);
-        let plain = self.unpack(&header, stored).map_err(|damage| place.error(damage))?;
-        Ok(Next::Block(Block { kind: header.kind, first: header.first, last: header.last, plain, place }))
+        self.unpack(stored).map(Next::Block).map_err(|damage| place.error(damage))
     }
 
-    /// `length` bytes, or as many as there are. Memory grows with what is read, not with what is promised.
-    fn read(&mut self, length: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.source.by_ref().take(length as u64).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn unpack(&mut self, header: &BlockHeader, stored: Vec<u8>) -> Result<Vec<u8>, Damage> {
-        if crc32fast::hash(&stored) != header.checksum {
-            return Err(Damage::ContentChecksum);
+    fn unpack(&mut self, stored: Stored) -> Result<Block, Damage> {
+        let Stored { header, linked, payload, place, damage: _ } = stored;
+        let mut block = Block {
+            kind: header.kind,
+            typed: header.is(TYPED),
+            with_next: header.is(WITH_NEXT),
+            first: header.first,
+            last: header.last,
+            plain: Vec::new(),
+            hidden: false,
+            place,
+        };
+        let known = match header.kind {
+            Kind::Events => KNOWN_FLAGS,
+            Kind::End => 0,
+            // What an unknown kind holds may mean anything, and a seal was checked.
+            Kind::Unknown(_) | Kind::Seal => return Ok(block),
+        };
+        if header.flags & !known != 0 {
+            return Err(Damage::Flags(header.flags & !known));
         }
-        match header.kind {
-            // Its flags may mean anything.
-            Kind::Unknown(_) => return Ok(Vec::new()),
-            Kind::Events | Kind::End => {}
-        }
-        let plain = match header.flags {
-            0 => stored,
+        let typed = header.is(TYPED);
+        let payload = match (if typed { self.typed } else { self.shown }, header.is(ENCRYPTED)) {
+            _ if header.kind == Kind::End => payload,
+            (Access::Open, false) => payload,
+            (Access::Encrypted, true) => match self.ciphers.of(typed) {
+                Some(cipher) => {
+                    cipher.open(header.sequence, &linked, payload).map_err(|_| Damage::Encryption)?
+                }
+                None => {
+                    block.hidden = true;
+                    return Ok(block);
+                }
+            },
+            (Access::None, _) | (Access::Open, true) | (Access::Encrypted, false) => {
+                return Err(Damage::Protection);
+            }
+        };
+        block.plain = match header.is(ZSTD) {
+            false => payload,
             // A bomb stops at the length that the header names, and that has a limit.
-            ZSTD => self.zstd.decompress(&stored, header.plain as usize).map_err(|_| Damage::Length)?,
-            flags => return Err(Damage::Flags(flags)),
+            true => self.zstd.decompress(&payload, header.plain as usize).map_err(|_| Damage::Length)?,
         };
-        if plain.len() == header.plain as usize { Ok(plain) } else { Err(Damage::Length) }
+        if block.plain.len() == header.plain as usize { Ok(block) } else { Err(Damage::Length) }
     }
 }

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::block::MAX_EVENT;
+use crate::block::{MAX_BLOCKS, MAX_EVENT};
+use crate::recipient::KeyError;
 
 /// A trail that cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -26,18 +27,30 @@ pub enum TrailError {
     Stopped,
     #[error("an event of {0} bytes is too long for a trail: {MAX_EVENT} are the most")]
     EventTooLong(usize),
-    #[error("the facts of the session are too long for the header of a trail: {0} bytes")]
+    #[error(
+        "the facts of the session, or the keys of its auditors, are too long for the header of a trail: {0} bytes"
+    )]
     HeaderTooLong(usize),
+    #[error("the trail takes no more: it has {MAX_BLOCKS} blocks")]
+    Full,
+    #[error("the trail cannot be encrypted or decrypted")]
+    Key(#[source] KeyError),
+
+    // Of the one who reads.
+    #[error("{what} is encrypted: it takes the private key of {recipients}")]
+    NoKey { what: &'static str, recipients: String },
+    #[error("{what} is not encrypted to {given}: it takes the private key of {recipients}")]
+    WrongKey { what: &'static str, recipients: String, given: String },
+    #[error("{what} is encrypted to several people together: the private key of {missing} is missing")]
+    MoreKeys { what: &'static str, missing: String },
 
     // The file's.
     #[error("this is no trail: it does not begin as one")]
     NotATrail,
-    #[error("the trail has format version {0}, this program reads version {version}: use a newer one", version = crate::header::VERSION)]
+    #[error("the trail has format version {0}, this program reads version {version} only", version = crate::header::VERSION)]
     Version(u16),
-    #[error(
-        "the trail is encrypted or signed in a way that this version does not know (protection {0}): use a newer one"
-    )]
-    Protected(u16),
+    #[error("the trail uses the features {0:#x}, which this version does not know: use a newer one")]
+    Features(u16),
     #[error("the trail ends within its header: the session left no record")]
     HeaderCut,
     #[error("the header of the trail is damaged: {0}")]
@@ -51,16 +64,24 @@ pub enum TrailError {
 pub enum Damage {
     #[error("the checksum of its header does not match")]
     HeaderChecksum,
-    #[error("the checksum of its content does not match")]
-    ContentChecksum,
+    #[error("it does not fit the chain: it, or something before it, is not as it was written")]
+    Chain,
+    #[error("its signature is not the signer's")]
+    Signature,
+    #[error("it is no signature, which must be the first block")]
+    Unsigned,
     #[error("it carries number {0}, so blocks are missing or out of order")]
     Sequence(u64),
     #[error("its {what} is {found}, and {most} is the most")]
     TooLong { what: &'static str, found: u64, most: u64 },
     #[error("it uses the features {0:#x}, which this version does not know")]
     Flags(u16),
-    #[error("it carries authentication data in a trail without protection")]
-    Authentication,
+    #[error("its content cannot be decrypted")]
+    Encryption,
+    #[error("it is not encrypted as the header says")]
+    Protection,
+    #[error("the block that belongs to it does not follow")]
+    Together,
     #[error("its content does not have the length that it names")]
     Length,
     #[error("its times run backwards")]

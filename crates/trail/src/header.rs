@@ -4,7 +4,9 @@ use std::io::Read;
 
 use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis};
 
+use crate::chain::Link;
 use crate::error::{Damage, TrailError};
+use crate::protection::{FileKeys, Protected, Protection};
 use crate::wire::{Cursor, put_bytes, put_text, put_varint};
 
 /// What is known of a session when its recording begins.
@@ -24,12 +26,12 @@ pub struct Header {
 
 /// As with PNG: a byte over 127, a name, and the bytes that careless copying changes.
 pub(crate) const MAGIC: [u8; 8] = *b"\x89KWT\r\n\x1a\n";
-pub(crate) const VERSION: u16 = 1;
-const UNPROTECTED: u16 = 0;
-/// Magic, version, protection, two lengths, checksum.
+pub(crate) const VERSION: u16 = 2;
+/// Magic, version, features, two lengths, checksum.
 const PRELUDE_LEN: usize = 24;
 /// INVARIANT: no more is read into memory on the word of a file.
 const MAX_FACTS: usize = 64 * 1024;
+const MAX_PROTECTION: usize = 64 * 1024;
 
 mod tag {
     pub(super) const SESSION: u64 = 1;
@@ -44,23 +46,26 @@ mod tag {
 }
 
 impl Header {
-    /// The file's first bytes, up to the first block.
-    pub(crate) fn encode(&self) -> Result<Vec<u8>, TrailError> {
+    /// The file's first bytes, up to the first block, and the keys that were made for it.
+    pub(crate) fn encode(&self, protection: &Protection) -> Result<(Vec<u8>, FileKeys), TrailError> {
         let facts = self.facts();
-        if facts.len() > MAX_FACTS {
-            return Err(TrailError::HeaderTooLong(facts.len()));
+        let (keys, locks) = protection.begin(&facts).map_err(TrailError::Key)?;
+        let length = facts.len().max(locks.len());
+        if facts.len() > MAX_FACTS || locks.len() > MAX_PROTECTION {
+            return Err(TrailError::HeaderTooLong(length));
         }
-        let mut out = Vec::with_capacity(PRELUDE_LEN + facts.len());
+        let no_features = 0u16;
+        let mut out = Vec::with_capacity(PRELUDE_LEN + facts.len() + locks.len());
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&UNPROTECTED.to_le_bytes());
+        out.extend_from_slice(&no_features.to_le_bytes());
         out.extend_from_slice(&(facts.len() as u32).to_le_bytes());
-        let protection_length = 0u32;
-        out.extend_from_slice(&protection_length.to_le_bytes());
-        let checksum = checksum(&out, &facts);
+        out.extend_from_slice(&(locks.len() as u32).to_le_bytes());
+        let checksum = checksum(&[&out, &facts, &locks]);
         out.extend_from_slice(&checksum.to_le_bytes());
         out.extend_from_slice(&facts);
-        Ok(out)
+        out.extend_from_slice(&locks);
+        Ok((out, keys))
     }
 
     fn facts(&self) -> Vec<u8> {
@@ -86,46 +91,65 @@ impl Header {
         out
     }
 
-    /// Reads up to the first block. Gives the header and how many bytes it took.
-    pub(crate) fn read(source: &mut impl Read) -> Result<(Self, u64), TrailError> {
-        let mut prelude = [0; PRELUDE_LEN];
-        read_exact(source, &mut prelude)?;
-        let length = check_prelude(&prelude)?;
-        let mut facts = vec![0; length];
-        read_exact(source, &mut facts)?;
-        let [head @ .., a, b, c, d] = &prelude;
-        if checksum(head, &facts) != u32::from_le_bytes([*a, *b, *c, *d]) {
+    /// Reads up to the first block.
+    pub(crate) fn read(source: &mut impl Read) -> Result<Begun, TrailError> {
+        let mut bytes = vec![0; PRELUDE_LEN];
+        read_exact(source, &mut bytes)?;
+        let (facts, protection) = check_prelude(&bytes)?;
+        bytes.resize(PRELUDE_LEN + facts + protection, 0);
+        let (prelude, rest) = bytes.split_at_mut(PRELUDE_LEN);
+        read_exact(source, rest)?;
+        let (facts, protection) = rest.split_at(facts);
+        let [head @ .., a, b, c, d] = &*prelude else { return Err(TrailError::HeaderCut) };
+        if checksum(&[head, facts, protection]) != u32::from_le_bytes([*a, *b, *c, *d]) {
             return Err(TrailError::Header(Damage::HeaderChecksum));
         }
-        let header = Facts::decode(&facts).and_then(Self::try_from).map_err(TrailError::Header)?;
-        Ok((header, (PRELUDE_LEN + length) as u64))
+        let header = Facts::decode(facts).and_then(Self::try_from).map_err(TrailError::Header)?;
+        let protected = Protected::decode(protection, facts).map_err(TrailError::Header)?;
+        Ok(Begun { header, protected, root: Link::root(&bytes), length: bytes.len() as u64 })
     }
 }
 
-/// Gives the length of the facts.
-fn check_prelude(prelude: &[u8]) -> Result<usize, TrailError> {
+/// The beginning of a file, as it was read.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) header: Header,
+    pub(crate) protected: Protected,
+    pub(crate) root: Link,
+    /// Bytes up to the first block.
+    pub(crate) length: u64,
+}
+
+/// Gives the lengths of the facts and of the protection.
+fn check_prelude(prelude: &[u8]) -> Result<(usize, usize), TrailError> {
     let mut fields = Cursor::new(prelude);
     if fields.array() != Ok(MAGIC) {
         return Err(TrailError::NotATrail);
     }
     let mut read = || {
         let version = u16::from_le_bytes(fields.array()?);
-        let protection = u16::from_le_bytes(fields.array()?);
+        let features = u16::from_le_bytes(fields.array()?);
         let facts = u32::from_le_bytes(fields.array()?);
-        let protection_length = u32::from_le_bytes(fields.array()?);
-        Ok((version, protection, facts, protection_length))
+        let protection = u32::from_le_bytes(fields.array()?);
+        Ok((version, features, facts, protection))
     };
-    let (version, protection, facts, protection_length) = read().map_err(TrailError::Header)?;
+    let (version, features, facts, protection) = read().map_err(TrailError::Header)?;
     if version != VERSION {
         return Err(TrailError::Version(version));
     }
-    if protection != UNPROTECTED || protection_length != 0 {
-        return Err(TrailError::Protected(protection));
+    if features != 0 {
+        return Err(TrailError::Features(features));
     }
-    let too_long = || Damage::TooLong { what: "length", found: facts.into(), most: MAX_FACTS as u64 };
-    match usize::try_from(facts) {
-        Ok(length) if length <= MAX_FACTS => Ok(length),
-        Ok(_) | Err(_) => Err(TrailError::Header(too_long())),
+    Ok((within(facts, MAX_FACTS)?, within(protection, MAX_PROTECTION)?))
+}
+
+fn within(found: u32, most: usize) -> Result<usize, TrailError> {
+    match usize::try_from(found) {
+        Ok(length) if length <= most => Ok(length),
+        Ok(_) | Err(_) => {
+            let (found, most) = (found.into(), most as u64);
+            Err(TrailError::Header(Damage::TooLong { what: "length", found, most }))
+        }
     }
 }
 
@@ -136,10 +160,9 @@ fn read_exact(source: &mut impl Read, into: &mut [u8]) -> Result<(), TrailError>
     })
 }
 
-fn checksum(prelude: &[u8], facts: &[u8]) -> u32 {
+fn checksum(parts: &[&[u8]]) -> u32 {
     let mut checksum = crc32fast::Hasher::new();
-    checksum.update(prelude);
-    checksum.update(facts);
+    parts.iter().for_each(|part| checksum.update(part));
     checksum.finalize()
 }
 

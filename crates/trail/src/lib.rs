@@ -1,12 +1,18 @@
 //! The recording format: what a session showed and what was typed in it, one file per session, written as it goes.
 //!
 //! Synchronous and free of any runtime: a [`Writer`] puts events into anything that is [`std::io::Write`], a
-//! [`Reader`] gives them back, [`play`] and [`export_asciicast`] show them. The bytes are described in
+//! [`Reader`] gives them back, [`play`] and [`export_asciicast`] show them, [`verify`] says whether all is as it was
+//! written. The bytes are described in
 //! `docs/trail-format.md`.
 
 mod asciicast;
+mod auditor_key;
 mod block;
+mod block_writer;
 mod blocks;
+mod chain;
+mod chained;
+mod cipher;
 mod codec;
 mod end;
 mod error;
@@ -15,23 +21,35 @@ mod file;
 mod file_codec;
 mod file_event;
 mod header;
+mod lock;
 #[cfg(test)]
 mod noise;
 mod pack;
 mod play;
+mod protection;
 mod reader;
+mod recipient;
 #[cfg(test)]
 mod samples;
+mod signature;
+mod span;
+mod verify;
 mod wire;
 mod writer;
 
 pub use asciicast::export_asciicast;
+pub use auditor_key::AuditorKey;
 pub use end::{End, Ending};
 pub use error::{Damage, TrailError};
 pub use event::{ChannelId, Direction, Event, ExitStatus, Stream, Terminal};
 pub use file::TrailFile;
 pub use file_event::{FileDigest, FileEvent, FileOutcome};
 pub use header::Header;
+pub use lock::Recipients;
 pub use play::{BadSpeed, PlayOptions, Speed, play};
+pub use protection::Protection;
 pub use reader::Reader;
+pub use recipient::{KeyError, Recipient};
+pub use signature::{BadVerifyingKey, SigningKey, VerifyingKey};
+pub use verify::{BlockFound, Integrity, Verified, verify};
 pub use writer::Writer;

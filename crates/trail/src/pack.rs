@@ -25,16 +25,29 @@ struct Packer {
 }
 
 /// Compresses `plain` and what follows it, each as a frame, and hands them to `consume`, with room for a block's header in
-/// front.
+/// front and `spare` bytes behind.
 ///
 /// `None`, and nothing consumed, where compression does not pay: the block is then stored as it is.
-pub(crate) fn compress<T>(plain: &[u8], tail: &[u8], consume: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
+pub(crate) fn compress<T>(
+    plain: &[u8],
+    tail: &[u8],
+    spare: usize,
+    consume: impl FnOnce(&mut [u8]) -> T,
+) -> Option<T> {
     let longer = if tail.len() > plain.len() { tail } else { plain };
     if plain.len() + tail.len() < MIN_BYTES || looks_random(longer) {
         return None;
     }
     let mut packer = Packer::take()?;
-    let consumed = packer.pack(plain, tail).map(consume);
+    let consumed = packer.pack(plain, tail, spare).map(consume);
+    packer.give_back();
+    consumed
+}
+
+/// Hands out memory of this length, which holds anything, where that can be had: it is kept for the next time.
+pub(crate) fn scratch<T>(length: usize, consume: impl FnOnce(&mut [u8]) -> T) -> Option<T> {
+    let mut packer = Packer::take()?;
+    let consumed = packer.room(length).get_mut(..length).map(consume);
     packer.give_back();
     consumed
 }
@@ -56,20 +69,25 @@ impl Packer {
         }
     }
 
-    /// Header room and payload; `None` when less than a sixteenth would be saved.
-    fn pack(&mut self, plain: &[u8], tail: &[u8]) -> Option<&mut [u8]> {
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        if self.block.len() < length {
+            self.block.resize(length, 0);
+        }
+        &mut self.block
+    }
+
+    /// Header room, payload and spare room; `None` when less than a sixteenth would be saved.
+    fn pack(&mut self, plain: &[u8], tail: &[u8], spare: usize) -> Option<&mut [u8]> {
         let length = plain.len() + tail.len();
         let most = HEADER_LEN + length - length / 16;
-        if self.block.len() < most {
-            self.block.resize(most, 0);
-        }
+        self.room(most + spare);
         let mut end = HEADER_LEN;
         for part in [plain, tail].into_iter().filter(|part| !part.is_empty()) {
             let room = self.block.get_mut(end..most)?;
             // It fails when the result does not fit, which is the answer we want; and a block can always go uncompressed.
             end += self.zstd.compress_to_buffer(part, room).ok()?;
         }
-        self.block.get_mut(..end)
+        self.block.get_mut(..end + spare)
     }
 }
 
@@ -104,7 +122,7 @@ mod tests {
     use crate::noise::noise;
 
     fn stored_compressed(plain: &[u8]) -> bool {
-        compress(plain, &[], |_| ()).is_some()
+        compress(plain, &[], 0, |_| ()).is_some()
     }
 
     #[test]
@@ -127,7 +145,7 @@ mod tests {
     fn idle_compressors_are_few() {
         std::thread::scope(|scope| {
             for _ in 0..4 * MAX_IDLE {
-                scope.spawn(|| compress(&[0; 4096], &[], |_| ()));
+                scope.spawn(|| compress(&[0; 4096], &[], 0, |_| ()));
             }
         });
         assert!(IDLE.lock().unwrap().len() <= MAX_IDLE);

@@ -88,10 +88,10 @@ pub fn play<R: Read>(
 mod tests {
     use super::*;
     use crate::Writer;
-    use crate::samples::{data, header};
+    use crate::samples::{data, header, signed};
 
     fn recorded() -> Vec<u8> {
-        let mut writer = Writer::new(Vec::new(), &header()).unwrap();
+        let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
         let mut put = |seconds, event: &Event<'_>| writer.write(Duration::from_secs(seconds), event).unwrap();
         put(1, &data(b"a"));
         put(1, &data(b"b"));
@@ -106,7 +106,7 @@ mod tests {
     fn played(options: PlayOptions) -> (String, Vec<f64>) {
         let (mut out, mut pauses) = (Vec::new(), Vec::new());
         let trail = recorded();
-        let mut reader = Reader::new(trail.as_slice()).unwrap();
+        let mut reader = Reader::new(trail.as_slice(), &[]).unwrap();
         play(&mut reader, &mut out, options, |pause| pauses.push(pause.as_secs_f64())).unwrap();
         assert!(reader.ending().is_some());
         (String::from_utf8(out).unwrap(), pauses)
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_was_done_to_files_is_played_in_the_place_of_their_protocol() {
-        let mut writer = Writer::new(Vec::new(), &header()).unwrap();
+        let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
         let channel = ChannelId(0);
         let open = Event::Open { channel, kind: "sftp".into(), command: None, terminal: None };
         for event in [open, data(b"\0\0\0\x05\x02"), crate::samples::upload()] {
@@ -140,7 +140,8 @@ mod tests {
         }
         let trail = writer.finish(Duration::ZERO, &crate::samples::end()).unwrap();
         let mut out = Vec::new();
-        play(&mut Reader::new(trail.as_slice()).unwrap(), &mut out, PlayOptions::default(), |_| ()).unwrap();
+        play(&mut Reader::new(trail.as_slice(), &[]).unwrap(), &mut out, PlayOptions::default(), |_| ())
+            .unwrap();
         let sum = "07".repeat(32);
         assert_eq!(String::from_utf8(out).unwrap(), format!("upload \"/srv/x\": 3 bytes, sha256 {sum}\r\n"));
     }

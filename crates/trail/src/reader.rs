@@ -6,30 +6,29 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::auditor_key::AuditorKey;
 use crate::block::Kind;
-use crate::blocks::{Block, Blocks, Next, Place};
-use crate::codec::take_event;
+use crate::blocks::{Block, Blocks};
+use crate::chained::Next;
 use crate::end::{End, Ending};
 use crate::error::{Damage, TrailError};
 use crate::event::Event;
-use crate::header::Header;
-use crate::wire::Cursor;
+use crate::header::{Begun, Header};
+use crate::protection::{Ciphers, Locked, Protected};
+use crate::span::Span;
 
 /// A trail being read: an iterator over its events, in order, with their times since the start of the session.
 ///
 /// A file that breaks off is no error: the events of all whole blocks are given, then [`ending`](Self::ending) says
-/// [`Ending::Unfinished`]. The first error ends the iteration; what came before it is intact.
+/// [`Ending::Unfinished`]. The first error ends the iteration; what came before it is intact. Signatures are held against
+/// the signer that the file names: who that is, [`verify`](crate::verify) says.
 pub struct Reader<R> {
     header: Header,
+    left_out: Option<TrailError>,
     blocks: Blocks<R>,
-    /// The events of the block at hand.
-    events: Vec<u8>,
-    /// How many bytes of `events` were read.
-    read: usize,
-    place: Place,
-    /// Microseconds since the start: of the last event given, and of the last one in the block.
+    span: Span,
+    /// Microseconds since the start: where the blocks before end.
     time: u64,
-    block_ends: u64,
     state: State,
 }
 
@@ -39,29 +38,41 @@ enum State {
     EndSeen {
         at: Duration,
         end: End,
+        sealed: bool,
     },
     Ended(Ending),
     Failed,
 }
 
 impl Reader<BufReader<File>> {
-    pub fn open(path: &Path) -> Result<Self, TrailError> {
+    pub fn open(path: &Path, keys: &[AuditorKey]) -> Result<Self, TrailError> {
         let file = File::open(path).map_err(|source| TrailError::Open { path: path.to_owned(), source })?;
-        Self::new(BufReader::new(file))
+        Self::new(BufReader::new(file), keys)
     }
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads the header. `source` is read in small pieces: give it a buffer.
-    pub fn new(mut source: R) -> Result<Self, TrailError> {
-        let (header, length) = Header::read(&mut source)?;
-        let blocks = Blocks::new(source, length)?;
-        let (events, place) = (Vec::new(), Place::default());
-        Ok(Self { header, blocks, events, read: 0, place, time: 0, block_ends: 0, state: State::Reading })
+    /// Reads the header. `source` is read in small pieces: give it a buffer. `keys`: whatever the reader has; none for a
+    /// trail that is not encrypted.
+    ///
+    /// # Errors
+    /// Where these keys open nothing that the trail holds: says whose would. If they open what was shown and not what was
+    /// typed, or the other way, the rest is left out.
+    pub fn new(mut source: R, keys: &[AuditorKey]) -> Result<Self, TrailError> {
+        let begun = Header::read(&mut source)?;
+        let (ciphers, left_out) = open_locks(&begun, keys)?;
+        let blocks = Blocks::new(source, &begun, ciphers)?;
+        let (header, span) = (begun.header, Span::default());
+        Ok(Self { header, left_out, blocks, span, time: 0, state: State::Reading })
     }
 
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Why a part of the events is not given, where it is so: it takes other keys.
+    pub fn left_out(&self) -> Option<&TrailError> {
+        self.left_out.as_ref()
     }
 
     /// What stands behind the last event. `None` before that was reached, and after an error.
@@ -75,72 +86,113 @@ impl<R: Read> Reader<R> {
     /// The next event; `None` when there is none, and the state says why.
     fn advance(&mut self) -> Result<Option<(Duration, Event<'static>)>, TrailError> {
         loop {
-            if let Some(event) = self.next_in_block().map_err(|damage| self.place.error(damage))? {
-                return Ok(Some((Duration::from_micros(self.time), event)));
+            if let Some(event) = self.span.next()? {
+                return Ok(Some(event));
             }
             match self.blocks.next()? {
                 Next::Block(block) => self.enter(block)?,
                 Next::End => {
-                    self.end(Ending::Unfinished);
+                    self.end();
                     return Ok(None);
                 }
                 Next::Cut(place) => {
-                    if matches!(self.state, State::EndSeen { .. }) {
+                    if matches!(self.state, State::EndSeen { sealed: true, .. }) {
                         return Err(place.error(Damage::AfterEnd));
                     }
-                    self.end(Ending::Unfinished);
+                    self.end();
                     return Ok(None);
                 }
-            }
-        }
-    }
-
-    /// The next event of the block at hand that this version knows.
-    fn next_in_block(&mut self) -> Result<Option<Event<'static>>, Damage> {
-        loop {
-            let mut events = Cursor::new(self.events.get(self.read..).unwrap_or_default());
-            if events.is_empty() {
-                return if self.time == self.block_ends { Ok(None) } else { Err(Damage::Time) };
-            }
-            let (delta, event) = take_event(&mut events)?;
-            self.read = self.events.len() - events.len();
-            self.time = self.time.checked_add(delta).filter(|t| *t <= self.block_ends).ok_or(Damage::Time)?;
-            if event.is_some() {
-                return Ok(event);
             }
         }
     }
 
     fn enter(&mut self, block: Block) -> Result<(), TrailError> {
         let place = block.place;
+        self.note(&block)?;
         match block.kind {
-            Kind::Unknown(_) => return Ok(()),
-            Kind::Events | Kind::End if matches!(self.state, State::EndSeen { .. }) => {
-                return Err(place.error(Damage::AfterEnd));
-            }
-            Kind::Events | Kind::End if block.first < self.time => return Err(place.error(Damage::Time)),
-            Kind::Events => {
-                self.events = block.plain;
-                self.read = 0;
-            }
+            Kind::Unknown(_) | Kind::Seal => Ok(()),
             Kind::End => {
                 let end = End::decode(&block.plain).map_err(|damage| place.error(damage))?;
-                self.state = State::EndSeen { at: Duration::from_micros(block.last), end };
-                self.events = Vec::new();
+                let at = Duration::from_micros(block.last);
+                self.state = State::EndSeen { at, end, sealed: false };
+                self.time = block.last;
+                Ok(())
+            }
+            Kind::Events => self.enter_span(block),
+        }
+    }
+
+    /// Takes note of what a block means for those before it.
+    fn note(&mut self, block: &Block) -> Result<(), TrailError> {
+        match (block.kind, &mut self.state) {
+            (Kind::Events | Kind::End, State::EndSeen { .. }) => {
+                return Err(block.place.error(Damage::AfterEnd));
+            }
+            (kind, State::EndSeen { sealed, .. }) => *sealed = kind == Kind::Seal,
+            (_, State::Reading | State::Ended(_) | State::Failed) => {}
+        }
+        match block.kind {
+            Kind::Unknown(_) => Ok(()),
+            Kind::Events | Kind::End | Kind::Seal if block.first < self.time => {
+                Err(block.place.error(Damage::Time))
+            }
+            Kind::Events | Kind::End | Kind::Seal => Ok(()),
+        }
+    }
+
+    /// A block, and the one that belongs to it.
+    fn enter_span(&mut self, block: Block) -> Result<(), TrailError> {
+        self.span.clear();
+        let (begins, mut ends) = (self.time, block.last);
+        let (with_next, typed, place) = (block.with_next, block.typed, block.place);
+        self.span.add(block)?;
+        if with_next {
+            if !typed {
+                return Err(place.error(Damage::Together));
+            }
+            // At the end of the file the other one is still to be written; the next look finds that again.
+            if let Next::Block(other) = self.blocks.next()? {
+                let belongs = other.kind == Kind::Events && !other.typed && !other.with_next;
+                if !belongs {
+                    return Err(other.place.error(Damage::Together));
+                }
+                if other.first < begins {
+                    return Err(other.place.error(Damage::Time));
+                }
+                ends = ends.max(other.last);
+                self.span.add(other)?;
             }
         }
-        self.place = place;
-        self.time = block.first;
-        self.block_ends = block.last;
+        self.time = ends;
         Ok(())
     }
 
-    fn end(&mut self, otherwise: Ending) {
+    fn end(&mut self) {
         self.state = State::Ended(match std::mem::replace(&mut self.state, State::Failed) {
-            State::EndSeen { at, end } => Ending::Finished { at, end },
-            State::Reading | State::Ended(_) | State::Failed => otherwise,
+            State::EndSeen { at, end, sealed: true } => Ending::Finished { at, end },
+            State::EndSeen { .. } | State::Reading | State::Ended(_) | State::Failed => Ending::Unfinished,
         });
     }
+}
+
+/// The ciphers that the keys give, and why one is missing.
+fn open_locks(begun: &Begun, keys: &[AuditorKey]) -> Result<(Ciphers, Option<TrailError>), TrailError> {
+    let Protected { shown, typed, .. } = &begun.protected;
+    let open =
+        |locked: &Option<Locked>| locked.as_ref().map(|locked| locked.open(keys, &begun.root)).transpose();
+    let (ciphers, left_out) = match (open(shown), open(typed)) {
+        (Ok(shown), Ok(typed)) => (Ciphers { shown, typed }, None),
+        (Ok(shown), Err(error)) if is_about_keys(&error) => (Ciphers { shown, typed: None }, Some(error)),
+        (Err(error), Ok(Some(typed))) if is_about_keys(&error) => {
+            (Ciphers { shown: None, typed: Some(typed) }, Some(error))
+        }
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
+    Ok((ciphers, left_out))
+}
+
+fn is_about_keys(error: &TrailError) -> bool {
+    matches!(error, TrailError::NoKey { .. } | TrailError::WrongKey { .. } | TrailError::MoreKeys { .. })
 }
 
 impl<R: Read> Iterator for Reader<R> {

@@ -1,8 +1,13 @@
 //! What the tests write.
 
+use std::sync::Arc;
+
 use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
 
-use crate::{ChannelId, Direction, End, Event, FileDigest, FileEvent, FileOutcome, Header, Stream};
+use crate::signature::SigningKey;
+use crate::{
+    ChannelId, Direction, End, Event, FileDigest, FileEvent, FileOutcome, Header, Protection, Stream,
+};
 
 pub(crate) fn header() -> Header {
     let connection = ConnectionName::try_from("db").unwrap();
@@ -16,6 +21,11 @@ pub(crate) fn header() -> Header {
         remote_user: "root".into(),
         target: TargetAddr { addr: "[2001:db8::7]:22".parse().unwrap(), hostname: Some("db1".into()) },
     }
+}
+
+/// Without encryption.
+pub(crate) fn signed() -> Protection {
+    Protection::signed(Arc::new(SigningKey::of_seed([9; 32])))
 }
 
 /// Something shown on channel 0.

@@ -1,18 +1,19 @@
 //! Writing a trail as the session goes.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::block::{BlockHeader, HEADER_LEN, Kind, MAX_EVENT, ZSTD};
+use crate::block::{HEADER_LEN, MAX_EVENT};
+use crate::block_writer::{Batch, BlockWriter};
 use crate::codec::{put_data, put_data_head, put_event};
 use crate::end::End;
 use crate::error::TrailError;
-use crate::event::Event;
+use crate::event::{Direction, Event};
 use crate::file::TrailFile;
 use crate::header::Header;
-use crate::pack;
+use crate::protection::Protection;
 
 /// A buffer of this length becomes a block.
 const BLOCK_LEN: usize = 64 * 1024;
@@ -25,19 +26,27 @@ const MAX_DATA: usize = 256 * 1024;
 /// A trail being written.
 ///
 /// Events gather in a buffer, which becomes a block when it holds 64 KiB, and at each [`flush`](Self::flush): call
-/// that at least once a second. A flushed writer owns no buffer. Dropping a writer without
-/// [`finish`](Self::finish) leaves a trail that reads as unfinished and lacks what was not flushed.
+/// that at least once a second, and [`seal`](Self::seal) at least every ten seconds while something comes. A flushed
+/// writer owns no buffer. Dropping a writer without [`finish`](Self::finish) leaves a trail that reads as unfinished and
+/// lacks what was not flushed.
 pub struct Writer<W> {
-    out: W,
+    blocks: BlockWriter<W>,
+    shown: Gathered,
+    /// `None` where what is typed goes the way of what is shown.
+    typed: Option<Box<Gathered>>,
+    /// Microseconds since the start, of the last event of all, and whether that was typed.
+    last: u64,
+    last_was_typed: bool,
+}
+
+/// Events that wait to become a block.
+#[derive(Default)]
+struct Gathered {
     /// Empty, or room for a block's header and events behind it.
     buffer: Vec<u8>,
-    sequence: u64,
-    /// Microseconds since the start: the first event in the buffer, and the last event of all.
+    /// Microseconds since the start: the first event in the buffer, and the last one.
     first: u64,
     last: u64,
-    written: u64,
-    /// After a failed write a block may stand half written: nothing may follow it.
-    failed: bool,
 }
 
 impl Writer<TrailFile> {
@@ -45,19 +54,19 @@ impl Writer<TrailFile> {
     ///
     /// # Errors
     /// Also when the file exists: a recording is never written over.
-    pub fn create(path: &Path, header: &Header) -> Result<Self, TrailError> {
+    pub fn create(path: &Path, header: &Header, protection: &Protection) -> Result<Self, TrailError> {
         let file = TrailFile::create(path);
-        Self::new(file.map_err(|source| TrailError::Create { path: path.to_owned(), source })?, header)
+        let file = file.map_err(|source| TrailError::Create { path: path.to_owned(), source })?;
+        Self::new(file, header, protection)
     }
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a trail on `out`, which needs no buffer of its own, by writing the header to it.
-    pub fn new(mut out: W, header: &Header) -> Result<Self, TrailError> {
-        let bytes = header.encode()?;
-        out.write_all(&bytes).and_then(|()| out.flush()).map_err(TrailError::Write)?;
-        let written = bytes.len() as u64;
-        Ok(Self { out, buffer: Vec::new(), sequence: 0, first: 0, last: 0, written, failed: false })
+    /// Begins a trail on `out`, which needs no buffer of its own, by writing the header to it, signed.
+    pub fn new(out: W, header: &Header, protection: &Protection) -> Result<Self, TrailError> {
+        let blocks = BlockWriter::begin(out, header, protection)?;
+        let typed = protection.typed.is_some().then(Box::default);
+        Ok(Self { blocks, shown: Gathered::default(), typed, last: 0, last_was_typed: false })
     }
 
     /// Notes an event, `at` after the start of the session. A time before the event noted last counts as that one's.
@@ -68,9 +77,10 @@ impl<W: Write> Writer<W> {
     /// After [`TrailError::Write`] the trail takes nothing more. [`TrailError::EventTooLong`] leaves the event out and
     /// the trail usable.
     pub fn write(&mut self, at: Duration, event: &Event<'_>) -> Result<(), TrailError> {
-        let at = micros(at).max(self.last);
+        let typed = self.typed.is_some() && is_typed(event);
+        let at = self.time(micros(at), typed);
         let Event::Data { channel, direction, stream, bytes } = event else {
-            return self.append(at, |buffer, delta| put_event(buffer, delta, event));
+            return self.append(typed, at, |buffer, delta| put_event(buffer, delta, event));
         };
         if bytes.is_empty() {
             return Ok(());
@@ -78,47 +88,114 @@ impl<W: Write> Writer<W> {
         let way = (*direction, *stream);
         for piece in bytes.chunks(MAX_DATA) {
             if piece.len() >= LONG_DATA {
-                self.put_long(at, |head| put_data_head(head, 0, *channel, way, piece.len()), piece)?;
+                let put_head = |head: &mut Vec<u8>| put_data_head(head, 0, *channel, way, piece.len());
+                self.put_long(typed, at, put_head, piece)?;
             } else {
-                self.append(at, |buffer, delta| put_data(buffer, delta, *channel, way, piece))?;
+                self.append(typed, at, |buffer, delta| put_data(buffer, delta, *channel, way, piece))?;
             }
         }
         Ok(())
     }
 
-    /// Hands everything noted so far to the operating system, and frees the buffer.
+    /// Hands everything noted so far to the operating system, and frees the buffers.
     pub fn flush(&mut self) -> Result<(), TrailError> {
         self.emit()?;
-        self.buffer = Vec::new();
-        self.guarded(|writer| writer.out.flush())
+        self.gathered().for_each(|gathered| gathered.buffer = Vec::new());
+        self.blocks.flush()
     }
 
-    /// Ends the trail and gives the output back, for example to sync it to the disk.
+    /// The same, signed by the node's key: from here on nobody can change what was noted so far, or deny it.
+    pub fn seal(&mut self) -> Result<(), TrailError> {
+        self.emit()?;
+        if self.blocks.is_unsealed() {
+            self.blocks.seal(self.last)?;
+        }
+        self.flush()
+    }
+
+    /// Ends the trail, signed, and gives the output back, for example to sync it to the disk.
     pub fn finish(mut self, at: Duration, end: &End) -> Result<W, TrailError> {
         self.emit()?;
-        self.last = self.last.max(micros(at));
-        self.first = self.last;
-        let mut block = vec![0; HEADER_LEN];
-        block.extend_from_slice(&end.encode());
-        self.guarded(|writer| writer.put_block(Kind::End, &mut block, &[]))?;
-        self.guarded(|writer| writer.out.flush())?;
-        Ok(self.out)
+        let at = micros(at).max(self.last);
+        self.blocks.end(at, end)?;
+        self.blocks.seal(at)?;
+        self.blocks.flush()?;
+        Ok(self.blocks.into_inner())
     }
 
     /// Bytes of events that a crash would lose now.
     pub fn buffered(&self) -> usize {
-        self.buffer.len().saturating_sub(HEADER_LEN)
+        self.shown.length() + self.typed.as_ref().map_or(0, |typed| typed.length())
     }
 
     /// Bytes handed to the output so far.
     pub fn written(&self) -> u64 {
-        self.written
+        self.blocks.written()
+    }
+
+    /// Never before the last event, and never the same time for two streams: a reader puts them in order by it.
+    fn time(&self, at: u64, typed: bool) -> u64 {
+        if at <= self.last && typed != self.last_was_typed {
+            return self.last.saturating_add(1);
+        }
+        at.max(self.last)
+    }
+
+    fn gathered(&mut self) -> impl Iterator<Item = &mut Gathered> {
+        self.typed.as_deref_mut().into_iter().chain([&mut self.shown])
+    }
+
+    fn append(
+        &mut self,
+        typed: bool,
+        at: u64,
+        put: impl FnOnce(&mut Vec<u8>, u64),
+    ) -> Result<(), TrailError> {
+        if self.blocks.has_failed() {
+            return Err(TrailError::Stopped);
+        }
+        let gathered = match &mut self.typed {
+            Some(apart) if typed => apart,
+            Some(_) | None => &mut self.shown,
+        };
+        gathered.append(at, put)?;
+        let full = gathered.length() >= BLOCK_LEN;
+        (self.last, self.last_was_typed) = (at, typed);
+        if full { self.emit() } else { Ok(()) }
+    }
+
+    /// Makes a block of one event, after what came before it.
+    fn put_long(
+        &mut self,
+        typed: bool,
+        at: u64,
+        put_head: impl FnOnce(&mut Vec<u8>),
+        data: &[u8],
+    ) -> Result<(), TrailError> {
+        self.emit()?;
+        (self.last, self.last_was_typed) = (at, typed);
+        let mut head = vec![0; HEADER_LEN];
+        put_head(&mut head);
+        let (block, tail) = (&mut head, data);
+        self.blocks.events(Batch { typed, with_next: false, first: at, last: at, block, tail })
+    }
+
+    /// Makes blocks of the buffers, which keep their memory: more is likely to follow.
+    fn emit(&mut self) -> Result<(), TrailError> {
+        let with_next = self.shown.length() > 0;
+        if let Some(apart) = &mut self.typed {
+            apart.emit(&mut self.blocks, true, with_next)?;
+        }
+        self.shown.emit(&mut self.blocks, false, false)
+    }
+}
+
+impl Gathered {
+    fn length(&self) -> usize {
+        self.buffer.len().saturating_sub(HEADER_LEN)
     }
 
     fn append(&mut self, at: u64, put: impl FnOnce(&mut Vec<u8>, u64)) -> Result<(), TrailError> {
-        if self.failed {
-            return Err(TrailError::Stopped);
-        }
         if self.buffer.is_empty() {
             self.buffer.resize(HEADER_LEN, 0);
         }
@@ -134,91 +211,28 @@ impl<W: Write> Writer<W> {
             self.first = at;
         }
         self.last = at;
-        if self.buffered() >= BLOCK_LEN { self.emit() } else { Ok(()) }
-    }
-
-    /// Makes a block of one event, after what came before it.
-    fn put_long(
-        &mut self,
-        at: u64,
-        put_head: impl FnOnce(&mut Vec<u8>),
-        data: &[u8],
-    ) -> Result<(), TrailError> {
-        self.emit()?;
-        (self.first, self.last) = (at, at);
-        let mut head = vec![0; HEADER_LEN];
-        put_head(&mut head);
-        self.guarded(|writer| writer.put_block(Kind::Events, &mut head, data))
-    }
-
-    /// Makes a block of the buffer, which keeps its memory: more is likely to follow.
-    fn emit(&mut self) -> Result<(), TrailError> {
-        if self.buffered() == 0 {
-            return Ok(());
-        }
-        let mut block = std::mem::take(&mut self.buffer);
-        let put = self.guarded(|writer| writer.put_block(Kind::Events, &mut block, &[]));
-        block.clear();
-        self.buffer = block;
-        put
-    }
-
-    /// Writes one block; `block` is room for its header and its payload as far as `tail`.
-    fn put_block(&mut self, kind: Kind, block: &mut [u8], tail: &[u8]) -> io::Result<()> {
-        let plain = block.get(HEADER_LEN..).unwrap_or_default();
-        let mut header = BlockHeader {
-            kind,
-            flags: ZSTD,
-            stored: 0,
-            plain: (plain.len() + tail.len()) as u32,
-            authentication: 0,
-            sequence: self.sequence,
-            first: self.first,
-            last: self.last,
-            checksum: 0,
-        };
-        let out = &mut self.out;
-        let written = match pack::compress(plain, tail, |packed| write_block(out, &mut header, packed, &[])) {
-            Some(written) => written?,
-            None => {
-                header.flags = 0;
-                write_block(&mut self.out, &mut header, block, tail)?
-            }
-        };
-        self.sequence += 1;
-        self.written += written;
         Ok(())
     }
 
-    /// Does I/O, once, and never again after a failure.
-    fn guarded(&mut self, io: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<(), TrailError> {
-        if self.failed {
-            return Err(TrailError::Stopped);
+    fn emit<W: Write>(
+        &mut self,
+        blocks: &mut BlockWriter<W>,
+        typed: bool,
+        with_next: bool,
+    ) -> Result<(), TrailError> {
+        if self.length() == 0 {
+            return Ok(());
         }
-        io(self).map_err(|error| {
-            self.failed = true;
-            TrailError::Write(error)
-        })
+        let (first, last, block) = (self.first, self.last, &mut self.buffer);
+        let put = blocks.events(Batch { typed, with_next, first, last, block, tail: &[] });
+        self.buffer.clear();
+        put
     }
 }
 
-/// Puts the header into its room and writes it all. Gives the number of bytes.
-fn write_block(
-    out: &mut impl Write,
-    header: &mut BlockHeader,
-    block: &mut [u8],
-    tail: &[u8],
-) -> io::Result<u64> {
-    let (room, payload) = block.split_first_chunk_mut().ok_or(io::ErrorKind::InvalidInput)?;
-    header.stored = (payload.len() + tail.len()) as u32;
-    let mut checksum = crc32fast::Hasher::new();
-    checksum.update(payload);
-    checksum.update(tail);
-    header.checksum = checksum.finalize();
-    *room = header.encode();
-    out.write_all(block)?;
-    out.write_all(tail)?;
-    Ok((block.len() + tail.len()) as u64)
+/// Whether an event goes to those who may read what is typed.
+fn is_typed(event: &Event<'_>) -> bool {
+    matches!(event, Event::Data { direction: Direction::FromClient, .. })
 }
 
 fn micros(time: Duration) -> u64 {
@@ -226,27 +240,29 @@ fn micros(time: Duration) -> u64 {
 }
 
 /// Sizes only: the buffer holds what people type.
-impl<W> fmt::Debug for Writer<W> {
+impl<W: Write> fmt::Debug for Writer<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
-            .field("buffered", &self.buffer.len().saturating_sub(HEADER_LEN))
-            .field("sequence", &self.sequence)
-            .field("written", &self.written)
-            .field("failed", &self.failed)
+            .field("buffered", &self.buffered())
+            .field("sequence", &self.blocks.sequence())
+            .field("written", &self.written())
+            .field("failed", &self.blocks.has_failed())
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
     use crate::event::{ChannelId, Direction, Stream};
     use crate::noise::noise;
     use crate::reader::Reader;
-    use crate::samples::{data, end, header};
+    use crate::samples::{data, end, header, signed};
 
     fn writer() -> Writer<Vec<u8>> {
-        Writer::new(Vec::new(), &header()).unwrap()
+        Writer::new(Vec::new(), &header(), &signed()).unwrap()
     }
 
     #[test]
@@ -255,8 +271,8 @@ mod tests {
         writer.write(Duration::ZERO, &data(&[7; 20_000])).unwrap();
         assert!(writer.buffered() > 20_000);
         writer.flush().unwrap();
-        assert_eq!((writer.buffered(), writer.buffer.capacity()), (0, 0));
-        assert!(size_of::<Writer<TrailFile>>() <= 128);
+        assert_eq!((writer.buffered(), writer.shown.buffer.capacity()), (0, 0));
+        assert!(size_of::<Writer<TrailFile>>() <= 192);
     }
 
     #[test]
@@ -266,7 +282,7 @@ mod tests {
         writer.write(Duration::ZERO, &data(&[7; BLOCK_LEN])).unwrap();
         assert_eq!(writer.buffered(), 0);
         assert!(writer.written() > before);
-        assert_eq!(writer.written(), writer.out.len() as u64);
+        assert_eq!(writer.written(), writer.blocks.into_inner().len() as u64);
     }
 
     #[test]
@@ -274,7 +290,11 @@ mod tests {
         let mut writer = writer();
         for length in [1, BLOCK_LEN - 100, 10 * BLOCK_LEN] {
             writer.write(Duration::ZERO, &data(&vec![7; length])).unwrap();
-            assert!(writer.buffer.capacity() <= 2 * BLOCK_LEN + 256, "{}", writer.buffer.capacity());
+            assert!(
+                writer.shown.buffer.capacity() <= 2 * BLOCK_LEN + 256,
+                "{}",
+                writer.shown.buffer.capacity()
+            );
         }
     }
 
@@ -284,12 +304,12 @@ mod tests {
         let mut writer = writer();
         for (n, piece) in pieces.iter().enumerate() {
             writer.write(Duration::from_millis(n as u64), &data(piece)).unwrap();
-            assert!(writer.buffer.capacity() <= LONG_DATA + 256);
+            assert!(writer.shown.buffer.capacity() <= LONG_DATA + 256);
         }
         let trail = writer.finish(Duration::from_secs(1), &end()).unwrap();
         assert!(trail.len() < LONG_DATA * 5 / 2, "the even piece is stored compressed");
         let (mut read, mut times) = (Vec::new(), Vec::new());
-        for record in Reader::new(trail.as_slice()).unwrap() {
+        for record in Reader::new(trail.as_slice(), &[]).unwrap() {
             let (at, Event::Data { bytes, .. }) = record.unwrap() else { panic!() };
             read.extend_from_slice(&bytes);
             times.push(at.as_millis());
@@ -311,17 +331,18 @@ mod tests {
 
     #[test]
     fn after_a_failed_write_nothing_more_is_taken() {
-        struct Full;
+        /// Has room for what one writes while it is created.
+        struct Full(bool);
         impl Write for Full {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::StorageFull.into())
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                if self.0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(bytes.len()) }
             }
             fn flush(&mut self) -> io::Result<()> {
+                self.0 = true;
                 Ok(())
             }
         }
-        let mut writer =
-            Writer { out: Full, buffer: vec![], sequence: 0, first: 0, last: 0, written: 0, failed: false };
+        let mut writer = Writer::new(Full(false), &header(), &signed()).unwrap();
         writer.write(Duration::ZERO, &data(b"lost")).unwrap();
         assert!(matches!(writer.flush(), Err(TrailError::Write(_))));
         assert!(matches!(writer.write(Duration::ZERO, &data(b"x")), Err(TrailError::Stopped)));
@@ -334,6 +355,6 @@ mod tests {
         let bytes = b"hunter2".into();
         let (channel, direction, stream) = (ChannelId(0), Direction::FromClient, Stream::Main);
         writer.write(Duration::ZERO, &Event::Data { channel, direction, stream, bytes }).unwrap();
-        assert!(format!("{writer:?}").starts_with("Writer { buffered: 12, sequence: 0, "));
+        assert!(format!("{writer:?}").starts_with("Writer { buffered: 12, sequence: 1, "));
     }
 }

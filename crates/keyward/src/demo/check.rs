@@ -125,7 +125,7 @@ fn check_record(session: &SessionRecord) -> anyhow::Result<()> {
 }
 
 fn check_trail(path: &Path) -> anyhow::Result<()> {
-    let mut reader = Reader::open(path)?;
+    let mut reader = Reader::open(path, &[])?;
     let mut shown = Vec::new();
     for event in &mut reader {
         if let (_, Event::Data { direction: Direction::ToClient, bytes, .. }) = event? {

@@ -1,6 +1,7 @@
 //! `[[connection]]` and `[[settings]]`.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use keyward_model::{ConnectionName, Host, InstanceName, Protocol};
 use toml::de::DeValue;
@@ -12,9 +13,10 @@ use super::section::{Item, Section};
 use super::user::values;
 use super::value::{choice, flag, limit, line, listener, named, network, pattern, seconds, text};
 use crate::{
-    Algorithms, Authentication, CertificateAuthority, ChannelPolicy, Connection, CredentialSource,
-    HostKeyCheck, HostKeyKnowledge, HostPattern, Inband, KnownHostKey, LocalCredentialStore, LogInMeans,
-    PatternHost, PatternPort, PluginInstance, RateLimit, Settings, Target, Usermapping,
+    Algorithms, AuditPolicy, Authentication, CertificateAuthority, ChannelPolicy, Connection,
+    CredentialSource, HostKeyCheck, HostKeyKnowledge, HostPattern, Inband, KnownHostKey,
+    LocalCredentialStore, LogInMeans, PatternHost, PatternPort, PluginInstance, RateLimit, Settings, Target,
+    Usermapping,
 };
 
 /// What a connection may refer to by name.
@@ -26,6 +28,7 @@ pub(super) struct Named<'a> {
     pub(super) usermappings: &'a Defined<Vec<Usermapping>>,
     pub(super) channel_policies: &'a Defined<ChannelPolicy>,
     pub(super) settings: &'a Defined<Settings>,
+    pub(super) audits: &'a Defined<Arc<AuditPolicy>>,
 }
 
 /// All connections in the order of the document, with the places of their listeners.
@@ -62,7 +65,7 @@ pub(super) fn check_listeners(root: &Section<'_>, connections: &[Item<Connection
 }
 
 fn connection(section: &Section<'_>, name: Option<ConnectionName>, named: &Named<'_>) -> Option<Connection> {
-    section.not_yet(&["four-eyes", "audit-policy"]);
+    section.not_yet(&["four-eyes"]);
     let protocol = section.required("protocol", text).and_then(|word| protocol(section, &word));
     let listen = values(section.required_list("listen", listener));
     let from = values(section.restriction("from", network));
@@ -74,6 +77,7 @@ fn connection(section: &Section<'_>, name: Option<ConnectionName>, named: &Named
     section.need("channel-policy");
     let channels = refer(section, "channel-policy", named.channel_policies);
     let settings = refer(section, "settings", named.settings);
+    let audit = refer(section, "audit-policy", named.audits);
     let check =
         choice(&[("known", HostKeyCheck::Known), ("trust-on-first-use", HostKeyCheck::TrustOnFirstUse)]);
     let host_key_check = section.optional("host-key-check", check);
@@ -99,6 +103,7 @@ fn connection(section: &Section<'_>, name: Option<ConnectionName>, named: &Named
         usermapping: usermapping.unwrap_or_default(),
         channels: channels?,
         settings: settings.unwrap_or_default(),
+        audit,
         host_key_check: host_key_check.map_or(HostKeyCheck::Known, |item| item.value),
         known_host_keys,
         log_in,

@@ -3,6 +3,7 @@
 //! The tables are read key by key and not through serde, which would stop at the first fault, and would quote
 //! secrets in what it says.
 
+mod audit;
 mod authentication;
 mod channel;
 mod connection;
@@ -54,7 +55,6 @@ pub(crate) fn read(text: &str, base: &Path, name: &str) -> Result<Policy, Policy
 
 /// Where the report is empty, the policy is whole; else it lacks what had faults.
 fn policy(root: &Section<'_>, base: &Path) -> Policy {
-    root.not_yet(&["audit-policy"]);
     let gateway = root.section("gateway", "[gateway]", "[gateway]");
     let gateway = gateway.map_or_else(GatewaySettings::default, |section| gateway::gateway(&section, base));
 
@@ -83,6 +83,7 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
         kind(root, "channel-policy", "[[channel-policy]]", |s, _| Some(channel::policy(s, &named_by_rules)));
     let usermappings = kind(root, "usermapping", "[[usermapping]]", |s, _| Some(user::usermapping(s)));
     let settings = kind(root, "settings", "[[settings]]", |s, _| Some(connection::settings(s)));
+    let audits = kind(root, "audit-policy", "[[audit-policy]]", |s, _| audit::policy(s, base).map(Arc::new));
 
     let plugins = Defined::read(
         &root.sections("plugin", "[[plugin]]", "[[plugin]]"),
@@ -98,6 +99,7 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
         usermappings: &usermappings,
         channel_policies: &channel_policies,
         settings: &settings,
+        audits: &audits,
     };
     let connections = connection::connections(root, &named);
     check_listeners(root, &connections);

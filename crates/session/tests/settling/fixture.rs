@@ -20,6 +20,7 @@ use keyward_session::{
     ShownCertificate, ShownHostKey, Silent, Standing,
 };
 use keyward_store::{PluginRevision, PluginState, RevisionId, SessionRecord, Store};
+use keyward_trail::SigningKey;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -161,6 +162,7 @@ impl Site {
             old_versions: Arc::new(Earlier { store: store.clone(), instances: Arc::clone(&self.old) }),
             store,
             trails: self.dir.path().join("trails"),
+            signer: Arc::new(SigningKey::generate().unwrap()),
         };
         Gateway::start(parts).await.unwrap()
     }
@@ -174,6 +176,7 @@ impl Site {
             old_versions: Arc::new(NoOldVersions),
             store,
             trails: self.dir.path().join("trails"),
+            signer: Arc::new(SigningKey::generate().unwrap()),
         };
         Gateway::rehearse(parts, script).await.unwrap()
     }

@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use keyward_model::Verdict;
-use keyward_trail::{ChannelId, Damage, End, Ending, Event, TrailError, Writer};
+use keyward_trail::{ChannelId, Damage, End, Ending, Event, TrailError};
 use proptest::prelude::*;
 
-use crate::{end, header, read, session, written};
-
-/// The prelude, and the header of a block: their lengths in the file.
-const PRELUDE: usize = 24;
-const BLOCK: usize = 48;
+use crate::blocks::{BLOCK, Plain, begun, block, relinked, split, trail_of};
+use crate::{read, session, written};
 
 #[test]
 fn a_cut_at_every_byte_leaves_the_events_of_the_blocks_before_it() {
@@ -47,19 +44,14 @@ fn a_changed_byte_anywhere_is_an_error() {
 #[test]
 fn damage_names_its_block_and_the_place_of_that() {
     let trail = written(&session(), &[1, 4]);
-    let block_0 = PRELUDE + u32::from_le_bytes(trail[12..16].try_into().unwrap()) as usize;
-    let stored = u32::from_le_bytes(trail[block_0 + 4..block_0 + 8].try_into().unwrap()) as usize;
-    let block_1 = block_0 + BLOCK + stored;
+    let parts = split(&trail);
+    let block_2: usize = parts[..3].iter().map(Vec::len).sum();
     let mut trail = trail;
-    trail[block_1 + BLOCK] ^= 1;
+    trail[block_2 + BLOCK] ^= 1;
     let (events, error) = read(&trail).unwrap_err();
     assert_eq!(events.len(), 2);
-    assert_eq!(
-        error.to_string(),
-        format!(
-            "block 1, at byte {block_1} of the trail, is damaged: the checksum of its content does not match"
-        )
-    );
+    let start = format!("block 2, at byte {block_2} of the trail, is damaged: it does not fit the chain");
+    assert!(error.to_string().starts_with(&start), "{error}");
 }
 
 #[test]
@@ -68,14 +60,11 @@ fn nothing_may_follow_the_end() {
         let trail = [written(&session(), &[]), tail.to_vec()].concat();
         assert!(read(&trail).is_err());
     }
-    let mut again = written(&[], &[]);
-    let extra = block(2, 0, 1, u64::MAX, &end_payload());
-    again.extend_from_slice(&extra);
-    let damage = |result| match result {
-        Err((_, TrailError::Block { damage, .. })) => damage,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(damage(read(&again)), Damage::AfterEnd);
+    let end = block(2, 0, 9, &end_payload());
+    for again in [end.clone(), block(1, 0, 9, &[8, 0, 1, 3])] {
+        let (_, error) = read(&trail_of(&[end.clone(), again])).unwrap_err();
+        assert!(matches!(error, TrailError::Block { damage: Damage::AfterEnd, .. }), "{error}");
+    }
 }
 
 #[test]
@@ -83,45 +72,75 @@ fn kinds_of_a_newer_version_are_skipped() {
     // An event of kind 99, then a close of channel 3 with a field that is not known yet.
     let events = [99, 0, 2, 1, 2, 8, 0, 3, 3, 0xaa, 0xbb];
     let trail = trail_of(&[
-        block(77, 0xfff0, 0, 0, b"an index, perhaps"),
-        block(1, 0, 1, 5, &events),
-        block(2, 0, 2, 5, &[b"\x09\x01x".to_vec(), end_payload()].concat()),
-        block(78, 0, 3, 0, b"a signature, perhaps"),
+        block(77, 0xfff0, 0, b"an index, perhaps"),
+        block(1, 0, 5, &events),
+        block(2, 0, 5, &[b"\x09\x01x".to_vec(), end_payload()].concat()),
+        block(78, 0, 0, b"a time stamp, perhaps"),
     ]);
     let (events, ending) = read(&trail).unwrap();
     assert_eq!(events, [(Duration::from_micros(5), Event::Close { channel: ChannelId(3) })]);
-    let end = End { verdict: Verdict::Accept, reason: None };
-    assert_eq!(ending, Ending::Finished { at: Duration::from_micros(5), end });
+    assert_eq!(ending, Ending::Unfinished, "nobody has signed that end");
+}
+
+#[test]
+fn an_end_counts_when_it_is_signed() {
+    let trail = written(&session(), &[]);
+    let parts = split(&trail);
+    let (_, ending) = read(&trail).unwrap();
+    assert!(matches!(ending, Ending::Finished { end: End { verdict: Verdict::Accept, .. }, .. }));
+    let (events, ending) = read(&parts[..parts.len() - 1].concat()).unwrap();
+    assert_eq!((events, ending), (session(), Ending::Unfinished));
 }
 
 #[test]
 fn a_decompression_bomb_is_refused() {
     let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 1).unwrap();
     for plain in [0, 65_536, 1 << 20] {
-        let trail = trail_of(&[block_of_length(1, 1, 0, 0, &bomb, plain)]);
+        let trail = trail_of(&[Plain { plain, ..block(1, 1, 0, &bomb) }]);
         let (_, error) = read(&trail).unwrap_err();
         assert!(matches!(error, TrailError::Block { damage: Damage::Length, .. }), "{error}");
     }
-    let trail = trail_of(&[block_of_length(1, 1, 0, 0, &bomb, 64 << 20)]);
+    let trail = trail_of(&[Plain { plain: 64 << 20, ..block(1, 1, 0, &bomb) }]);
     let (_, error) = read(&trail).unwrap_err();
     assert!(matches!(error, TrailError::Block { damage: Damage::TooLong { .. }, .. }), "{error}");
 }
 
-#[test]
-fn blocks_out_of_order_and_times_that_run_backwards_are_damage() {
-    let close = [8, 0, 1, 3];
-    let damage = |blocks: &[Vec<u8>]| match read(&trail_of(blocks)).unwrap_err() {
+fn damage_of(trail: &[u8]) -> Damage {
+    match read(trail).unwrap_err() {
         (_, TrailError::Block { damage, .. }) => damage,
         (_, other) => panic!("{other}"),
-    };
-    assert_eq!(damage(&[block(1, 0, 1, 0, &close)]), Damage::Sequence(1));
-    assert_eq!(damage(&[block(1, 0, 0, 9, &close), block(1, 0, 1, 8, &close)]), Damage::Time);
-    assert_eq!(damage(&[block(1, 0, 0, 9, &[8, 1, 1, 3])]), Damage::Time);
-    assert_eq!(damage(&[block(1, 2, 0, 0, &close)]), Damage::Flags(2));
+    }
 }
 
 #[test]
-fn a_trail_of_another_version_or_with_protection_says_so() {
+fn times_that_run_backwards_and_unknown_flags_are_damage() {
+    let close = [8, 0, 1, 3];
+    let damage = |blocks: &[Plain]| damage_of(&trail_of(blocks));
+    assert_eq!(damage(&[block(1, 0, 9, &close), block(1, 0, 8, &close)]), Damage::Time);
+    assert_eq!(damage(&[block(1, 0, 9, &[8, 1, 1, 3])]), Damage::Time);
+    assert_eq!(damage(&[block(1, 16, 0, &close)]), Damage::Flags(16));
+    assert_eq!(damage(&[block(2, 1, 0, &end_payload())]), Damage::Flags(1));
+}
+
+#[test]
+fn blocks_out_of_order_are_damage() {
+    let parts = split(&trail_of(&[block(1, 0, 0, &[8, 0, 1, 3]), block(1, 0, 0, &[8, 0, 1, 4])]));
+    let [head, seal, one, two] = parts.as_slice() else { panic!() };
+    assert_eq!(damage_of(&[head.as_slice(), seal, two].concat()), Damage::Sequence(2));
+    assert_eq!(damage_of(&[head.as_slice(), seal, one, one].concat()), Damage::Sequence(1));
+    assert_eq!(damage_of(&relinked(&[head.clone(), one.clone(), two.clone()])), Damage::Unsigned);
+}
+
+#[test]
+fn blocks_of_streams_that_the_header_does_not_have_are_damage() {
+    let close = [8, 0, 1, 3];
+    assert_eq!(damage_of(&trail_of(&[block(1, 2, 0, &close)])), Damage::Protection);
+    assert_eq!(damage_of(&trail_of(&[block(1, 4, 0, &close)])), Damage::Protection);
+    assert_eq!(damage_of(&trail_of(&[block(1, 8, 0, &close)])), Damage::Together);
+}
+
+#[test]
+fn a_trail_of_another_version_or_with_unknown_features_says_so() {
     let trail = written(&[], &[]);
     let message = |place: usize, byte: u8| {
         let mut trail = trail.clone();
@@ -129,48 +148,15 @@ fn a_trail_of_another_version_or_with_protection_says_so() {
         read(&trail).unwrap_err().1.to_string()
     };
     assert_eq!(message(0, b'P'), "this is no trail: it does not begin as one");
+    assert_eq!(message(8, 1), "the trail has format version 1, this program reads version 2 only");
     assert_eq!(
-        message(8, 2),
-        "the trail has format version 2, this program reads version 1: use a newer one"
-    );
-    assert_eq!(
-        message(10, 3),
-        "the trail is encrypted or signed in a way that this version does not know (protection 3): use a newer one"
+        message(10, 4),
+        "the trail uses the features 0x4, which this version does not know: use a newer one"
     );
 }
 
 fn end_payload() -> Vec<u8> {
     b"\x01\x06accept".to_vec()
-}
-
-/// A block with right checksums, whatever its content. All its events happen at `time`.
-fn block(kind: u16, flags: u16, sequence: u64, time: u64, payload: &[u8]) -> Vec<u8> {
-    block_of_length(kind, flags, sequence, time, payload, payload.len() as u32)
-}
-
-fn block_of_length(kind: u16, flags: u16, sequence: u64, time: u64, payload: &[u8], plain: u32) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.extend(kind.to_le_bytes());
-    out.extend(flags.to_le_bytes());
-    out.extend((payload.len() as u32).to_le_bytes());
-    out.extend(plain.to_le_bytes());
-    out.extend(0u32.to_le_bytes());
-    out.extend(sequence.to_le_bytes());
-    out.extend(time.to_le_bytes());
-    out.extend(time.to_le_bytes());
-    out.extend(crc32fast::hash(payload).to_le_bytes());
-    out.extend(crc32fast::hash(&out).to_le_bytes());
-    out.extend(payload);
-    out
-}
-
-/// A header and these blocks, as an unfinished trail.
-fn trail_of(blocks: &[Vec<u8>]) -> Vec<u8> {
-    let mut trail = Writer::new(Vec::new(), &header()).unwrap().finish(Duration::ZERO, &end()).unwrap();
-    let facts = u32::from_le_bytes(trail[12..16].try_into().unwrap()) as usize;
-    trail.truncate(PRELUDE + facts);
-    trail.extend(blocks.concat());
-    trail
 }
 
 proptest! {
@@ -179,20 +165,22 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>) {
         _ = read(&bytes);
-        _ = read(&trail_of(&[bytes]));
+        _ = read(&[begun(), bytes.clone()].concat());
+        _ = read(&trail_of(&[block(1, 0, 0, &bytes)]));
     }
 
     #[test]
     fn no_content_of_a_block_panics(
-        kind in 0u16..4,
-        flags in 0u16..3,
+        kind in 0u16..5,
+        flags in 0u16..17,
         time: u64,
         payload in prop::collection::vec(prop_oneof![0u8..12, any::<u8>()], 0..60),
         plain in 0u32..100,
     ) {
-        _ = read(&trail_of(&[block(kind, 0, 0, time, &payload)]));
-        _ = read(&trail_of(&[block_of_length(kind, flags, 0, time, &payload, plain)]));
+        let whole = block(kind, flags, time, &payload);
+        _ = read(&trail_of(&[whole.clone(), whole.clone()]));
+        _ = read(&trail_of(&[Plain { plain, ..whole }]));
         let packed = zstd::bulk::compress(&payload, 1).unwrap();
-        _ = read(&trail_of(&[block_of_length(kind, 1, 0, time, &packed, payload.len() as u32)]));
+        _ = read(&trail_of(&[Plain { plain: payload.len() as u32, ..block(kind, 1, time, &packed) }]));
     }
 }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use keyward_trail::{ChannelId, Direction, Ending, Event, ExitStatus, Stream, Terminal};
+use keyward_trail::{AuditorKey, ChannelId, Direction, Ending, Event, ExitStatus, Stream, Terminal};
 
-use crate::{Timed, end, end_time, read, session, written};
+use crate::{Timed, end, end_time, read, read_with, session, written};
 
 /// The example of `docs/trail-format.md`.
 const SHORT: &str = include_str!("short.hex");
 /// `session()` with a compressed block. It is only read: another version of zstd may compress otherwise.
 const COMPRESSED: &str = include_str!("compressed.hex");
+/// The same, encrypted: what was shown to either of two auditors, what was typed to both together.
+const ENCRYPTED: &str = include_str!("encrypted.hex");
+const AUDITORS: &str = include_str!("auditors.key");
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
@@ -42,6 +45,16 @@ fn trails_written_before_are_read() {
     let ending = |events: &[Timed]| Ending::Finished { at: end_time(events), end: end() };
     assert_eq!(read(&bytes(SHORT)).unwrap(), (short(), ending(&short())));
     assert_eq!(read(&bytes(COMPRESSED)).unwrap(), (session(), ending(&session())));
+}
+
+#[test]
+fn trails_encrypted_before_are_read_with_the_keys_of_their_auditors() {
+    let keys = AuditorKey::parse(AUDITORS).unwrap();
+    assert_eq!(read_with(&bytes(ENCRYPTED), &keys).unwrap().0, session());
+    for key in keys {
+        let (shown, _) = read_with(&bytes(ENCRYPTED), &[key]).unwrap();
+        assert_eq!(shown.len(), session().len() - 1);
+    }
 }
 
 #[test]

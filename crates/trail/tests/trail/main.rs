@@ -2,16 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod blocks;
 mod damage;
+mod encryption;
 mod golden;
+mod verification;
 mod whole;
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
 use keyward_trail::{
-    ChannelId, Direction, End, Ending, Event, ExitStatus, Header, Reader, Stream, Terminal, TrailError,
-    Writer,
+    AuditorKey, ChannelId, Direction, End, Ending, Event, ExitStatus, Header, Protection, Reader, SigningKey,
+    Stream, Terminal, TrailError, Writer,
 };
 
 type Timed = (Duration, Event<'static>);
@@ -34,9 +38,26 @@ fn end() -> End {
     End { verdict: Verdict::Accept, reason: Some("the client left".into()) }
 }
 
+/// The node that writes the tests' trails. Its key is that of the golden ones.
+static SIGNER: LazyLock<Arc<SigningKey>> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signing.key");
+    std::fs::write(&path, include_str!("signing.key")).unwrap();
+    Arc::new(SigningKey::read(&path).unwrap())
+});
+
+/// Without encryption.
+fn signed() -> Protection {
+    Protection::signed(Arc::clone(&SIGNER))
+}
+
 /// Writes the events, a block after each whose index is in `flushes`, and the end at its time.
 fn written(events: &[Timed], flushes: &[usize]) -> Vec<u8> {
-    let mut writer = Writer::new(Vec::new(), &header()).unwrap();
+    written_for(&signed(), events, flushes)
+}
+
+fn written_for(protection: &Protection, events: &[Timed], flushes: &[usize]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new(), &header(), protection).unwrap();
     for (n, (at, event)) in events.iter().enumerate() {
         writer.write(*at, event).unwrap();
         if flushes.contains(&n) {
@@ -53,7 +74,11 @@ fn end_time(events: &[Timed]) -> Duration {
 
 /// The events up to the end or the first error, and which of the two it was.
 fn read(trail: &[u8]) -> Result<(Vec<Timed>, Ending), (Vec<Timed>, TrailError)> {
-    let mut reader = Reader::new(trail).map_err(|error| (Vec::new(), error))?;
+    read_with(trail, &[])
+}
+
+fn read_with(trail: &[u8], keys: &[AuditorKey]) -> Result<(Vec<Timed>, Ending), (Vec<Timed>, TrailError)> {
+    let mut reader = Reader::new(trail, keys).map_err(|error| (Vec::new(), error))?;
     let mut events = Vec::new();
     for item in &mut reader {
         match item {

@@ -9,20 +9,20 @@ use keyward_trail::{
 };
 use proptest::prelude::*;
 
-use crate::{Timed, end, end_time, header, read, session, written};
+use crate::{Timed, end, end_time, header, read, session, signed, written};
 
 #[test]
 fn what_is_written_is_read_again() {
     let (events, ending) = read(&written(&session(), &[1, 4])).unwrap();
     assert_eq!(events, session());
     assert_eq!(ending, Ending::Finished { at: end_time(&session()), end: end() });
-    assert_eq!(Reader::new(written(&[], &[]).as_slice()).unwrap().header(), &header());
+    assert_eq!(Reader::new(written(&[], &[]).as_slice(), &[]).unwrap().header(), &header());
 }
 
 #[test]
 fn a_full_disk_is_an_error_of_the_flush_and_of_the_end() {
     let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    assert!(matches!(Writer::new(full(), &header()), Err(TrailError::Write(_))));
+    assert!(matches!(Writer::new(full(), &header(), &signed()), Err(TrailError::Write(_))));
 
     /// A disk with room for so many bytes.
     struct Disk(usize);
@@ -36,14 +36,14 @@ fn a_full_disk_is_an_error_of_the_flush_and_of_the_end() {
             Ok(())
         }
     }
-    let room = Writer::new(Vec::new(), &header()).unwrap().written() as usize + 10;
-    let mut writer = Writer::new(Disk(room), &header()).unwrap();
+    let room = Writer::new(Vec::new(), &header(), &signed()).unwrap().written() as usize + 10;
+    let mut writer = Writer::new(Disk(room), &header(), &signed()).unwrap();
     writer.write(Duration::ZERO, &session()[0].1).unwrap();
     let error = writer.flush().unwrap_err();
     assert!(matches!(&error, TrailError::Write(io) if io.kind() == std::io::ErrorKind::StorageFull));
     assert!(matches!(writer.finish(Duration::ZERO, &end()), Err(TrailError::Stopped)));
 
-    let writer = Writer::new(Disk(room), &header()).unwrap();
+    let writer = Writer::new(Disk(room), &header(), &signed()).unwrap();
     assert!(matches!(writer.finish(Duration::ZERO, &end()), Err(TrailError::Write(_))));
 }
 
@@ -51,12 +51,12 @@ fn a_full_disk_is_an_error_of_the_flush_and_of_the_end() {
 fn a_trail_is_its_owners_alone_and_never_written_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.trail");
-    let writer = Writer::create(&path, &header()).unwrap();
+    let writer = Writer::create(&path, &header(), &signed()).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(matches!(Writer::create(&path, &header()), Err(TrailError::Create { .. })));
+    assert!(matches!(Writer::create(&path, &header(), &signed()), Err(TrailError::Create { .. })));
     writer.finish(Duration::ZERO, &end()).unwrap();
-    assert_eq!(Reader::open(&path).unwrap().count(), 0);
-    assert!(matches!(Reader::open(&folder.path().join("y")), Err(TrailError::Open { .. })));
+    assert_eq!(Reader::open(&path, &[]).unwrap().count(), 0);
+    assert!(matches!(Reader::open(&folder.path().join("y"), &[]), Err(TrailError::Open { .. })));
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn file() -> impl Strategy<Value = FileEvent<'static>> {
     )
 }
 
-fn any_session() -> impl Strategy<Value = Vec<Timed>> {
+pub(crate) fn any_session() -> impl Strategy<Value = Vec<Timed>> {
     prop::collection::vec((0u64..1 << 40, any_event()), 0..40).prop_map(|events| {
         let mut at = Duration::ZERO;
         let add = |(delta, event)| {

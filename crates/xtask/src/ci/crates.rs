@@ -13,7 +13,8 @@ const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 fn allowed(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
         "model" | "wire" | "xtask" => &[],
-        "ssh" | "trail" | "policy" | "plugin" | "store" => &["model"],
+        "ssh" | "trail" | "plugin" | "store" => &["model"],
+        "policy" => &["model", "trail"],
         "content" => &["policy"],
         "session" => &["model", "policy", "content", "plugin", "trail", "store"],
         "api" => &["model", "session", "store", "policy", "plugin"],

@@ -17,6 +17,7 @@ use keyward_session::{
     Standing, Unjudged,
 };
 use keyward_store::{CallEntry, SessionRecord, Store};
+use keyward_trail::SigningKey;
 use tempfile::TempDir;
 
 use super::document::{Document, Outcome, PluginTable};
@@ -117,6 +118,8 @@ pub(crate) async fn play(
         plugins,
         old_versions: Arc::new(NoOldVersions),
         trails: data.join("trails"),
+        // A rehearsal records nothing.
+        signer: Arc::new(SigningKey::generate()?),
     };
     let gateway = Gateway::rehearse(parts, setting::script(document)?).await?;
     let played = session(&gateway, document, answers, places, bundles).await;

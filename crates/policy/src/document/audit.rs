@@ -1,0 +1,73 @@
+//! `[[audit-policy]]`.
+
+use std::path::Path;
+
+use keyward_trail::{KeyError, Recipient, Recipients};
+use toml::de::DeValue;
+
+use super::plugin::read_file;
+use super::report::Fault;
+use super::section::Section;
+use super::value::{choice, text};
+use crate::AuditPolicy;
+
+/// How many of the recipients it takes to read a recording.
+#[derive(Clone, Copy)]
+enum Needs {
+    Any,
+    All,
+}
+
+pub(super) fn policy(section: &Section<'_>, base: &Path) -> Option<AuditPolicy> {
+    section.not_yet(&["signing-key", "retention", "timestamps"]);
+    let typed = section.section("typed", "audit-policy.typed", "typed = { recipients = [...] }");
+    if !section.has("recipients") && typed.is_none() {
+        let fault = Fault::new("this [[audit-policy]] encrypts nothing");
+        section.fault(
+            fault.hint("add `recipients`, or leave the policy out: recordings are signed without one"),
+        );
+        return None;
+    }
+    let faults = section.faults_so_far();
+    let shown = section.has("recipients").then(|| recipients(section, base));
+    let typed = typed.map(|typed| recipients(&typed, base));
+    let policy = AuditPolicy { shown: shown.flatten(), typed: typed.flatten() };
+    // What is at fault must not be taken for what is not there: that would not be encrypted.
+    (section.faults_so_far() == faults).then_some(policy)
+}
+
+fn recipients(section: &Section<'_>, base: &Path) -> Option<Recipients> {
+    let listed = section.required_list("recipients", |value| recipient(value, base));
+    let words = [("any", Needs::Any), ("all", Needs::All)];
+    let needs = section.optional("needs", choice(&words)).map_or(Needs::Any, |item| item.value);
+    for (n, item) in listed.iter().enumerate() {
+        if listed.iter().take(n).any(|earlier| earlier.value == item.value) {
+            let fault = Fault::new("this key stands before");
+            section.fault_at(item.at, fault.hint("write each key once"));
+        }
+    }
+    if listed.len() > Recipients::MOST {
+        let fault =
+            Fault::new(format!("there are {} recipients, {} are the most", listed.len(), Recipients::MOST));
+        section.fault_at(section.place_of("recipients"), fault);
+    }
+    let keys = listed.into_iter().map(|item| item.value).collect();
+    match needs {
+        Needs::Any => Recipients::any(keys),
+        Needs::All => Recipients::all(keys),
+    }
+}
+
+/// A public key of age, or the file of a certificate.
+fn recipient(value: &DeValue<'_>, base: &Path) -> Result<Recipient, Fault> {
+    const HINT: &str =
+        "write a public key as `keyward trail new-key` prints it, or the path of a certificate";
+    let written = text(value)?.trim();
+    let fault = |error: KeyError| Fault::new(error.to_string()).hint(HINT);
+    match Recipient::from_age(written) {
+        Err(KeyError::NoAgeKey) if !written.starts_with("age1") => {
+            Recipient::from_certificate(&read_file(value, base)?).map_err(fault)
+        }
+        found => found.map_err(fault),
+    }
+}

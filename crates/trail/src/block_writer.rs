@@ -1,0 +1,210 @@
+//! Blocks on their way to the file: compressed, encrypted, chained, sealed.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use crate::block::{BlockHeader, ENCRYPTED, HEADER_LEN, Kind, LINKED, MAX_BLOCKS, TYPED, WITH_NEXT, ZSTD};
+use crate::chain::Link;
+use crate::cipher::TAG_LEN;
+use crate::end::End;
+use crate::error::TrailError;
+use crate::header::Header;
+use crate::pack;
+use crate::protection::{Ciphers, Protection};
+use crate::signature::{SIGNATURE_LEN, SigningKey};
+
+pub(crate) struct BlockWriter<W> {
+    out: W,
+    sequence: u64,
+    written: u64,
+    link: Link,
+    signer: Arc<SigningKey>,
+    /// `None` where nothing is encrypted.
+    ciphers: Option<Box<Ciphers>>,
+    /// The last block is no seal.
+    unsealed: bool,
+    /// After a failed write a block may stand half written: nothing may follow it.
+    failed: bool,
+}
+
+/// Events that become a block.
+pub(crate) struct Batch<'a> {
+    pub(crate) typed: bool,
+    /// The next batch belongs to the same time.
+    pub(crate) with_next: bool,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// Room for the block's header, and the events as far as `tail`. What is left in it is of no use.
+    pub(crate) block: &'a mut Vec<u8>,
+    /// Is not copied.
+    pub(crate) tail: &'a [u8],
+}
+
+impl<W: Write> BlockWriter<W> {
+    /// Writes the header of the file, and the seal behind it.
+    pub(crate) fn begin(mut out: W, header: &Header, protection: &Protection) -> Result<Self, TrailError> {
+        let (bytes, keys) = header.encode(protection)?;
+        let root = Link::root(&bytes);
+        let ciphers = keys.ciphers(&root).map_err(TrailError::Key)?;
+        out.write_all(&bytes).map_err(TrailError::Write)?;
+        let encrypts = ciphers.shown.is_some() || ciphers.typed.is_some();
+        let mut blocks = Self {
+            out,
+            sequence: 0,
+            written: bytes.len() as u64,
+            link: root,
+            signer: Arc::clone(&protection.signer),
+            ciphers: encrypts.then(|| Box::new(ciphers)),
+            unsealed: true,
+            failed: false,
+        };
+        blocks.seal(0)?;
+        blocks.flush()?;
+        Ok(blocks)
+    }
+
+    pub(crate) fn events(&mut self, batch: Batch<'_>) -> Result<(), TrailError> {
+        self.guarded(|blocks| blocks.put_events(batch))
+    }
+
+    pub(crate) fn end(&mut self, at: u64, end: &End) -> Result<(), TrailError> {
+        let mut block = vec![0; HEADER_LEN];
+        block.extend_from_slice(&end.encode());
+        let header = self.header(Kind::End, 0, block.len() - HEADER_LEN, (at, at));
+        self.guarded(|blocks| blocks.put(header, &mut block, &[]))
+    }
+
+    /// Signs everything up to here. `at`: the time of the last event.
+    pub(crate) fn seal(&mut self, at: u64) -> Result<(), TrailError> {
+        let mut header = self.header(Kind::Seal, 0, SIGNATURE_LEN, (at, at));
+        // The signature covers the header, so that this must be right before.
+        header.stored = header.plain;
+        let mut block = vec![0; HEADER_LEN];
+        block.extend_from_slice(&self.signer.seal(&self.link, &header.linked()));
+        self.guarded(|blocks| blocks.put(header, &mut block, &[]))
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<(), TrailError> {
+        self.guarded(|blocks| blocks.out.flush())
+    }
+
+    pub(crate) fn into_inner(self) -> W {
+        self.out
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    pub(crate) fn is_unsealed(&self) -> bool {
+        self.unsealed
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    fn header(&self, kind: Kind, flags: u16, plain: usize, (first, last): (u64, u64)) -> BlockHeader {
+        let (plain, sequence) = (plain as u32, self.sequence);
+        BlockHeader { kind, flags, stored: 0, plain, sequence, first, last }
+    }
+
+    fn put_events(&mut self, batch: Batch<'_>) -> io::Result<()> {
+        let Batch { typed, with_next, first, last, block, tail } = batch;
+        let encrypts = self.ciphers.as_ref().is_some_and(|ciphers| ciphers.of(typed).is_some());
+        let flag = |set: bool, bit: u16| if set { bit } else { 0 };
+        let flags = flag(typed, TYPED) | flag(with_next, WITH_NEXT) | flag(encrypts, ENCRYPTED);
+        let spare = if encrypts { TAG_LEN } else { 0 };
+        let plain = block.get(HEADER_LEN..).unwrap_or_default();
+        let header = self.header(Kind::Events, flags, plain.len() + tail.len(), (first, last));
+        let mut compressed = header.clone();
+        compressed.flags |= ZSTD;
+        match pack::compress(plain, tail, spare, |packed| self.put(compressed, packed, &[])) {
+            Some(put) => put,
+            None if tail.is_empty() => {
+                block.resize(block.len() + spare, 0);
+                self.put(header, block, &[])
+            }
+            None => self.put(header, block, tail),
+        }
+    }
+
+    /// Encrypts where the header says so. Without a tail, `block` has room for the tag at its end then.
+    fn put(&mut self, mut header: BlockHeader, block: &mut [u8], tail: &[u8]) -> io::Result<()> {
+        let length = block.len() - HEADER_LEN + tail.len();
+        if !header.is(ENCRYPTED) {
+            header.stored = length as u32;
+            return self.put_linked(&header.linked(), block, tail);
+        }
+        if tail.is_empty() {
+            header.stored = length as u32;
+            let linked = self.encrypt(&header, block, &[], &mut [])?;
+            return self.put_linked(&linked, block, &[]);
+        }
+        header.stored = (length + TAG_LEN) as u32;
+        let put = pack::scratch(tail.len() + TAG_LEN, |rest| {
+            let linked = self.encrypt(&header, block, tail, rest)?;
+            self.put_linked(&linked, block, rest)
+        });
+        put.unwrap_or_else(|| Err(io::ErrorKind::OutOfMemory.into()))
+    }
+
+    /// Encrypts the payload in `block` where it is, its tag at the end; or, where there is a tail, that into `rest` with
+    /// the tag: the text goes from the relay's memory through the cipher, without a copy of its own.
+    fn encrypt(
+        &self,
+        header: &BlockHeader,
+        block: &mut [u8],
+        tail: &[u8],
+        rest: &mut [u8],
+    ) -> io::Result<[u8; LINKED]> {
+        let failed = |_| io::Error::other("the encryption failed");
+        let cipher = self.ciphers.as_ref().and_then(|ciphers| ciphers.of(header.is(TYPED)));
+        let cipher = cipher.ok_or_else(|| io::Error::other("there is no key for an encrypted block"))?;
+        let text = block.get_mut(HEADER_LEN..).unwrap_or_default();
+        let linked = header.linked();
+        match text.len().checked_sub(TAG_LEN).filter(|_| tail.is_empty()) {
+            Some(length) => {
+                let (text, tag) = text.split_at_mut(length);
+                cipher.seal(header.sequence, &linked, text, &[], tag).map_err(failed)?;
+            }
+            None => cipher.seal(header.sequence, &linked, text, tail, rest).map_err(failed)?,
+        }
+        Ok(linked)
+    }
+
+    /// Puts the header into its room, with the link, and writes it all.
+    fn put_linked(&mut self, linked: &[u8; LINKED], block: &mut [u8], tail: &[u8]) -> io::Result<()> {
+        let (room, payload) = block.split_first_chunk_mut().ok_or(io::ErrorKind::InvalidInput)?;
+        let link = match tail {
+            [] => self.link.next(linked, &[payload]),
+            tail => self.link.next(linked, &[payload, tail]),
+        };
+        *room = BlockHeader::encode(linked, &link);
+        self.out.write_all(block)?;
+        self.out.write_all(tail)?;
+        self.link = link;
+        self.sequence += 1;
+        self.written += (block.len() + tail.len()) as u64;
+        self.unsealed = !linked.starts_with(&u16::from(Kind::Seal).to_le_bytes());
+        Ok(())
+    }
+
+    /// Does I/O, once, and never again after a failure.
+    fn guarded(&mut self, io: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<(), TrailError> {
+        if self.failed {
+            return Err(TrailError::Stopped);
+        }
+        if self.sequence >= MAX_BLOCKS {
+            return Err(TrailError::Full);
+        }
+        io(self).map_err(|error| {
+            self.failed = true;
+            TrailError::Write(error)
+        })
+    }
+}

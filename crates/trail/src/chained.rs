@@ -1,0 +1,111 @@
+//! The blocks of a trail, one after the other, each held against the chain and the signatures. This takes no key.
+
+use std::io::{self, Read};
+
+use crate::block::{BlockHeader, HEADER_LEN, Kind, LINKED};
+use crate::chain::Link;
+use crate::error::{Damage, TrailError};
+use crate::header::Begun;
+use crate::signature::{SIGNATURE_LEN, VerifyingKey};
+
+pub(crate) struct Chained<R> {
+    source: R,
+    signer: VerifyingKey,
+    link: Link,
+    /// Where the next block begins, and its number.
+    offset: u64,
+    number: u64,
+}
+
+/// A whole block as it stands in the file.
+pub(crate) struct Stored {
+    pub(crate) header: BlockHeader,
+    pub(crate) linked: [u8; LINKED],
+    pub(crate) payload: Vec<u8>,
+    pub(crate) place: Place,
+    /// What is wrong with it, or with what was before it. Its length can be trusted all the same.
+    pub(crate) damage: Option<Damage>,
+}
+
+/// Where a block stands, for errors.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) number: u64,
+    pub(crate) offset: u64,
+}
+
+pub(crate) enum Next<T> {
+    Block(T),
+    /// The file ends where a block ends.
+    End,
+    /// The file ends within a block.
+    Cut(Place),
+}
+
+impl Place {
+    pub(crate) fn error(self, damage: Damage) -> TrailError {
+        TrailError::Block { block: self.number, offset: self.offset, damage }
+    }
+}
+
+impl<R: Read> Chained<R> {
+    pub(crate) fn new(source: R, begun: &Begun) -> Self {
+        let (signer, link, offset) = (begun.protected.signer, begun.root, begun.length);
+        Self { source, signer, link, offset, number: 0 }
+    }
+
+    /// The next block. After an error nothing more can be read: where the next one begins is not known.
+    pub(crate) fn next(&mut self) -> Result<Next<Stored>, TrailError> {
+        let place = Place { number: self.number, offset: self.offset };
+        let head = self.read(HEADER_LEN).map_err(TrailError::Read)?;
+        if head.is_empty() {
+            return Ok(Next::End);
+        }
+        let Some(head) = head.first_chunk() else {
+            return Ok(Next::Cut(place));
+        };
+        let (header, link) = BlockHeader::decode(head).map_err(|damage| place.error(damage))?;
+        let payload = self.read(header.stored as usize).map_err(TrailError::Read)?;
+        if payload.len() < header.stored as usize {
+            return Ok(Next::Cut(place));
+        }
+        let linked = header.linked();
+        let damage = self.check(&header, &linked, &link, &payload).err();
+        self.link = link;
+        self.number += 1;
+        self.offset += HEADER_LEN as u64 + u64::from(header.stored);
+        Ok(Next::Block(Stored { header, linked, payload, place, damage }))
+    }
+
+    fn check(
+        &self,
+        header: &BlockHeader,
+        linked: &[u8; LINKED],
+        link: &Link,
+        payload: &[u8],
+    ) -> Result<(), Damage> {
+        if header.sequence != self.number {
+            return Err(Damage::Sequence(header.sequence));
+        }
+        if self.link.next(linked, &[payload]) != *link {
+            return Err(Damage::Chain);
+        }
+        match header.kind {
+            Kind::Seal if header.flags != 0 => Err(Damage::Flags(header.flags)),
+            Kind::Seal if header.plain != header.stored || payload.len() != SIGNATURE_LEN => {
+                Err(Damage::Length)
+            }
+            Kind::Seal if self.signer.has_sealed(&self.link, linked, payload) => Ok(()),
+            Kind::Seal => Err(Damage::Signature),
+            Kind::Events | Kind::End | Kind::Unknown(_) if self.number == 0 => Err(Damage::Unsigned),
+            Kind::Events | Kind::End | Kind::Unknown(_) => Ok(()),
+        }
+    }
+
+    /// `length` bytes, or as many as there are. Memory grows with what is read, not with what is promised.
+    fn read(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.source.by_ref().take(length as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,168 @@
+//! The key that a node signs its recordings with.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::str::FromStr;
+
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use base64ct::{Base64, Encoding};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
+use zeroize::Zeroizing;
+
+use crate::block::LINKED;
+use crate::chain::Link;
+
+pub(crate) const SIGNATURE_LEN: usize = 64;
+const CONTEXT: &[u8] = b"keyward trail 2 seal";
+
+/// A node's private Ed25519 key.
+pub struct SigningKey(Ed25519KeyPair);
+
+/// The public half: who has it can tell the node's recordings from others. Its text is base64.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct VerifyingKey(pub(crate) [u8; VerifyingKey::LEN]);
+
+/// A text is no public key of a node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("this is no signer's key: write the 44 characters that `keyward trail signer` prints")]
+pub struct BadVerifyingKey;
+
+impl SigningKey {
+    /// A key that nobody else has, and that is gone with the process.
+    pub fn generate() -> io::Result<Self> {
+        Ed25519KeyPair::generate().map(Self).map_err(|_| io::Error::other("no key can be made"))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_seed(seed: [u8; 32]) -> Self {
+        Self(Ed25519KeyPair::from_seed_unchecked(&seed).unwrap())
+    }
+
+    /// The key in this file (PKCS#8 in PEM).
+    pub fn read(path: &Path) -> io::Result<Self> {
+        const MOST: u64 = 4096;
+        let mut pem = Zeroizing::new(Vec::with_capacity(MOST as usize));
+        File::open(path)?.take(MOST).read_to_end(&mut pem)?;
+        let wrong = || io::Error::new(io::ErrorKind::InvalidData, "it is no Ed25519 key in PEM (PKCS#8)");
+        let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| wrong())?;
+        let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der());
+        key.map(Self).map_err(|_| wrong())
+    }
+
+    /// The key in this file, which is made, for its owner only (mode 0600), where there is none. It appears as a whole: a
+    /// crash leaves no part of one.
+    pub fn read_or_make(path: &Path) -> io::Result<Self> {
+        match Self::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            found => return found,
+        }
+        let key = Self::generate()?;
+        let der = key.0.to_pkcs8v1().map_err(|_| io::Error::other("the key cannot be written"))?;
+        let base64 = Zeroizing::new(Base64::encode_string(der.as_ref()));
+        let new = path.with_extension("new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(b"-----BEGIN PRIVATE KEY-----\n")?;
+        for line in base64.as_bytes().chunks(64) {
+            file.write_all(line)?;
+            file.write_all(b"\n")?;
+        }
+        file.write_all(b"-----END PRIVATE KEY-----\n")?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)?;
+        Ok(key)
+    }
+
+    pub fn verifying_key(&self) -> VerifyingKey {
+        let mut key = [0; VerifyingKey::LEN];
+        key.copy_from_slice(self.0.public_key().as_ref());
+        VerifyingKey(key)
+    }
+
+    /// Signs everything up to `before`, and the linked part of the seal's own header.
+    pub(crate) fn seal(&self, before: &Link, head: &[u8; LINKED]) -> Vec<u8> {
+        self.0.sign(&message(before, head)).as_ref().to_vec()
+    }
+}
+
+impl VerifyingKey {
+    pub(crate) const LEN: usize = 32;
+
+    /// Whether this seal is one that the key's owner has made.
+    pub(crate) fn has_sealed(&self, before: &Link, head: &[u8; LINKED], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ED25519, &self.0).verify(&message(before, head), signature).is_ok()
+    }
+}
+
+fn message(before: &Link, head: &[u8; LINKED]) -> Vec<u8> {
+    [CONTEXT, &before.0, head].concat()
+}
+
+impl fmt::Display for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&Base64::encode_string(&self.0))
+    }
+}
+
+impl FromStr for VerifyingKey {
+    type Err = BadVerifyingKey;
+
+    fn from_str(text: &str) -> Result<Self, BadVerifyingKey> {
+        let mut key = [0; Self::LEN];
+        match Base64::decode(text.trim(), &mut key) {
+            Ok(bytes) if bytes.len() == Self::LEN => Ok(Self(key)),
+            Ok(_) | Err(_) => Err(BadVerifyingKey),
+        }
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SigningKey").field(&self.verifying_key().to_string()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_for_its_owner_only_and_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signing.key");
+        let missing = SigningKey::read(&path).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        let made = SigningKey::read_or_make(&path).unwrap().verifying_key();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(SigningKey::read_or_make(&path).unwrap().verifying_key(), made);
+        assert_eq!(made.to_string().parse(), Ok(made));
+    }
+
+    #[test]
+    fn a_file_that_is_no_key_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signing.key");
+        std::fs::write(&path, "something").unwrap();
+        assert!(SigningKey::read_or_make(&path).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"something");
+        assert_eq!("c29tZXRoaW5n".parse::<VerifyingKey>(), Err(BadVerifyingKey));
+    }
+
+    #[test]
+    fn a_seal_is_of_one_key_one_chain_and_one_block() {
+        let (key, other) = (SigningKey::of_seed([1; 32]), SigningKey::of_seed([2; 32]));
+        let seal = key.seal(&Link([3; 32]), &[4; LINKED]);
+        assert_eq!(seal.len(), SIGNATURE_LEN);
+        let by = key.verifying_key();
+        assert!(by.has_sealed(&Link([3; 32]), &[4; LINKED], &seal));
+        assert!(!by.has_sealed(&Link([0; 32]), &[4; LINKED], &seal));
+        assert!(!by.has_sealed(&Link([3; 32]), &[0; LINKED], &seal));
+        assert!(!by.has_sealed(&Link([3; 32]), &[4; LINKED], &[0; SIGNATURE_LEN]));
+        assert!(!other.verifying_key().has_sealed(&Link([3; 32]), &[4; LINKED], &seal));
+    }
+}
