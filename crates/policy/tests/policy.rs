@@ -12,6 +12,7 @@ use keyward_policy::{
     FileOperation, HostKeyCheck, HostKeyKnowledge, HostPattern, Inband, LdapTls, LogInMeans, Method,
     PatternPort, PluginStart, Policy, PolicyError, RefusedBy, Target, UserListDefault, hash_password,
 };
+use keyward_trail::{AuditorKey, Recipient, Recipients};
 
 fn example() -> Policy {
     Policy::load(Path::new("../../examples/keyward.toml")).unwrap()
@@ -542,4 +543,36 @@ fn a_log_in_has_time_for_the_plugins_that_the_timeout_lets_run() {
     assert_eq!(log_in("timeout = 60"), 1200);
     assert_eq!(log_in("timeout = 3600"), 7200);
     assert_eq!(log_in("timeout = 3600\nlog-in-timeout = 30"), 30);
+}
+
+#[test]
+fn an_audit_policy_names_who_may_read_what_is_shown_and_what_is_typed() {
+    const ONE: &str = "age1sl9det44s83x5hcmkpxhe6aflj6gx335lntmnt3m675hvqej4drqn9fuhm";
+    let two = AuditorKey::generate().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (key, certificate) = (folder.path().join("key.pem"), folder.path().join("auditor.pem"));
+    certificate_of(&key, &certificate);
+    let document = format!(
+        "[[channel-policy]]\nname = 'c'\nrule = [{{ types = ['shell'] }}]\n\
+         [[connection]]\nname = 'x'\nprotocol = 'ssh'\nlisten = ['[::1]:22']\ntarget = {{ fixed = 'h' }}\n\
+         channel-policy = 'c'\naudit-policy = 'a'\n\
+         [[audit-policy]]\nname = 'a'\nrecipients = ['{ONE}', 'auditor.pem']\n\
+         typed = {{ recipients = ['{ONE}', '{}'], needs = 'all' }}\n",
+        two.recipient().name()
+    );
+    let policy = Policy::parse(&document, folder.path(), "test.toml").unwrap();
+    let audit = policy.connections[0].audit.as_ref().unwrap();
+    let one = Recipient::from_age(ONE).unwrap();
+    let certified = AuditorKey::parse(&std::fs::read_to_string(&key).unwrap()).unwrap();
+    let shown = vec![one.clone(), certified[0].recipient().clone()];
+    assert_eq!(audit.shown, Recipients::any(shown));
+    assert_eq!(audit.typed, Recipients::all(vec![one, two.recipient().clone()]));
+    assert!(connection("").audit.is_none());
+}
+
+#[expect(clippy::disallowed_methods, reason = "OpenSSL makes the certificate")]
+fn certificate_of(key: &Path, certificate: &Path) {
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=auditor", "-keyout"]);
+    assert!(openssl.arg(key).arg("-out").arg(certificate).output().unwrap().status.success());
 }

@@ -118,7 +118,42 @@ aa"#,
         "18:3 the document has no key \"userlist\" (did you mean `user-list`?)",
     ),
     ("[[user-list]]", "[user-list]", "18:2 `user-list` has the wrong form (write [[user-list]])"),
-    ("[[user-list]]", "[[audit-policy]]", "18:3 `audit-policy` is not supported yet (leave it out)"),
+    // Recipients of recordings
+    (
+        "[[user-list]]",
+        "[[audit-policy]]\nname = \"a\"\n[[user-list]]",
+        "18:1 this [[audit-policy]] encrypts nothing (add `recipients`, or leave the policy out: recordings are signed without one)",
+    ),
+    (
+        "[[user-list]]",
+        "[[audit-policy]]\nname = \"a\"\nrecipients = []\n[[user-list]]",
+        "20:14 `recipients` must not be empty",
+    ),
+    (
+        "[[user-list]]",
+        "[[audit-policy]]\nname = \"a\"\nrecipients = [\"age1sl9det44s83x5hcmkpxhe6aflj6gx335lntmnt3m675hvqej4drqn9fuhn\"]\n[[user-list]]",
+        "20:15 this is no public key of age: it must be age1 and 58 letters and digits, as `keyward trail new-key` prints it (write a public key as `keyward trail new-key` prints it, or the path of a certificate)",
+    ),
+    (
+        "[[user-list]]",
+        "[[audit-policy]]\nname = \"a\"\nrecipients = [\"AGE-SECRET-KEY-1Y6FLDYLPVYQXW6A2K8W0NVMK2YATEQ25AX0ST3GAKZ7LRHPHR0CQTDTRHH\"]\n[[user-list]]",
+        "20:15 this is a private key: nobody but the auditor should have it; write the public one, age1... (write a public key as `keyward trail new-key` prints it, or the path of a certificate)",
+    ),
+    (
+        "[[user-list]]",
+        "[[audit-policy]]\nname = \"a\"\ntyped = { recipients = [\"auditor.pem\"] }\n[[user-list]]",
+        "20:25 cannot read /nowhere/auditor.pem: No such file or directory (os error 2) (a relative path starts at the folder of this document)",
+    ),
+    (
+        "[[user-list]]",
+        "[[audit-policy]]\nname = \"a\"\nretention = 7\nrecipients = [\"age1sl9det44s83x5hcmkpxhe6aflj6gx335lntmnt3m675hvqej4drqn9fuhm\", \"age1sl9det44s83x5hcmkpxhe6aflj6gx335lntmnt3m675hvqej4drqn9fuhm\"]\n[[user-list]]",
+        "20:1 `retention` is not supported yet (leave it out); 21:81 this key stands before (write each key once)",
+    ),
+    (
+        r#"aa-plugin = "otp""#,
+        "aa-plugin = \"otp\"\naudit-policy = \"auditors\"",
+        "29:16 no [[audit-policy]] is named \"auditors\" (this document has no [[audit-policy]]: add one)",
+    ),
     (
         r#"aa-plugin = "otp""#,
         "aa-plugin = \"otp\"\nfour-eyes = true",
