@@ -9,7 +9,7 @@ use zstd::bulk::Compressor;
 
 use crate::block::HEADER_LEN;
 
-/// zstd's level; `examples/cost.rs` measures it.
+/// zstd's level; `examples/trail_bench.rs` measures it.
 const LEVEL: i32 = 1;
 /// Shorter blocks are stored as they are: what a frame of its own costs would eat the gain.
 const MIN_BYTES: usize = 128;

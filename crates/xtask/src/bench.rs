@@ -9,14 +9,18 @@ use crate::{packages, program, python};
 /// The programs that measure, as cargo examples: each prints its own table with the targets beside it.
 const HOOKS: &str = "hook_latency";
 const SSH: &str = "ssh_bench";
+const TRAIL: &str = "trail_bench";
 
-/// Measures the release build; what follows the name of a program are its own arguments. Both programs lie beside the crate whose fixtures they use.
+/// Measures the release build; what follows the name of a program are its own arguments. The programs lie beside the crate that they measure or whose fixtures they use.
 pub(crate) fn bench(workspace: &Workspace, steps: &Steps, arguments: &[String]) -> Result<()> {
     let (programs, own): (&[&str], &[String]) = match arguments {
-        [] => (&[HOOKS, SSH], &[]),
+        [] => (&[HOOKS, SSH, TRAIL], &[]),
         [one, own @ ..] if one == "hooks" && own.len() <= 2 => (&[HOOKS], own),
         [one, own @ ..] if one == "ssh" => (&[SSH], own),
-        _ => bail!("usage: cargo xtask bench [hooks [CALLS [SECONDS]] | ssh [MIB [PART...]]]"),
+        [one, own @ ..] if one == "trail" => (&[TRAIL], own),
+        _ => bail!(
+            "usage: cargo xtask bench [hooks [CALLS [SECONDS]] | ssh [MIB [PART...]] | trail [FILE...]]"
+        ),
     };
     steps.step("packages", || packages::ensure(&[&packages::BUILD, &packages::PEERS]))?;
     let interpreters = steps.step("Python environments", || python::ensure(workspace))?;

@@ -29,7 +29,7 @@ usage: cargo xtask COMMAND
   test [FILTER]         install what the tests need, check, build, run; with FILTER only the tests of that name
   ci                    the checks alone: format, lints, invariants
   compatibility         write docs/plugin-compatibility.md: each rule of the plugin contract with its tests
-  bench [hooks|ssh]     measure, and print a table beside the targets";
+  bench [hooks|ssh|trail]  measure, and print a table beside the targets";
 
 fn main() -> ExitCode {
     match run() {

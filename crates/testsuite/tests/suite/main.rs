@@ -21,6 +21,7 @@ macro_rules! on_both_routes {
 }
 
 mod asyncssh;
+mod auditors;
 mod bulk;
 mod call_record;
 mod command_environment;

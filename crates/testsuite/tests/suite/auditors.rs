@@ -1,0 +1,192 @@
+//! Recordings that only their auditors can read, and that anybody can verify.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use keyward_testsuite::{Input, PATIENCE, Program, Run, keyward, until};
+use tempfile::TempDir;
+
+use crate::site::Site;
+
+/// Auditors with their keys, on a machine of their own.
+struct Auditors {
+    folder: TempDir,
+    public: Vec<String>,
+}
+
+impl Auditors {
+    fn new(count: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |n: usize| {
+            let made = keyward(["trail", "new-key", key_in(&folder, n).to_str().unwrap()]);
+            made.must_succeed();
+            made.text().trim().to_owned()
+        };
+        let public = (0..count).map(make).collect();
+        Self { folder, public }
+    }
+
+    /// A gateway with an audit policy of these lines, in which `@0@` is the first auditor's public key.
+    fn site(&self, policy: &str) -> Site {
+        let mut policy = policy.to_owned();
+        for (n, public) in self.public.iter().enumerate() {
+            policy = policy.replace(&format!("@{n}@"), public);
+        }
+        Site::with(|draft| {
+            draft.connection += "audit-policy = \"auditors\"\n";
+            draft.more = format!("\n[[audit-policy]]\nname = \"auditors\"\n{policy}\n");
+        })
+    }
+
+    fn key(&self, number: usize) -> PathBuf {
+        key_in(&self.folder, number)
+    }
+
+    fn play(&self, recording: &Path, keys: &[usize]) -> Run {
+        let mut arguments = vec!["trail".into(), "play".into(), "--max-idle".into(), "0".into()];
+        for number in keys {
+            arguments.extend(["--key".into(), self.key(*number)]);
+        }
+        arguments.push(recording.to_owned());
+        keyward(arguments)
+    }
+
+    /// Both directions, as text.
+    fn exported(&self, recording: &Path, key: usize) -> String {
+        let (recording, key) = (recording.to_str().unwrap(), self.key(key));
+        keyward(["trail", "export", recording, "--as", "asciicast", "--key", key.to_str().unwrap()]).text()
+    }
+}
+
+fn key_in(folder: &TempDir, number: usize) -> PathBuf {
+    folder.path().join(format!("auditor-{number}.key"))
+}
+
+/// The exit status of `keyward trail verify`, and what it says.
+fn verify(recording: &Path, more: &[&str]) -> (i32, String) {
+    let run = keyward([&["trail", "verify", recording.to_str().unwrap()], more].concat());
+    (run.status.code().unwrap(), String::from_utf8(run.stdout).unwrap())
+}
+
+fn signer(site: &Site) -> String {
+    let policy = site.gateway.policy();
+    keyward(["trail", "signer", "--policy", policy.to_str().unwrap()]).text().trim().to_owned()
+}
+
+/// The only recording, after one session.
+fn recording(site: &Site) -> PathBuf {
+    site.ended(1);
+    site.gateway.recordings().remove(0)
+}
+
+/// Says something, and reads a line that is typed.
+fn talk(site: &Site) -> PathBuf {
+    let typed = Input::Bytes(b"sesame\n".to_vec());
+    site.ssh().exec_with("echo shown; read -r word; echo heard ${#word}", typed).must_succeed();
+    recording(site)
+}
+
+fn holds(path: &Path, text: &str) -> bool {
+    let bytes = fs::read(path).unwrap();
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn a_recording_is_read_with_the_auditors_key_and_with_no_other() {
+    let auditors = Auditors::new(2);
+    let site = auditors.site("recipients = [\"@0@\"]");
+    let recording = talk(&site);
+
+    assert_eq!(auditors.play(&recording, &[0]).text(), "shown\nheard 6\n");
+    assert!(auditors.exported(&recording, 0).contains("sesame"));
+    for text in ["shown", "sesame", "heard"] {
+        assert!(!holds(&recording, text), "{text}");
+    }
+    for (keys, why) in [(&[][..], "is encrypted"), (&[1], "is not encrypted to")] {
+        let refused = auditors.play(&recording, keys);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(
+            refused.stderr.contains(why) && refused.stderr.contains(&auditors.public[0]),
+            "{}",
+            refused.stderr
+        );
+    }
+    let mode = fs::metadata(auditors.key(0)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn two_auditors_read_jointly_what_is_typed_and_each_of_them_what_is_shown() {
+    let auditors = Auditors::new(2);
+    let site = auditors.site(
+        "recipients = [\"@0@\", \"@1@\"]\ntyped = { recipients = [\"@0@\", \"@1@\"], needs = \"all\" }",
+    );
+    let recording = talk(&site);
+
+    for one in [0, 1] {
+        let played = auditors.play(&recording, &[one]);
+        assert_eq!(played.text(), "shown\nheard 6\n");
+        let missing = &auditors.public[1 - one];
+        assert!(played.stderr.contains("left out") && played.stderr.contains(missing), "{}", played.stderr);
+        assert!(!auditors.exported(&recording, one).contains("sesame"));
+    }
+    let both = auditors.play(&recording, &[0, 1]);
+    both.must_succeed();
+    assert_eq!(both.stderr, "");
+}
+
+#[test]
+fn a_recording_is_verified_without_any_private_key() {
+    let auditors = Auditors::new(1);
+    let site = auditors.site("recipients = [\"@0@\"]");
+    let recording = talk(&site);
+    let signer = signer(&site);
+
+    let (status, said) = verify(&recording, &["--signed-by", &signer, "--verbose"]);
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("\nintact: ") && said.contains("block 0 at byte"), "{said}");
+    let (status, said) = verify(&recording, &[]);
+    assert!(status == 0 && said.contains(&format!("signed by {signer};")), "{said}");
+
+    let bytes = fs::read(&recording).unwrap();
+    let copy = auditors.folder.path().join("copy.trail");
+    let mut changed = bytes.clone();
+    let place = bytes.len() - 300;
+    changed[place] ^= 1;
+    fs::write(&copy, &changed).unwrap();
+    let (status, said) = verify(&copy, &["--signed-by", &signer]);
+    assert!(status == 2 && said.contains("CHANGED at 0:00:0"), "{status}: {said}");
+
+    fs::write(&copy, &bytes[..bytes.len() - 10]).unwrap();
+    let (status, said) = verify(&copy, &["--signed-by", &signer]);
+    assert!(status == 1 && said.contains("truncated at 0:00:0"), "{status}: {said}");
+
+    let other = Site::open();
+    let (status, said) = verify(&recording, &["--signed-by", &self::signer(&other)]);
+    assert!(status == 2 && said.contains("SIGNED BY ANOTHER KEY"), "{status}: {said}");
+}
+
+#[test]
+fn a_recording_of_a_killed_gateway_is_truncated_and_the_node_keeps_its_key() {
+    let mut site = Site::open();
+    let ssh = site.ssh();
+    let session = Program::start(&mut ssh.command(&[], &["while sleep 0.1 && echo tick; do :; done"]));
+    let signer = signer(&site);
+    let recording = until("a recording begins", PATIENCE, || site.gateway.recordings().pop());
+    // Signed at the start, when nothing had happened, and then every ten seconds.
+    until("the recording is signed again", PATIENCE + Duration::from_secs(10), || {
+        let (_, said) = verify(&recording, &[]);
+        said.contains("signed until")
+            .then(|| said.contains("signed until 0:00:00.000"))
+            .filter(|first| !first)
+    });
+    site.gateway.kill();
+    session.ended(PATIENCE);
+
+    let (status, said) = verify(&recording, &["--signed-by", &signer]);
+    assert!(status == 1 && said.contains("\ntruncated at 0:00:"), "{status}: {said}");
+    site.gateway.start();
+    assert_eq!(self::signer(&site), signer);
+}

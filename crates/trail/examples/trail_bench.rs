@@ -1,0 +1,221 @@
+//! What recording costs, with everything on: compressed, encrypted to an auditor, chained, signed. Speed and processor time
+//! for some kinds of data, and the size of a session on a terminal beside what others make of it.
+//!
+//! `cargo xtask bench trail [FILE...]`: the files are measured as kinds of data too.
+
+#![expect(clippy::print_stdout, reason = "the table is what this program is for")]
+#![expect(clippy::disallowed_methods, reason = "gzip is what asciicasts are measured with")]
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
+use keyward_trail::{
+    AuditorKey, ChannelId, Direction, End, Event, Header, Protection, Reader, Recipients, SigningKey, Stream,
+    Terminal, Writer, export_asciicast,
+};
+
+/// As a bulk transfer over SSH delivers it, and as a program on a terminal does.
+const BULK: usize = 32 * 1024;
+const TERMINAL: usize = 1024;
+const GIB: usize = 1 << 30;
+/// The least for data of terminals.
+const AIM: f64 = 400.0;
+
+type Failure = Box<dyn Error>;
+
+fn main() -> Result<(), Failure> {
+    let auditor = AuditorKey::generate()?;
+    let signed = Protection::signed(Arc::new(SigningKey::generate()?));
+    let recipients = Recipients::any(vec![auditor.recipient().clone()]);
+    let encrypted = Protection { shown: recipients.clone(), typed: recipients, ..signed.clone() };
+    speed(&signed, &encrypted)?;
+    size(&encrypted, &[auditor])
+}
+
+fn speed(signed: &Protection, encrypted: &Protection) -> Result<(), Failure> {
+    let mut kinds = vec![
+        ("terminal: log lines".to_owned(), log_lines(), TERMINAL),
+        ("bulk: log lines".to_owned(), log_lines(), BULK),
+        ("bulk: zeros".to_owned(), vec![0; 1 << 20], BULK),
+        ("bulk: random".to_owned(), random()?, BULK),
+    ];
+    for path in std::env::args().skip(1) {
+        let data = fs::read(&path)?;
+        if data.is_empty() {
+            return Err(format!("{path} is empty: give a file with something to measure").into());
+        }
+        kinds.push((path, data, BULK));
+    }
+    let path = std::env::temp_dir().join(format!("trail-bench-{}", std::process::id()));
+    println!(
+        "Processor seconds for a GiB, on one core, and MB/s of the last (terminals: {AIM} MB/s at least)\n"
+    );
+    println!(
+        "{:<24} {:>9} {:>9} {:>9} {:>7} {:>8}",
+        "data", "signed", "encrypted", "to a file", "MB/s", "ratio"
+    );
+    for (name, data, chunk) in kinds {
+        let (plain, _) = record(&data, chunk, Writer::new(io::sink(), &header()?, signed)?)?;
+        let (sealed, size) = record(&data, chunk, Writer::new(io::sink(), &header()?, encrypted)?)?;
+        let (file, _) = record(&data, chunk, Writer::create(&path, &header()?, encrypted)?)?;
+        fs::remove_file(&path)?;
+        let (speed, ratio) = (GIB as f64 / 1e6 / file, GIB as f64 / size as f64);
+        println!("{name:<24} {plain:>9.3} {sealed:>9.3} {file:>9.3} {speed:>7.0} {ratio:>8.1}");
+    }
+    Ok(())
+}
+
+/// CPU seconds for one GiB, and the size of its trail.
+fn record<W: Write>(data: &[u8], chunk: usize, mut writer: Writer<W>) -> Result<(f64, u64), Failure> {
+    let before = cpu()?;
+    let mut done = 0;
+    for chunk in data.chunks(chunk).cycle() {
+        if done >= GIB {
+            break;
+        }
+        writer.write(Duration::from_nanos(done as u64), &data_event(Direction::ToClient, chunk))?;
+        done += chunk.len();
+    }
+    writer.seal()?;
+    let (spent, size) = (cpu()? - before, writer.written());
+    writer.finish(Duration::from_secs(1), &End { verdict: Verdict::Accept, reason: None })?;
+    Ok((spent, size))
+}
+
+/// An hour at a terminal: the same events as a trail, as an asciicast, and as `script` keeps them with their times.
+fn size(protection: &Protection, keys: &[AuditorKey]) -> Result<(), Failure> {
+    let (channel, hour) = (ChannelId(0), an_hour());
+    let terminal = Some(Terminal { term: "xterm-256color".into(), columns: 120, rows: 40 });
+    let mut writer = Writer::new(Vec::new(), &header()?, protection)?;
+    writer.write(Duration::ZERO, &Event::Open { channel, kind: "shell".into(), command: None, terminal })?;
+    let (mut flushed, mut sealed, mut script) = (Duration::ZERO, Duration::ZERO, 0);
+    let mut last = Duration::ZERO;
+    for (at, direction, bytes) in &hour {
+        // As the recorder does: written every second, signed every ten, while something happens.
+        if *at > sealed + Duration::from_secs(10) {
+            writer.seal()?;
+            (sealed, flushed) = (*at, *at);
+        } else if *at > flushed + Duration::from_secs(1) {
+            writer.flush()?;
+            flushed = *at;
+        }
+        writer.write(*at, &data_event(*direction, bytes))?;
+        let way = if *direction == Direction::ToClient { 'O' } else { 'I' };
+        let timing = format!("{way} {:.6} {}\n", (*at - last).as_secs_f64(), bytes.len());
+        script += bytes.len() + timing.len();
+        last = *at;
+    }
+    let trail = writer.finish(last, &End { verdict: Verdict::Accept, reason: None })?;
+    let mut cast = Vec::new();
+    export_asciicast(&mut Reader::new(trail.as_slice(), keys)?, &mut cast, None)?;
+    let zipped = gzip(cast.clone())?;
+    println!(
+        "\nAn hour at a terminal, {} events, in bytes (smaller than gzip'ed asciicast and `script`)\n",
+        hour.len()
+    );
+    let all = [
+        ("trail, all on", trail.len()),
+        ("asciicast, gzip", zipped),
+        ("script -B -m advanced", script),
+        ("asciicast", cast.len()),
+    ];
+    for (name, size) in all {
+        println!("{name:<24} {size:>10}");
+    }
+    Ok(())
+}
+
+/// Commands as a person types them, letter by letter with their echo, and what they show.
+fn an_hour() -> Vec<(Duration, Direction, Vec<u8>)> {
+    let (text, mut line) = (log_lines(), 0);
+    let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    let (mut at, mut events) = (Duration::ZERO, Vec::new());
+    for round in 0usize.. {
+        let command = format!("grep -n 192.0.2.{} /var/log/auth.log\r", round % 250);
+        for letter in command.bytes() {
+            at += Duration::from_millis(120 + (round as u64 * 37 + u64::from(letter)) % 90);
+            events.push((at, Direction::FromClient, vec![letter]));
+            events.push((at + Duration::from_micros(900), Direction::ToClient, vec![letter]));
+        }
+        let shown =
+            lines.iter().cycle().skip(line).take(5 + round * 7 % 40).copied().collect::<Vec<_>>().concat();
+        line = (line + 41) % lines.len();
+        for piece in shown.chunks(1024) {
+            at += Duration::from_millis(3);
+            events.push((at, Direction::ToClient, piece.to_vec()));
+        }
+        events.push((
+            at,
+            Direction::ToClient,
+            b"\x1b[01;32malice@db1\x1b[00m:\x1b[01;34m~\x1b[00m$ ".to_vec(),
+        ));
+        at += Duration::from_millis(4000 + round as u64 % 7 * 900);
+        if at > Duration::from_secs(3600) {
+            break;
+        }
+    }
+    events
+}
+
+fn data_event(direction: Direction, bytes: &[u8]) -> Event<'_> {
+    Event::Data { channel: ChannelId(0), direction, stream: Stream::Main, bytes: bytes.into() }
+}
+
+/// How long it is behind `gzip -6`.
+fn gzip(bytes: Vec<u8>) -> Result<usize, Failure> {
+    let mut child = Command::new("gzip").arg("-6").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut input = child.stdin.take().ok_or("gzip reads nothing")?;
+    let writing = std::thread::spawn(move || input.write_all(&bytes));
+    let output = child.wait_with_output()?;
+    writing.join().map_err(|_| "gzip was not fed")??;
+    if output.status.success() { Ok(output.stdout.len()) } else { Err("gzip has failed".into()) }
+}
+
+/// Seconds that this thread was on a CPU.
+fn cpu() -> Result<f64, Failure> {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanos: u64 = stat.split(' ').next().ok_or("no CPU time")?.parse()?;
+    Ok(nanos as f64 / 1e9)
+}
+
+fn random() -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 1 << 20];
+    io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn log_lines() -> Vec<u8> {
+    let mut text = String::new();
+    for n in 0u32..20_000 {
+        let id = n.wrapping_mul(2_654_435_761);
+        text += &format!(
+            "Mar 14 {:02}:{:02}:{:02} db1 sshd[{}]: Accepted publickey for alice from 192.0.2.{} port {} ssh2\r\n",
+            n / 3600 % 24,
+            n / 60 % 60,
+            n % 60,
+            id >> 18,
+            id >> 8 & 0xff,
+            id & 0xffff
+        );
+    }
+    text.into_bytes()
+}
+
+fn header() -> Result<Header, Failure> {
+    let connection = ConnectionName::try_from("cost")?;
+    Ok(Header {
+        session: SessionId::new([0; 16], &connection, 1),
+        protocol: Protocol::Ssh,
+        connection,
+        client: ClientAddr("192.0.2.1:50000".parse()?),
+        started: UnixMillis(0),
+        gateway_user: None,
+        remote_user: "root".into(),
+        target: TargetAddr { addr: "192.0.2.2:22".parse()?, hostname: None },
+    })
+}
