@@ -73,6 +73,9 @@ impl SigningKey {
         file.write_all(b"-----END PRIVATE KEY-----\n")?;
         file.sync_all()?;
         std::fs::rename(&new, path)?;
+        // A key that a power cut takes back would leave recordings of a signer whom nobody knows.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(key)
     }
 
