@@ -50,6 +50,19 @@ pub(crate) fn begun() -> Vec<u8> {
     split(&written(&[], &[]))[..2].concat()
 }
 
+/// A header that has these bytes for its protection, with a right checksum, and a block behind it.
+pub(crate) fn with_protection(protection: &[u8]) -> Vec<u8> {
+    let parts = split(&written(&[], &[]));
+    let facts = u32::from_le_bytes(parts[0][12..16].try_into().unwrap()) as usize;
+    let mut out = parts[0][..PRELUDE + facts].to_vec();
+    out[16..20].copy_from_slice(&(protection.len() as u32).to_le_bytes());
+    out.extend(protection);
+    let checksum = crc32fast::hash(&[&out[..20], &out[PRELUDE..]].concat());
+    out[20..PRELUDE].copy_from_slice(&checksum.to_le_bytes());
+    out.extend(&parts[1]);
+    out
+}
+
 /// The bytes of a block in its place, and its link.
 pub(crate) fn linked(block: &Plain, sequence: u64, before: &[u8; 32]) -> (Vec<u8>, [u8; 32]) {
     let mut out = Vec::new();

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use keyward_model::Verdict;
-use keyward_trail::{ChannelId, Damage, End, Ending, Event, TrailError};
+use keyward_trail::{ChannelId, Damage, End, Ending, Event, TrailError, verify};
 use proptest::prelude::*;
 
-use crate::blocks::{BLOCK, Plain, begun, block, relinked, split, trail_of};
+use crate::blocks::{BLOCK, Plain, begun, block, relinked, split, trail_of, with_protection};
 use crate::{read, session, written};
 
 #[test]
@@ -166,7 +166,24 @@ proptest! {
     fn no_bytes_panic(bytes: Vec<u8>) {
         _ = read(&bytes);
         _ = read(&[begun(), bytes.clone()].concat());
+        _ = verify([begun(), bytes.clone()].concat().as_slice(), None, |_| ());
         _ = read(&trail_of(&[block(1, 0, 0, &bytes)]));
+    }
+
+    #[test]
+    fn no_protection_in_a_header_panics(
+        bytes in prop::collection::vec(prop_oneof![0u8..9, any::<u8>()], 0..200),
+        cut: prop::sample::Index,
+    ) {
+        let lock = [&[7; 32], bytes.as_slice()].concat();
+        let signer = [vec![1, 32], vec![9; 32]].concat();
+        let length = [lock.len() as u8 | 0x80, (lock.len() >> 7) as u8];
+        let whole = [signer, [&[2], length.as_slice(), &lock].concat()].concat();
+        for protection in [bytes.as_slice(), &whole, &whole[..cut.index(whole.len())]] {
+            let trail = with_protection(protection);
+            _ = read(&trail);
+            _ = verify(trail.as_slice(), None, |_| ());
+        }
     }
 
     #[test]
