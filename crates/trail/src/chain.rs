@@ -12,21 +12,11 @@ impl Link {
         Self(*blake3::hash(header).as_bytes())
     }
 
-    /// The link of the block that comes next. `head` is the part of its header that is linked, `parts` are its
-    /// payload as it stands in the file.
-    pub(crate) fn next(&self, head: &[u8], parts: &[&[u8]]) -> Self {
-        let content = match parts {
-            [whole] => blake3::hash(whole),
-            parts => {
-                let mut hasher = blake3::Hasher::new();
-                for part in parts {
-                    hasher.update(part);
-                }
-                hasher.finalize()
-            }
-        };
+    /// The link of the block that comes next. `head` is the part of its header that is linked, `payload` stands as in the
+    /// file.
+    pub(crate) fn next(&self, head: &[u8], payload: &[u8]) -> Self {
         let mut link = blake3::Hasher::new();
-        link.update(&self.0).update(head).update(content.as_bytes());
+        link.update(&self.0).update(head).update(blake3::hash(payload).as_bytes());
         Self(*link.finalize().as_bytes())
     }
 }

@@ -87,7 +87,7 @@ impl<R: Read> Chained<R> {
         if header.sequence != self.number {
             return Err(Damage::Sequence(header.sequence));
         }
-        if self.link.next(linked, &[payload]) != *link {
+        if self.link.next(linked, payload) != *link {
             return Err(Damage::Chain);
         }
         match header.kind {

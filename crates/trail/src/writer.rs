@@ -17,7 +17,7 @@ use crate::protection::Protection;
 
 /// A buffer of this length becomes a block.
 const BLOCK_LEN: usize = 64 * 1024;
-/// Data of this length becomes a block of its own, which is made without a copy of the data. So a buffer stays below
+/// Data of this length becomes a block of its own, which goes into no buffer. So a buffer stays below
 /// twice a block.
 const LONG_DATA: usize = 32 * 1024;
 /// Longer data becomes several events.
