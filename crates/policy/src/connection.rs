@@ -61,6 +61,9 @@ pub enum LogInMeans {
     Passwords,
     /// The target's password, asked from the person.
     Ask,
+    /// The keys of the person's own agent, which the client forwards. Never before [`Self::Ask`]: once a client is let in to
+    /// open its agent, nothing can be asked.
+    Agent,
 }
 
 /// Which gateway users may be this user on the target: `[[usermapping.rule]]`.

@@ -8,6 +8,7 @@ mod authentication;
 mod client;
 mod command;
 mod demo_target;
+mod early;
 mod error;
 mod issue;
 mod jump;
@@ -22,6 +23,8 @@ mod server;
 mod shown_key;
 mod socket;
 mod talk;
+mod try_agent;
+mod user_agent;
 
 pub use demo_target::DemoTarget;
 pub use error::SshError;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use keyward_model::{Secret, SessionId};
 use keyward_policy::Algorithms;
-use keyward_session::{CertificateOrder, Connected, Conversation, Ended, LoginTarget, OfferedKey, Reason};
+use keyward_session::{CertificateOrder, ClientGone, Connected, Ended, LoginTarget, OfferedKey, Reason};
 use keyward_ssh::auth::{self, Prompt, Reply};
 use keyward_ssh::{SignatureAlgorithm, SigningKey};
 
@@ -17,6 +17,7 @@ use crate::issue::issue;
 use crate::one_time::{asks_for_code, valid};
 use crate::peer::Peer;
 use crate::private_key::usable;
+use crate::talk::Talk;
 
 /// Information requests in one attempt at keyboard-interactive.
 const MOST_ROUNDS: u32 = 8;
@@ -28,10 +29,10 @@ const PASSWORD: &str = "password";
 const INTERACTIVE: &str = "keyboard-interactive";
 
 /// In the order of [`Connected::log_in`](keyward_session::Connected::log_in).
-pub(crate) async fn log_in<C: Conversation>(
+pub(crate) async fn log_in(
     reached: Reached,
     leg: &Leg,
-    talk: &mut C,
+    talk: &mut Talk<'_>,
 ) -> Result<Reached, Ended> {
     let Reached { connected, target } = reached;
     let set = connected.connection().settings.target_algorithms;
@@ -42,25 +43,27 @@ pub(crate) async fn log_in<C: Conversation>(
 }
 
 /// The log-in as far as it has come.
-struct Login {
-    target: Peer,
-    session: SessionId,
-    user: String,
+pub(crate) struct Login {
+    pub(crate) target: Peer,
+    pub(crate) session: SessionId,
+    pub(crate) user: String,
     /// What keys may sign with.
-    set: Algorithms,
+    pub(crate) set: Algorithms,
     /// What the target takes next.
-    methods: Vec<String>,
-    progress: Progress,
-    keys: u32,
+    pub(crate) methods: Vec<String>,
+    pub(crate) progress: Progress,
+    pub(crate) keys: u32,
     /// Keys that were not tried, since the policy allows none of their signatures that the target takes.
-    legacy_keys: u32,
-    passwords: u32,
+    pub(crate) legacy_keys: u32,
+    pub(crate) passwords: u32,
     /// The target has accepted something and wants more (RFC 4252 section 5.1).
-    halfway: bool,
+    pub(crate) halfway: bool,
+    /// What came of the person's agent, where it was asked for and did not help.
+    pub(crate) agent: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Progress {
+pub(crate) enum Progress {
     In,
     Out,
     /// The target has ended the connection, or does not keep to the protocol.
@@ -69,13 +72,15 @@ enum Progress {
 
 /// What a target says to a request.
 #[derive(Debug)]
-enum Answer {
+pub(crate) enum Answer {
     Success,
     Failure { methods: Vec<String>, partial: bool },
     Prompts(Vec<Prompt>),
+    /// The key that was asked about is worth a signature.
+    Welcome,
 }
 
-impl LoginTarget for Login {
+impl LoginTarget<Talk<'_>> for Login {
     fn wants_key(&self) -> bool {
         self.progress == Progress::Out && self.takes(PUBLIC_KEY)
     }
@@ -128,6 +133,10 @@ impl LoginTarget for Login {
         self.try_codes(connected).await
     }
 
+    async fn try_agent(&mut self, talk: &mut Talk<'_>) -> Result<Option<String>, ClientGone> {
+        self.try_agent_of(talk).await
+    }
+
     fn refusal(&self) -> Option<Reason> {
         match self.progress {
             Progress::In => None,
@@ -152,10 +161,11 @@ impl Login {
             legacy_keys: 0,
             passwords: 0,
             halfway: false,
+            agent: None,
         }
     }
 
-    fn takes(&self, method: &str) -> bool {
+    pub(crate) fn takes(&self, method: &str) -> bool {
         self.methods.iter().any(|taken| taken == method)
     }
 
@@ -233,7 +243,7 @@ impl Login {
         Ok((connected, Err(SshError::OutOfTurn)))
     }
 
-    fn note(&mut self, outcome: Result<Answer, SshError>) {
+    pub(crate) fn note(&mut self, outcome: Result<Answer, SshError>) {
         match outcome {
             Ok(Answer::Success) => self.progress = Progress::In,
             Ok(Answer::Failure { methods, partial }) => {
@@ -242,6 +252,7 @@ impl Login {
             }
             // A password that has to be changed first is none that lets anybody in.
             Ok(Answer::Prompts(_)) => self.methods = Vec::new(),
+            Ok(Answer::Welcome) => {}
             // A request that got no answer leaves the protocol in the middle of something.
             Err(error) => {
                 tracing::debug!(session = %self.session, error = %chain(&error), "no answer from the target");
@@ -253,7 +264,11 @@ impl Login {
     /// What was tried, for the record.
     fn account(&self) -> String {
         let methods = self.methods.join(", ");
-        let tried = format!("tried {} keys and {} passwords, it takes {methods}", self.keys, self.passwords);
+        let mut tried =
+            format!("tried {} keys and {} passwords, it takes {methods}", self.keys, self.passwords);
+        if let Some(agent) = &self.agent {
+            tried = format!("{tried}; {agent}");
+        }
         match self.legacy_keys {
             0 => tried,
             skipped => format!(
@@ -264,7 +279,21 @@ impl Login {
 }
 
 /// Sends a request and waits for what the target says to it. Not cancel-safe: the answer may still come.
-async fn ask(target: &mut Peer, request: &[u8]) -> Result<Answer, SshError> {
+pub(crate) async fn ask(target: &mut Peer, request: &[u8]) -> Result<Answer, SshError> {
+    let prompts = |question: &[u8]| Ok(Answer::Prompts(auth::prompts(question)?));
+    answer_to(target, request, prompts).await
+}
+
+/// Asks whether a key is worth a signature. Not cancel-safe either.
+pub(crate) async fn ask_about_key(target: &mut Peer, request: &[u8]) -> Result<Answer, SshError> {
+    answer_to(target, request, |_welcome| Ok(Answer::Welcome)).await
+}
+
+async fn answer_to(
+    target: &mut Peer,
+    request: &[u8],
+    question: impl Fn(&[u8]) -> Result<Answer, SshError> + Send,
+) -> Result<Answer, SshError> {
     target.send(request)?;
     for _ in 0..MOST_BANNERS {
         let message = target.message().await?;
@@ -273,14 +302,14 @@ async fn ask(target: &mut Peer, request: &[u8]) -> Result<Answer, SshError> {
             Reply::Failure { methods, partial } => {
                 Answer::Failure { methods: methods.into_iter().map(str::to_owned).collect(), partial }
             }
-            Reply::Question(question) => Answer::Prompts(auth::prompts(question)?),
+            Reply::Question(asked) => question(asked)?,
             Reply::Banner => continue,
         });
     }
     Err(SshError::TooManyRequests)
 }
 
-async fn in_time(request: impl Future<Output = Result<Answer, SshError>>) -> Result<Answer, SshError> {
+pub(crate) async fn in_time(request: impl Future<Output = Result<Answer, SshError>>) -> Result<Answer, SshError> {
     within(&mut { PATIENCE }, request).await
 }
 
@@ -299,7 +328,7 @@ async fn within(
 ///
 /// The first is the best that the target takes, or what every target takes (RFC 8332 section 3.3): SHA-1, where that
 /// is allowed. Where it is, the other of the two follows, since what targets say is not always what they mean.
-fn signatures(
+pub(crate) fn signatures(
     able: &[SignatureAlgorithm],
     taken: Option<&[SignatureAlgorithm]>,
     set: Algorithms,

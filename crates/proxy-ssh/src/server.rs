@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authentication::{Outcome, prove};
 use crate::client::{self, Leg, Reached};
+use crate::early::Early;
 use crate::error::chain;
 use crate::jump::{self, Jump};
 use crate::peer::{Incoming, Peer, hung_up, tune};
@@ -162,13 +163,13 @@ impl Connection {
             Ok(Opened::Target(opened)) => {
                 let (logged_in, target) = *opened;
                 match talk.let_in().await {
-                    Ok(()) => self.relay(logged_in, target).await,
+                    Ok(early) => self.relay(logged_in, target, early).await,
                     Err(_) => logged_in.end(CLIENT_LEFT),
                 }
             }
             Ok(Opened::JumpHost(jump_host)) => match talk.let_in().await {
                 // Boxed: most sessions are none.
-                Ok(()) => Box::pin(self.serve_hops(*jump_host)).await,
+                Ok(_) => Box::pin(self.serve_hops(*jump_host)).await,
                 Err(_) => jump_host.end(CLIENT_LEFT),
             },
             Err(NoSession::Gone(error)) => {
@@ -200,8 +201,8 @@ impl Connection {
         }
     }
 
-    async fn relay(self, logged_in: LoggedIn, target: Peer) {
-        let mut relay = Relay::new(self.peer, target, logged_in.channels());
+    async fn relay(self, logged_in: LoggedIn, target: Peer, early: Option<Box<Early>>) {
+        let mut relay = Relay::new(self.peer, target, logged_in.channels(), early);
         let end = relay.run().await;
         let why = match &end {
             End::Client(error) => {

@@ -9,7 +9,9 @@ use keyward_ssh::auth::{self, Method, Prompt, Request};
 use keyward_ssh::message;
 use tokio::time::Instant;
 
+use crate::early::Early;
 use crate::peer::Peer;
+use crate::user_agent::{Fault, UserAgent};
 use crate::{SshError, prompt};
 
 /// What of the client's waits for an answer.
@@ -85,6 +87,8 @@ pub(crate) struct Talk<'p> {
     pub(crate) pending: Pending,
     rejections: u32,
     banner: Option<String>,
+    /// What came of a client that was let in already.
+    early: Option<Box<Early>>,
 }
 
 /// What a client does next in user authentication. The message is kept, since an offer is a part of it.
@@ -109,7 +113,7 @@ impl<'p> Talk<'p> {
     pub(crate) fn new(client: &'p mut Peer, banner: Option<&str>) -> Self {
         let line_ends =
             |text: &str| format!("{}\r\n", text.trim_end().replace("\r\n", "\n").replace('\n', "\r\n"));
-        Self { client, user: None, pending: Pending::Nothing, rejections: 0, banner: banner.map(line_ends) }
+        Self { client, user: None, pending: Pending::Nothing, rejections: 0, banner: banner.map(line_ends), early: None }
     }
 
     /// The client's next request or answer. Services are granted on the way (RFC 4253 section 10), as often as a
@@ -241,6 +245,10 @@ impl<'p> Talk<'p> {
 
     /// Shows the sentence with which the person is sent away. Whether it was shown and confirmed.
     pub(crate) async fn send_away(&mut self, sentence: &str, farewell: Farewell) -> bool {
+        if let Some(early) = self.early.take() {
+            early.show(self.client, sentence).await;
+            return false;
+        }
         let told = async {
             self.question(sentence, &[]).await?;
             self.say_no(farewell)?;
@@ -265,16 +273,32 @@ impl<'p> Talk<'p> {
         self.refuse(&[farewell.method()], PartialSuccess::No)
     }
 
-    pub(crate) async fn let_in(&mut self) -> Result<(), SshError> {
-        self.client.send(&auth::success())?;
-        self.client.flush().await
+    /// Says yes to the pending request, unless that was done for the agent's sake; gives what the client has sent since.
+    pub(crate) async fn let_in(&mut self) -> Result<Option<Box<Early>>, SshError> {
+        if self.early.is_none() {
+            self.client.send(&auth::success())?;
+            self.client.flush().await?;
+        }
+        Ok(self.early.take())
+    }
+
+    /// Lets the client in and opens a channel to the agent that it lends. Nothing can be asked after this.
+    pub(crate) async fn agent(&mut self) -> Result<UserAgent<'_>, Fault> {
+        let early = match self.early.take() {
+            Some(early) => early,
+            None => {
+                self.client.send(&auth::success())?;
+                Box::default()
+            }
+        };
+        UserAgent::open(self.client, self.early.insert(early)).await
     }
 }
 
 impl Conversation for Talk<'_> {
     /// A client that knows no keyboard-interactive leaves when it is told to use it, and that ends the session.
     fn can_ask(&self) -> bool {
-        true
+        self.early.is_none()
     }
 
     async fn ask(&mut self, question: Question) -> Result<Secret, ClientGone> {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use keyward_model::{Secret, TargetAddr};
 use keyward_policy::{Connection, CredentialSource, LogInMeans};
@@ -179,8 +179,17 @@ impl Connected {
         self.core.end(reason)
     }
 
+    /// This stage, with a note in the record.
+    pub(crate) async fn noted(self, text: &str) -> Result<Self, Ended> {
+        let core = &self.core;
+        match core.shared.store.add_note(&core.id, SystemTime::now().into(), text).await {
+            Ok(()) => Ok(self),
+            Err(error) => Err(self.core.end(&Reason::Ledger(error))),
+        }
+    }
+
     /// This stage, if the target's key has been accepted.
-    fn proven(self) -> Result<Self, Ended> {
+    pub(crate) fn proven(self) -> Result<Self, Ended> {
         if self.host_key_accepted.load(Ordering::Acquire) {
             return Ok(self);
         }

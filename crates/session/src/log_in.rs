@@ -3,15 +3,15 @@
 use std::future::Future;
 
 use keyward_model::Secret;
-use keyward_policy::LogInMeans;
+use keyward_policy::{ChannelKind, LogInMeans};
 
-use crate::{CertificateOrder, Connected, Conversation, Ended, OfferedKey, Reason};
+use crate::{CertificateOrder, ClientGone, Connected, Conversation, Ended, OfferedKey, Reason};
 
 /// How often the person may type the target's password.
 const MOST_PASSWORDS_ASKED: u32 = 3;
 
-/// A target that somebody tries to log in on.
-pub trait LoginTarget: Send {
+/// A target that somebody tries to log in on, while `C` is there to talk with the person.
+pub trait LoginTarget<C: Conversation>: Send {
     /// Whether a key could still help.
     fn wants_key(&self) -> bool;
 
@@ -32,6 +32,13 @@ pub trait LoginTarget: Send {
         passwords: Vec<Secret>,
     ) -> impl Future<Output = Result<Connected, Ended>> + Send;
 
+    /// Tries the keys of the person's own agent, for as long as it wants one. Gives the name of the one that it took, for
+    /// the record. After this, nothing can be asked.
+    fn try_agent(
+        &mut self,
+        conversation: &mut C,
+    ) -> impl Future<Output = Result<Option<String>, ClientGone>> + Send;
+
     /// Why the gateway is not in; `None`: it is.
     fn refusal(&self) -> Option<Reason>;
 }
@@ -39,7 +46,7 @@ pub trait LoginTarget: Send {
 impl Connected {
     /// In the order of the policy, by default keys, then passwords (contract section 5). The credential store is asked
     /// only for what the target takes.
-    pub async fn log_in<T: LoginTarget, C: Conversation>(
+    pub async fn log_in<T: LoginTarget<C>, C: Conversation>(
         self,
         target: &mut T,
         conversation: &mut C,
@@ -53,7 +60,8 @@ impl Connected {
                     target.try_passwords(stage, passwords).await?
                 }
                 LogInMeans::Ask => stage.offer_typed_passwords(target, conversation).await?,
-                LogInMeans::Keys | LogInMeans::Passwords => stage,
+                LogInMeans::Agent if target.wants_key() => stage.offer_agent(target, conversation).await?,
+                LogInMeans::Keys | LogInMeans::Passwords | LogInMeans::Agent => stage,
             };
         }
         match target.refusal() {
@@ -62,7 +70,7 @@ impl Connected {
         }
     }
 
-    async fn offer_keys<T: LoginTarget>(self, target: &mut T) -> Result<Self, Ended> {
+    async fn offer_keys<T: LoginTarget<C>, C: Conversation>(self, target: &mut T) -> Result<Self, Ended> {
         let (stage, order) = self.certificate().await?;
         if let Some(order) = order {
             target.try_certificate(order).await;
@@ -73,7 +81,24 @@ impl Connected {
         Ok(stage)
     }
 
-    async fn offer_typed_passwords<T: LoginTarget, C: Conversation>(
+    /// To a server that gets it, a certificate is what says whether an agent may be used.
+    async fn offer_agent<T: LoginTarget<C>, C: Conversation>(
+        self,
+        target: &mut T,
+        conversation: &mut C,
+    ) -> Result<Self, Ended> {
+        let stage = self.proven()?;
+        if !stage.core.limits.allow_kind(ChannelKind::Agent) {
+            return stage.noted("the agent was not asked: the certificate does not permit to forward it").await;
+        }
+        match target.try_agent(conversation).await {
+            Ok(Some(key)) => stage.noted(&format!("logged in on the target with the agent's key {key}")).await,
+            Ok(None) => Ok(stage),
+            Err(gone) => Err(stage.fail(&gone.into())),
+        }
+    }
+
+    async fn offer_typed_passwords<T: LoginTarget<C>, C: Conversation>(
         self,
         target: &mut T,
         conversation: &mut C,

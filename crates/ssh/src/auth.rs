@@ -261,15 +261,47 @@ fn signed_request(
     (key, algorithm): (&SigningKey, SignatureAlgorithm),
     session_id: &[u8],
 ) -> Result<Vec<u8>, KeyError> {
+    let unsigned = Unsigned::new(user, (name, blob), session_id);
+    let signature = key.sign(algorithm, &unsigned.data)?;
+    Ok(unsigned.signed(&signature))
+}
+
+/// Asks whether a key would be worth a signature (RFC 4252 section 7): its algorithm's name and its blob.
+pub fn request_key_query(user: &str, (name, blob): (&str, &[u8])) -> Vec<u8> {
+    offered(user, false, (name, blob))
+}
+
+/// A request with a public key whose signature somebody else makes.
+#[derive(Debug)]
+pub struct Unsigned {
+    message: Vec<u8>,
+    /// What is to be signed.
+    pub data: Vec<u8>,
+}
+
+impl Unsigned {
+    pub fn new(user: &str, (name, blob): (&str, &[u8]), session_id: &[u8]) -> Self {
+        let message = offered(user, true, (name, blob));
+        let mut data = Vec::new();
+        data.put_string(session_id);
+        data.put_bytes(&message);
+        Self { message, data }
+    }
+
+    /// The request with its signature blob.
+    pub fn signed(self, signature: &[u8]) -> Vec<u8> {
+        let mut message = self.message;
+        message.put_string(signature);
+        message
+    }
+}
+
+fn offered(user: &str, is_signed: bool, (name, blob): (&str, &[u8])) -> Vec<u8> {
     let mut message = request(user, "publickey");
-    message.put_bool(true);
+    message.put_bool(is_signed);
     message.put_string(name.as_bytes());
     message.put_string(blob);
-    let mut data = Vec::new();
-    data.put_string(session_id);
-    data.put_bytes(&message);
-    message.put_string(&key.sign(algorithm, &data)?);
-    Ok(message)
+    message
 }
 
 fn request(user: &str, method: &str) -> Vec<u8> {
@@ -298,6 +330,14 @@ mod tests {
         };
         assert!(verify(b"session").is_ok());
         assert!(verify(b"another").is_err());
+    }
+
+    #[test]
+    fn a_key_is_asked_about_without_a_signature() {
+        let query = request_key_query("ann", ("ssh-ed25519", b"blob"));
+        let Method::PublicKey(offer) = Request::parse(&query).unwrap().method else { panic!("no key") };
+        assert_eq!((offer.algorithm, offer.key, offer.signature), ("ssh-ed25519", &b"blob"[..], None));
+        assert!(matches!(Reply::parse(&key_is_welcome(&offer)), Ok(Some(Reply::Question(_)))));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The SSH protocol (RFC 4250 to 4254) without I/O, for both of its sides.
 //!
 //! [`Transport`] is one side of one connection. [`auth`] and [`channel`] are the messages of the layers above it,
-//! [`sftp`] is what runs in channels for files, [`wire`] the data types that all are made of.
+//! [`agent`] and [`sftp`] are what runs in channels, [`wire`] the data types that all are made of.
 
+pub mod agent;
 pub mod auth;
 pub mod channel;
 mod cipher;

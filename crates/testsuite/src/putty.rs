@@ -78,6 +78,17 @@ impl Putty {
         run(&mut plink, Input::Nothing)
     }
 
+    /// plink that forwards an agent with this key, in a file as OpenSSH has it.
+    #[track_caller]
+    pub fn plink_with_agent(&self, key: &str, remote: &str) -> Run {
+        let mut command = Command::new("ssh-agent");
+        command.args(["sh", "-c", r#"ssh-add -q "$1" && shift && exec "$@""#, "sh", key]);
+        let plink = self.command("plink");
+        command.arg(plink.get_program()).args(plink.get_args()).env("HOME", self.folder.path());
+        command.args(["-A", "-ssh", "-l", &self.login, &self.addr.ip().to_string(), remote]);
+        run(&mut command, Input::Nothing)
+    }
+
     /// plink for a terminal, where it asks and shows.
     pub fn talking(&self, remote: &str) -> Command {
         let mut command = Command::new("env");

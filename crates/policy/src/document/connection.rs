@@ -170,7 +170,12 @@ fn credential_source(section: &Section<'_>, named: &Named<'_>) -> Option<Credent
 
 /// `ask-target-password = true` is the usual order with the question at its end.
 fn log_in(section: &Section<'_>) -> Vec<LogInMeans> {
-    let words = [("keys", LogInMeans::Keys), ("passwords", LogInMeans::Passwords), ("ask", LogInMeans::Ask)];
+    let words = [
+        ("keys", LogInMeans::Keys),
+        ("passwords", LogInMeans::Passwords),
+        ("ask", LogInMeans::Ask),
+        ("agent", LogInMeans::Agent),
+    ];
     let asks = section.optional("ask-target-password", flag);
     if !section.has("log-in") {
         let question = asks.filter(|item| item.value).map(|_| LogInMeans::Ask);
@@ -184,6 +189,11 @@ fn log_in(section: &Section<'_>) -> Vec<LogInMeans> {
     for (n, means) in order.iter().enumerate() {
         if order.iter().take(n).any(|earlier| earlier.value == means.value) {
             section.fault_at(means.at, Fault::new("this stands before").hint("write each word once"));
+        }
+        let is_let_in = order.iter().take(n).any(|earlier| earlier.value == LogInMeans::Agent);
+        if means.value == LogInMeans::Ask && is_let_in {
+            let fault = Fault::new("nothing can be asked any more once the client was let in for its agent");
+            section.fault_at(means.at, fault.hint("write \"ask\" before \"agent\""));
         }
     }
     values(order)

@@ -8,6 +8,7 @@ use keyward_ssh::channel::{self, STDERR};
 use keyward_ssh::{Transport, message};
 use tokio::time::Instant;
 
+use super::early::Beginning;
 use super::channel::{Answer, Answers, Channel, Id, Table};
 use super::files::FileNotes;
 use super::granted::Granted;
@@ -31,6 +32,8 @@ pub(super) struct Desk {
     pub(super) files: FileNotes,
     /// Channels that the policy has refused, to be closed once the client has shown why.
     due: VecDeque<Due>,
+    /// Present while the client speaks of a channel by the gateway's number.
+    pub(super) early: Option<Box<Beginning>>,
     /// Channels with something typed that waits until it can be judged.
     pub(super) holding: Vec<Id>,
 }
@@ -58,6 +61,7 @@ impl Desk {
             noted: HashSet::new(),
             files: FileNotes::default(),
             due: VecDeque::new(),
+            early: None,
             holding: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use keyward_trail::{Direction, Event, ExitStatus, Stream};
 
 use super::Stop;
 use super::channel::{Answer, Asked};
+use super::early;
 use super::desk::{
     About, Desk, PACKET_IN_CONFIRMATION, is_success, pass, pass_answer, pass_within, receiver, refuse,
 };
@@ -61,8 +62,12 @@ impl Desk {
     ) -> Result<(), Stop> {
         match parsed {
             Message::Confirmation { recipient, sender, window, packet, .. } => {
+                self.early.as_ref().map_or(Ok(()), |early| early.check_number(sender))?;
                 let Some(channel) = self.table.confirm_by_target(recipient, sender)? else { return Ok(()) };
                 channel.keeps = channel.is_session && self.channels.judge_files();
+                if self.early.as_mut().is_some_and(|early| early.is_opened(recipient, sender, packet)) {
+                    return Self::widen(client, recipient, keep(channel, window).unwrap_or(window));
+                }
                 match keep(channel, window).and_then(|rest| with_window(message, rest)) {
                     Some(message) => pass_within(client, &message, PACKET_IN_CONFIRMATION, packet),
                     None => pass_within(client, message, PACKET_IN_CONFIRMATION, packet),
@@ -71,6 +76,10 @@ impl Desk {
             Message::OpenFailure { recipient } => {
                 let Some(channel) = self.table.refuse_by_target(recipient) else { return Ok(()) };
                 self.recording.event(channel.tap.as_ref(), |channel| Event::Close { channel }).await?;
+                if self.early.as_mut().is_some_and(|early| early.is_refused(recipient)) {
+                    let told = early::not_opened(recipient, channel.client_window);
+                    return told.iter().try_for_each(|message| pass(client, message));
+                }
                 pass(client, message)
             }
             Message::WindowAdjust { recipient, bytes } => {

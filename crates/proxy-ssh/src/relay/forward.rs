@@ -73,6 +73,7 @@ impl Desk {
             back.push(open_failure(open.sender, OpenFailure::ResourceShortage, "too many channels"));
             return Ok(());
         }
+        self.early.as_ref().map_or(Ok(()), |early| early.check_number(open.sender))?;
         self.table.open_by_target(open.sender)?.tap = Some(tap);
         pass_within(client, message, packet_in_open(open.kind), open.packet)
     }

@@ -7,6 +7,7 @@
 mod channel;
 mod desk;
 mod down;
+mod early;
 mod files;
 mod forced;
 mod forward;
@@ -24,8 +25,10 @@ use keyward_session::{Channels, EndCause, RecorderGone};
 use keyward_ssh::{Disconnect, Event};
 
 use crate::SshError;
+use crate::early::Early;
 use crate::peer::{Look, Peer, Reads};
 use desk::Desk;
+use early::Beginning;
 
 /// How a session ended.
 #[derive(Debug)]
@@ -80,8 +83,11 @@ const MOST: usize = 4 * 1024 * 1024;
 pub(crate) const TIME_TO_READ: Duration = Duration::from_millis(100);
 
 impl Relay {
-    pub(crate) fn new(client: Peer, target: Peer, channels: Channels) -> Self {
-        Self { client, target, desk: Desk::new(channels), is_unrecorded: false }
+    /// `early` is what the client has sent already.
+    pub(crate) fn new(client: Peer, target: Peer, channels: Channels, early: Option<Box<Early>>) -> Self {
+        let mut desk = Desk::new(channels);
+        desk.early = early.map(|early| Box::new(Beginning::of(*early)));
+        Self { client, target, desk, is_unrecorded: false }
     }
 
     /// Relays until one side leaves or the gateway ends the session. Dropping the future cuts both connections.
@@ -175,12 +181,24 @@ impl Relay {
     }
 
     async fn hear_client(&mut self, now: Instant) -> Result<(), Option<End>> {
+        if self.desk.early.is_some() {
+            Box::pin(self.hear_held()).await?;
+        }
+        if self.waits() {
+            return Ok(());
+        }
         let Self { client, target, desk, is_unrecorded } = self;
         let mut back = Vec::new();
         while let Some(event) = client.transport.next(now).map_err(|error| of_client(error.into()))? {
             match event {
                 Event::Message(message) => {
-                    let passed = desk.pass_up(message, &mut target.transport, &mut back).await;
+                    let passed = match desk.early {
+                        None => desk.pass_up(message, &mut target.transport, &mut back).await,
+                        // Boxed: most clients are let in when the target is reached.
+                        Some(_) => {
+                            Box::pin(desk.pass_renamed(message, &mut target.transport, &mut back)).await
+                        }
+                    };
                     *is_unrecorded |= matches!(passed, Err(Stop::Unrecorded));
                     passed.map_err(|stop| end(stop, End::Client, End::Target))?;
                 }
@@ -225,7 +243,15 @@ impl Relay {
         released.map_err(|stop| end(stop, End::Client, End::Target))
     }
 
+    /// Whether the client has to wait for the target to open what the client takes for open already.
+    fn waits(&self) -> bool {
+        self.desk.early.as_ref().is_some_and(|early| early.waits())
+    }
+
     fn reads_client(&self) -> Reads {
+        if self.waits() {
+            return Reads::No;
+        }
         reads(self.target.transport.backlog(), self.client.transport.backlog())
     }
 

@@ -79,6 +79,11 @@ impl SignatureAlgorithm {
         }
     }
 
+    /// Those with which keys of this kind sign, best first. More than one only for RSA.
+    pub fn of_kind(kind: &str) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|algorithm| algorithm.key_kind() == kind).collect()
+    }
+
     /// With SHA-1.
     pub fn is_legacy(self) -> bool {
         matches!(self, Self::RsaSha1 | Self::Dss)
@@ -98,5 +103,13 @@ mod tests {
         }
         assert_eq!(SignatureAlgorithm::from_name("ssh-rsa"), Some(SignatureAlgorithm::RsaSha1));
         assert_eq!(SignatureAlgorithm::from_name("none"), None);
+    }
+
+    #[test]
+    fn a_kind_of_keys_signs_best_first() {
+        use SignatureAlgorithm::{RsaSha1, RsaSha256, RsaSha512, SkEd25519};
+        assert_eq!(SignatureAlgorithm::of_kind("ssh-rsa"), [RsaSha512, RsaSha256, RsaSha1]);
+        assert_eq!(SignatureAlgorithm::of_kind("sk-ssh-ed25519@openssh.com"), [SkEd25519]);
+        assert_eq!(SignatureAlgorithm::of_kind("none"), []);
     }
 }

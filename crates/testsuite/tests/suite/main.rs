@@ -80,5 +80,6 @@ mod time_windows;
 mod tools;
 mod transfers;
 mod updates;
+mod user_agent;
 mod user_certificates;
 mod vault;

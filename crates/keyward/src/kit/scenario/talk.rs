@@ -147,7 +147,7 @@ impl ScriptedTarget {
     }
 }
 
-impl LoginTarget for ScriptedTarget {
+impl<C: Conversation> LoginTarget<C> for ScriptedTarget {
     fn wants_key(&self) -> bool {
         self.wants(Asks::Key)
     }
@@ -177,6 +177,11 @@ impl LoginTarget for ScriptedTarget {
         let (stage, codes) = stage.totp_codes().await?;
         self.is_in |= self.takes_code(codes);
         Ok(stage)
+    }
+
+    async fn try_agent(&mut self, _conversation: &mut C) -> Result<Option<String>, ClientGone> {
+        // Scripted people have no agent.
+        Ok(None)
     }
 
     fn refusal(&self) -> Option<Reason> {
