@@ -97,10 +97,11 @@ fn host_keys_are_known_in_four_ways() {
 
 #[test]
 fn the_order_of_the_log_in_is_the_policys() {
-    use LogInMeans::{Ask, Keys, Passwords};
+    use LogInMeans::{Agent, Ask, Keys, Passwords};
     assert_eq!(connection("").log_in, [Keys, Passwords]);
     assert_eq!(connection("ask-target-password = true").log_in, [Keys, Passwords, Ask]);
     assert_eq!(connection("log-in = ['ask', 'keys']").log_in, [Ask, Keys]);
+    assert_eq!(connection("log-in = ['ask', 'agent', 'keys']").log_in, [Ask, Agent, Keys]);
 }
 
 #[test]

@@ -191,6 +191,11 @@ aa"#,
     ),
     (
         r#"aa-plugin = "otp""#,
+        "aa-plugin = \"otp\"\nlog-in = [\"agent\", \"ask\"]",
+        "29:20 nothing can be asked any more once the client was let in for its agent (write \"ask\" before \"agent\")",
+    ),
+    (
+        r#"aa-plugin = "otp""#,
         "aa-plugin = \"otp\"\ncredential-store = { authority = \"a\", local = \"b\" }",
         "29:20 a credential store is one of `plugin`, `local` and `authority` (write credential-store = { plugin = \"...\" }, { local = \"...\" } or { authority = \"...\" })",
     ),

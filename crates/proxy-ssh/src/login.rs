@@ -29,11 +29,7 @@ const PASSWORD: &str = "password";
 const INTERACTIVE: &str = "keyboard-interactive";
 
 /// In the order of [`Connected::log_in`](keyward_session::Connected::log_in).
-pub(crate) async fn log_in(
-    reached: Reached,
-    leg: &Leg,
-    talk: &mut Talk<'_>,
-) -> Result<Reached, Ended> {
+pub(crate) async fn log_in(reached: Reached, leg: &Leg, talk: &mut Talk<'_>) -> Result<Reached, Ended> {
     let Reached { connected, target } = reached;
     let set = connected.connection().settings.target_algorithms;
     let mut login = Login::new(target, connected.remote_user(), leg.session.clone(), set);
@@ -74,7 +70,10 @@ pub(crate) enum Progress {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Success,
-    Failure { methods: Vec<String>, partial: bool },
+    Failure {
+        methods: Vec<String>,
+        partial: bool,
+    },
     Prompts(Vec<Prompt>),
     /// The key that was asked about is worth a signature.
     Welcome,
@@ -309,7 +308,9 @@ async fn answer_to(
     Err(SshError::TooManyRequests)
 }
 
-pub(crate) async fn in_time(request: impl Future<Output = Result<Answer, SshError>>) -> Result<Answer, SshError> {
+pub(crate) async fn in_time(
+    request: impl Future<Output = Result<Answer, SshError>>,
+) -> Result<Answer, SshError> {
     within(&mut { PATIENCE }, request).await
 }
 

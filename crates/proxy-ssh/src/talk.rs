@@ -113,7 +113,14 @@ impl<'p> Talk<'p> {
     pub(crate) fn new(client: &'p mut Peer, banner: Option<&str>) -> Self {
         let line_ends =
             |text: &str| format!("{}\r\n", text.trim_end().replace("\r\n", "\n").replace('\n', "\r\n"));
-        Self { client, user: None, pending: Pending::Nothing, rejections: 0, banner: banner.map(line_ends), early: None }
+        Self {
+            client,
+            user: None,
+            pending: Pending::Nothing,
+            rejections: 0,
+            banner: banner.map(line_ends),
+            early: None,
+        }
     }
 
     /// The client's next request or answer. Services are granted on the way (RFC 4253 section 10), as often as a

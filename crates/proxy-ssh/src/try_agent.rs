@@ -58,9 +58,11 @@ impl Login {
             }
         }
         self.agent = Some(match (count, unsigned) {
-            (0, _) => "the agent has no keys".to_owned(),
+            (0, _) => "the agent has no key that could be used".to_owned(),
             (_, 0) => format!("the agent has {count} keys"),
-            _ => format!("the agent has {count} keys, and did not sign with {unsigned} that the target takes"),
+            _ => {
+                format!("the agent has {count} keys, and did not sign with {unsigned} that the target takes")
+            }
         });
         Ok(None)
     }

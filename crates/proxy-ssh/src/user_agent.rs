@@ -84,7 +84,13 @@ impl<'t> UserAgent<'t> {
             }
         }
         let kind = "auth-agent@openssh.com";
-        client.send(&channel::open(&Open { kind, sender: AGENT, window: WINDOW, packet: PACKET, rest: b"" }))?;
+        client.send(&channel::open(&Open {
+            kind,
+            sender: AGENT,
+            window: WINDOW,
+            packet: PACKET,
+            rest: b"",
+        }))?;
         loop {
             let Sent::OfAgent(message) = in_time(until, early.next(client), NoAgent::Silent).await? else {
                 continue;

@@ -89,10 +89,14 @@ impl Connected {
     ) -> Result<Self, Ended> {
         let stage = self.proven()?;
         if !stage.core.limits.allow_kind(ChannelKind::Agent) {
-            return stage.noted("the agent was not asked: the certificate does not permit to forward it").await;
+            return stage
+                .noted("the agent was not asked: the certificate does not permit to forward it")
+                .await;
         }
         match target.try_agent(conversation).await {
-            Ok(Some(key)) => stage.noted(&format!("logged in on the target with the agent's key {key}")).await,
+            Ok(Some(key)) => {
+                stage.noted(&format!("logged in on the target with the agent's key {key}")).await
+            }
             Ok(None) => Ok(stage),
             Err(gone) => Err(stage.fail(&gone.into())),
         }

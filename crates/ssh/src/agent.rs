@@ -241,8 +241,10 @@ mod tests {
 
     #[test]
     fn a_certificate_in_an_agent_is_shown_as_one_and_signed_for_as_its_key() {
-        let (authority, key) =
-            (SigningKey::generate(KeyKind::Ed25519).unwrap(), SigningKey::generate(KeyKind::Ed25519).unwrap());
+        let (authority, key) = (
+            SigningKey::generate(KeyKind::Ed25519).unwrap(),
+            SigningKey::generate(KeyKind::Ed25519).unwrap(),
+        );
         let wanted = UserCertificate {
             serial: 1,
             key_id: "an\x1bid",

@@ -8,8 +8,8 @@ use keyward_ssh::channel::{self, STDERR};
 use keyward_ssh::{Transport, message};
 use tokio::time::Instant;
 
-use super::early::Beginning;
 use super::channel::{Answer, Answers, Channel, Id, Table};
+use super::early::Beginning;
 use super::files::FileNotes;
 use super::granted::Granted;
 use super::recording::Recording;

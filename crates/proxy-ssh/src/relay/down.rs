@@ -8,10 +8,10 @@ use keyward_trail::{Direction, Event, ExitStatus, Stream};
 
 use super::Stop;
 use super::channel::{Answer, Asked};
-use super::early;
 use super::desk::{
     About, Desk, PACKET_IN_CONFIRMATION, is_success, pass, pass_answer, pass_within, receiver, refuse,
 };
+use super::early;
 use super::files::{keep, with_window};
 use super::judged::{self, output};
 use crate::SshError;

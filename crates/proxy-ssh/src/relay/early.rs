@@ -229,7 +229,11 @@ mod tests {
         let mut early = beginning();
         while early.next_held().is_some() {}
         assert!(early.is_opened(7, 3, 2000));
-        for other in [data(9, b"abc"), window_adjust(9, SESSION), open(&Open { kind: "session", sender: SESSION, window: 1, packet: 1, rest: b"" })] {
+        for other in [
+            data(9, b"abc"),
+            window_adjust(9, SESSION),
+            open(&Open { kind: "session", sender: SESSION, window: 1, packet: 1, rest: b"" }),
+        ] {
             let mut message = other.clone();
             assert_eq!(early.rename(&mut message), Renamed::Passes);
             assert_eq!(message, other);

@@ -1,6 +1,6 @@
 //! Logging in on the server with the person's own agent, which the client forwards.
 
-use keyward_testsuite::{Account, KeyPair, Putty, Run, Sshd, UserCa, shell};
+use keyward_testsuite::{Account, Dbclient, KeyPair, PeerServer, Putty, Run, SshClient, Sshd, UserCa, shell};
 
 use crate::site::{Draft, Site, stored_key};
 
@@ -25,12 +25,15 @@ fn site_on(sshd: Sshd, edit: impl FnOnce(&mut Draft)) -> Site {
 /// accepts, `$near` a folder. `with KEY... -- COMMAND...` runs the command with an agent that has these keys.
 #[track_caller]
 fn run(site: &Site, script: &str) -> Run {
-    let ssh = site.ssh();
+    run_as(site, &site.ssh(), script)
+}
+
+#[track_caller]
+fn run_as(site: &Site, ssh: &SshClient, script: &str) -> Run {
     let (program, folder) = (ssh.program(), ssh.folder().to_str().unwrap().to_owned());
     let (key, python) = (site.sshd.key().path(), std::env::var("KEYWARD_TEST_PEERS").unwrap());
     let script = format!("ssh=$1 to=$2 key=$3 near=$4 python=$5\n{WITH}\n{script}");
-    let arguments =
-        [program.to_str().unwrap(), &ssh.destination(), key.to_str().unwrap(), &folder, &python];
+    let arguments = [program.to_str().unwrap(), &ssh.destination(), key.to_str().unwrap(), &folder, &python];
     shell(&script, &arguments)
 }
 
@@ -54,7 +57,10 @@ fn refused(site: &Site, run: &Run, why: &str) {
 #[test]
 fn the_persons_agent_logs_in_and_the_record_names_its_key() {
     let site = site_with(|_| ());
-    assert_eq!(run(&site, r#"with "$key" -- "$ssh" -A "$to" "echo in; echo err >&2; exit 7" || echo $?"#).text(), "in\n7\n");
+    assert_eq!(
+        run(&site, r#"with "$key" -- "$ssh" -A "$to" "echo in; echo err >&2; exit 7" || echo $?"#).text(),
+        "in\n7\n"
+    );
     let key = site.sshd.key().path().with_extension("pub");
     let fingerprint = shell("ssh-keygen -lf \"$1\" | cut -d ' ' -f 2", &[key.to_str().unwrap()]).text();
     let note = format!("logged in on the target with the agent's key ssh-ed25519 {}", fingerprint.trim());
@@ -69,7 +75,10 @@ fn an_agent_that_logs_in_is_not_at_the_server_unless_a_rule_of_channels_says_so(
     assert!(site.notes(1).contains(&"agent refused by the channel policy".to_owned()));
 
     let site = site_with(|draft| draft.channels = "types = [\"exec\", \"agent\"]\n".to_owned());
-    assert_eq!(run(&site, r#"with "$key" -- "$ssh" -A "$to" "ssh-add -l" | cut -d " " -f 3"#).text(), "user_key\n");
+    assert_eq!(
+        run(&site, r#"with "$key" -- "$ssh" -A "$to" "ssh-add -l" | cut -d " " -f 3"#).text(),
+        "user_key\n"
+    );
 }
 
 #[test]
@@ -89,7 +98,8 @@ fn a_certificate_in_an_agent_logs_in() {
     let sshd = Sshd::with("TrustedUserCAKeys none");
     let user = sshd.user();
     let certified = authority.certified(&format!("-n {user}"));
-    std::fs::write(sshd.folder().join("authorized_keys"), format!("cert-authority {}", authority.public())).unwrap();
+    std::fs::write(sshd.folder().join("authorized_keys"), format!("cert-authority {}", authority.public()))
+        .unwrap();
     let site = site_on(sshd, |_| ());
     let script = format!(r#"with '{}' -- "$ssh" -A "$to" "echo in""#, certified.path().display());
     assert_eq!(run(&site, &script).text(), "in\n");
@@ -111,7 +121,11 @@ fn an_agent_whose_keys_the_server_does_not_take_opens_nothing() {
 #[test]
 fn an_agent_without_keys_opens_nothing() {
     let site = site_with(|_| ());
-    refused(&site, &run(&site, r#"with -- "$ssh" -A "$to" "echo in""#), "the agent has no keys");
+    refused(
+        &site,
+        &run(&site, r#"with -- "$ssh" -A "$to" "echo in""#),
+        "the agent has no key that could be used",
+    );
 }
 
 #[test]
@@ -157,7 +171,10 @@ fn what_follows_the_agent_in_the_order_is_tried_without_it() {
         draft.credentials = format!("passwords = [\"{}\"]\n", account.password);
         draft.connection += "log-in = [\"agent\", \"passwords\"]\n";
     });
-    let script = format!(r#""$ssh" -a "{}@target" "cat | sha256sum" < /usr/bin/ssh; sha256sum < /usr/bin/ssh"#, account.name);
+    let script = format!(
+        r#""$ssh" -a "{}@target" "cat | sha256sum" < /usr/bin/ssh; sha256sum < /usr/bin/ssh"#,
+        account.name
+    );
     let printed = run(&site, &script).text();
     let lines: Vec<&str> = printed.lines().collect();
     assert!(lines.len() == 2 && lines[0] == lines[1], "{printed}");
@@ -218,7 +235,7 @@ fn a_hostile_agent_opens_nothing_and_holds_nobody_up() {
         ("short", "the agent does not keep to its protocol"),
         ("chatty", "the agent does not keep to its protocol"),
         ("flood", "the agent does not keep to its protocol"),
-        ("junk", "the agent has 0 keys"),
+        ("junk", "the agent has no key that could be used"),
         ("wrong", "tried 1 keys"),
         ("other", "did not sign with 1 that the target takes"),
         ("dies", "the agent gave no answer"),
@@ -235,7 +252,9 @@ fn a_hostile_agent_opens_nothing_and_holds_nobody_up() {
 fn a_client_that_leaves_while_its_agent_is_asked_ends_its_session() {
     let site = site_with(|_| ());
     let peer = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/hostile_agent.py");
-    let script = format!(r#"timeout 3 "$python" {peer} mute "$key.pub" "$near/agent" timeout 1 "$ssh" -A "$to" "echo in""#);
+    let script = format!(
+        r#"timeout 3 "$python" {peer} mute "$key.pub" "$near/agent" timeout 1 "$ssh" -A "$to" "echo in""#
+    );
     run(&site, &script);
     assert_eq!(site.ended(1)["verdict"], "auth-fail");
 }
@@ -244,9 +263,43 @@ fn a_client_that_leaves_while_its_agent_is_asked_ends_its_session() {
 fn a_certificate_that_does_not_permit_to_forward_agents_keeps_the_agent_shut() {
     let authority = UserCa::new();
     let site = site_with(|draft| {
-        draft.authentication = "certificate-authorities = []".to_owned();
+        draft.authentication = format!("[[authentication.user-ca]]\nkey = \"{}\"\n", authority.public());
     });
-    let _ = (authority, site);
+    let key = authority.certified(&format!("-n {} -O no-agent-forwarding", site.sshd.user()));
+    let ssh = SshClient::with_key(site.addr(), &site.sshd.user(), &key);
+    run_as(&site, &ssh, r#"with "$key" -- "$ssh" -A "$to" "echo in" || true"#).must_succeed();
+    assert_eq!(site.ended(1)["verdict"], "target-auth-fail");
+    assert_eq!(site.sshd.logins(), 0);
+    assert!(site.notes(1).iter().any(|note| note.contains("the certificate does not permit to forward it")));
+}
+
+#[test]
+fn a_server_that_takes_little_in_one_packet_gets_no_more() {
+    let server = PeerServer::start("small_packets_server", &[]);
+    let site = site_with(|draft| {
+        let (addr, host_key) = (server.addr(), server.host_key());
+        draft.connection = format!(
+            "known-host-keys = [{{ host = \"{addr}\", key = \"{host_key}\" }}]\nlog-in = [\"agent\"]\n"
+        );
+        draft.target = format!("{{ fixed = \"{addr}\" }}");
+    });
+    let script = r#"
+        head -c 3000000 /dev/urandom > "$near/sent"
+        with "$key" -- "$ssh" -A "$to" "hash" < "$near/sent" > "$near/hash"
+        echo "$(sha256sum < "$near/sent" | cut -d " " -f 1) True" | cmp - "$near/hash" && echo same
+    "#;
+    assert_eq!(run(&site, script).text(), "same\n");
+}
+
+#[test]
+fn dropbear_forwards_an_agent_for_the_log_in() {
+    let site = site_with(|_| ());
+    let client = Dbclient::with_key(site.addr(), &site.sshd.user(), &site.person);
+    let (program, to) = (client.program(), client.destination());
+    let script =
+        format!(r#"with "$key" -- '{}' -A {to} "cat | wc -c" < /usr/bin/ssh-agent"#, program.display());
+    let size = std::fs::metadata("/usr/bin/ssh-agent").unwrap().len();
+    assert_eq!(run(&site, &script).text(), format!("{size}\n"));
 }
 
 #[test]
