@@ -310,7 +310,22 @@ aa"#,
     (
         r#"["shell"]"#,
         r#"["shell"], commands = ["uptime"]"#,
-        "4:41 `commands` is for channels of type exec, and this rule has none (add the type to `types`, or leave the key out)",
+        "4:41 `commands` is for channels of type exec, not shell (write a rule of its own for the other types)",
+    ),
+    (
+        r#"["shell"]"#,
+        r#"["exec", "scp"], commands = ["uptime"]"#,
+        "4:47 `commands` is for channels of type exec, not scp (write a rule of its own for the other types)",
+    ),
+    (
+        r#"["shell"]"#,
+        r#"["dynamic", "exec"], hosts = ["db1"]"#,
+        "4:48 `hosts` is for channels of type local-forward, dynamic and remote-forward, not exec (write a rule of its own for the other types)",
+    ),
+    (
+        r#"["shell"]"#,
+        r#"["agent", "streamlocal"], paths = ["/run/x"]"#,
+        "4:53 `paths` is for channels of type streamlocal, not agent (write a rule of its own for the other types)",
     ),
     (
         r#"["shell"]"#,
@@ -457,6 +472,7 @@ aa"#,
         "aa-plugin = \"otp\"\ncredential-store = { local = \"lab\" }",
         "29:30 no [[local-credential-store]] is named \"lab\" (this document has no [[local-credential-store]]: add one)",
     ),
+    (r#"[{ remote-user = "root", groups = ["ops"] }]"#, "[]", "16:8 `rule` must not be empty"),
     // Files
     (
         r#"bundle = "Otp""#,

@@ -6,6 +6,7 @@ use keyward_session::{Accepted, Ended, Factor, Named, Proof, Standing, Unjudged}
 use keyward_ssh::Presence;
 use keyward_ssh::auth::{self, Method, Offer, Prompt, Request};
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::SshError;
 use crate::shown_key::{ShownKey, Welcome};
@@ -37,7 +38,7 @@ pub(crate) async fn prove(accepted: Accepted, talk: &mut Talk<'_>) -> Result<Out
     Proving { named, talk, attempts: 0, offers: 0 }.run(first).await
 }
 
-async fn first_request(talk: &mut Talk<'_>) -> Result<(Vec<u8>, String), SshError> {
+async fn first_request(talk: &mut Talk<'_>) -> Result<(Zeroizing<Vec<u8>>, String), SshError> {
     match talk.turn().await? {
         Turn::Request(message) => {
             let request = Request::parse(&message)?;
@@ -66,7 +67,7 @@ enum Step {
 }
 
 impl Proving<'_, '_> {
-    async fn run(mut self, first: Vec<u8>) -> Result<Outcome, SshError> {
+    async fn run(mut self, first: Zeroizing<Vec<u8>>) -> Result<Outcome, SshError> {
         let mut turn = Turn::Request(first);
         loop {
             let since = Instant::now();

@@ -9,6 +9,7 @@ use keyward_policy::Algorithms;
 use keyward_session::{CertificateOrder, ClientGone, Connected, Ended, LoginTarget, OfferedKey, Reason};
 use keyward_ssh::auth::{self, Prompt, Reply};
 use keyward_ssh::{SignatureAlgorithm, SigningKey};
+use zeroize::Zeroizing;
 
 use crate::SshError;
 use crate::client::{Leg, PATIENCE, Reached};
@@ -225,7 +226,7 @@ impl Login {
         let mut answers = Answers { password, codes: None };
         // For all replies of the target together; what the plugin takes is its own.
         let mut patience = PATIENCE;
-        let mut request = auth::request_interactive(&self.user);
+        let mut request = Zeroizing::new(auth::request_interactive(&self.user));
         for _ in 0..MOST_ROUNDS {
             let prompts = match within(&mut patience, ask(&mut self.target, &request)).await {
                 Ok(Answer::Prompts(prompts)) => prompts,

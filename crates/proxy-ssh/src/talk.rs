@@ -8,6 +8,7 @@ use keyward_session::{ClientGone, Conversation, Echo, Question};
 use keyward_ssh::auth::{self, Method, Prompt, Request};
 use keyward_ssh::message;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::early::Early;
 use crate::peer::Peer;
@@ -91,10 +92,10 @@ pub(crate) struct Talk<'p> {
     early: Option<Box<Early>>,
 }
 
-/// What a client does next in user authentication. The message is kept, since an offer is a part of it.
-#[derive(Debug)]
+/// What a client does next in user authentication. The message is kept, since an offer is a part of it, and wiped, since a
+/// password may be.
 pub(crate) enum Turn {
-    Request(Vec<u8>),
+    Request(Zeroizing<Vec<u8>>),
     Answer(Secret),
 }
 
@@ -127,7 +128,7 @@ impl<'p> Talk<'p> {
     /// client asks: some do so before each attempt. Cancel-safe.
     pub(crate) async fn turn(&mut self) -> Result<Turn, SshError> {
         loop {
-            let message = self.client.message().await?;
+            let message = Zeroizing::new(self.client.message().await?);
             match message.first() {
                 Some(&message::SERVICE_REQUEST) => self.grant(&message)?,
                 Some(&message::USERAUTH_REQUEST) => return Ok(Turn::Request(message)),

@@ -1,6 +1,7 @@
 //! The messages of user authentication (RFC 4252, RFC 4256).
 
 use keyward_model::Secret;
+use zeroize::Zeroizing;
 
 use crate::message::{
     SERVICE_ACCEPT, SERVICE_REQUEST, USERAUTH_BANNER, USERAUTH_FAILURE, USERAUTH_INFO_REQUEST,
@@ -205,8 +206,11 @@ pub fn info_request(instruction: &str, prompts: &[Prompt]) -> Vec<u8> {
     message
 }
 
-pub fn info_response(answers: &[Secret]) -> Vec<u8> {
-    let mut message = vec![USERAUTH_INFO_RESPONSE];
+/// Wiped when it is dropped, and never moved while it grows.
+pub fn info_response(answers: &[Secret]) -> Zeroizing<Vec<u8>> {
+    let length: usize = answers.iter().map(|answer| 4 + answer.expose().len()).sum();
+    let mut message = Zeroizing::new(Vec::with_capacity(1 + 4 + length));
+    message.put_byte(USERAUTH_INFO_RESPONSE);
     message.put_number(u32::try_from(answers.len()).unwrap_or(0));
     for answer in answers {
         message.put_string(answer.expose().as_bytes());
@@ -219,8 +223,10 @@ pub fn request_none(user: &str) -> Vec<u8> {
     request(user, "none")
 }
 
-pub fn request_password(user: &str, password: &Secret) -> Vec<u8> {
-    let mut message = request(user, "password");
+/// Wiped when it is dropped, and never moved while the password is in it.
+pub fn request_password(user: &str, password: &Secret) -> Zeroizing<Vec<u8>> {
+    let mut message = Zeroizing::new(request(user, "password"));
+    message.reserve_exact(1 + 4 + password.expose().len());
     message.put_bool(false);
     message.put_string(password.expose().as_bytes());
     message
@@ -360,7 +366,7 @@ mod tests {
     fn a_request_that_is_cut_is_refused_at_every_byte() {
         let key = SigningKey::generate(KeyKind::Ed25519).unwrap();
         let signed = request_public_key("ann", &key, SignatureAlgorithm::Ed25519, b"session").unwrap();
-        for message in [request_password("ann", &Secret::new("x".into())), signed] {
+        for message in [request_password("ann", &Secret::new("x".into())), signed.into()] {
             for cut in 0..message.len() {
                 assert!(Request::parse(&message[..cut]).is_err(), "{cut}");
             }

@@ -30,10 +30,10 @@ pub(super) fn policy(section: &Section<'_>, named: &Named<'_>) -> ChannelPolicy 
 fn rule(section: &Section<'_>, named: &Named<'_>) -> Option<ChannelRule> {
     section.not_yet(&["four-eyes"]);
     let kinds = values(section.required_list("types", kind));
-    needs(section, &kinds, "commands", &[ChannelKind::Exec]);
+    nothing_else(section, &kinds, "commands", &[ChannelKind::Exec]);
     let forwards = [ChannelKind::LocalForward, ChannelKind::Dynamic, ChannelKind::RemoteForward];
-    needs(section, &kinds, "hosts", &forwards);
-    needs(section, &kinds, "paths", &[ChannelKind::StreamLocal]);
+    nothing_else(section, &kinds, "hosts", &forwards);
+    nothing_else(section, &kinds, "paths", &[ChannelKind::StreamLocal]);
     nothing_else(section, &kinds, "files", &[ChannelKind::Sftp, ChannelKind::Scp]);
     nothing_else(section, &kinds, "content-policy", &[ChannelKind::Shell, ChannelKind::Exec]);
     let window = refer(section, "time-window", named.windows);
@@ -59,7 +59,11 @@ fn rule(section: &Section<'_>, named: &Named<'_>) -> Option<ChannelRule> {
 /// What other types carry is not judged by this key, so a rule for them must not look as if it were.
 fn nothing_else(section: &Section<'_>, kinds: &[ChannelKind], key: &'static str, of: &[ChannelKind]) {
     if let Some(other) = kinds.iter().find(|kind| !of.contains(kind)).filter(|_| section.has(key)) {
-        let types = of.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" and ");
+        let names: Vec<_> = of.iter().map(|kind| kind.as_str()).collect();
+        let types = match names.split_last() {
+            Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+            _ => names.concat(),
+        };
         let fault = Fault::new(format!("`{key}` is for channels of type {types}, not {other}"));
         section.fault_at(section.place_of(key), fault.hint("write a rule of its own for the other types"));
     }
@@ -97,15 +101,6 @@ fn file_rule(section: &Section<'_>) -> FileRule {
 
 fn kind(value: &DeValue<'_>) -> Result<ChannelKind, Fault> {
     choice(&ChannelKind::ALL.map(|kind| (kind.as_str(), kind)))(value)
-}
-
-/// A list of patterns that none of the rule's types looks at would promise what it does not keep.
-fn needs(section: &Section<'_>, kinds: &[ChannelKind], key: &'static str, of: &[ChannelKind]) {
-    if section.has(key) && !kinds.is_empty() && !of.iter().any(|kind| kinds.contains(kind)) {
-        let types = of.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
-        let fault = Fault::new(format!("`{key}` is for channels of type {types}, and this rule has none"));
-        section.fault_at(section.place_of(key), fault.hint("add the type to `types`, or leave the key out"));
-    }
 }
 
 fn expression(value: &DeValue<'_>) -> Result<TextPattern, Fault> {

@@ -38,9 +38,8 @@ fn principals(section: &Section<'_>, name: Option<&str>) -> Vec<String> {
 }
 
 pub(super) fn usermapping(section: &Section<'_>) -> Vec<Usermapping> {
-    section.need("rule");
     let label = "[[usermapping.rule]]";
-    section.sections("rule", label, label).iter().filter_map(rule).collect()
+    section.required_sections("rule", label, label).iter().filter_map(rule).collect()
 }
 
 fn rule(section: &Section<'_>) -> Option<Usermapping> {

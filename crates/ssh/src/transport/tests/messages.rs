@@ -195,7 +195,7 @@ fn what_may_be_a_password_is_wiped_and_not_shown() {
     let now = pair.now;
     let event = pair.server.next(now).unwrap().unwrap();
     assert_eq!(format!("{event:?}"), format!("Message(50, {} bytes)", request.len()));
-    assert!(matches!(event, Event::Message(message) if message == request));
+    assert!(matches!(event, Event::Message(message) if message == *request));
     assert!(shown(pair.server.input.all()));
     assert!(pair.server.next(now).unwrap().is_none());
     assert!(!shown(pair.server.input.all()));
