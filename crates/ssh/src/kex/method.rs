@@ -3,10 +3,13 @@
 use aws_lc_rs::digest;
 
 /// A key exchange method (RFC 4253 section 8, RFC 4419, RFC 5656, RFC 8268, RFC 8731,
-/// draft-ietf-sshm-mlkem-hybrid-kex).
+/// draft-ietf-sshm-mlkem-hybrid-kex, draft-ietf-sshm-ntruprime-ssh).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Method {
     MlKem768X25519,
+    Sntrup761X25519,
+    /// The same as `Sntrup761X25519`, by the name it had before its draft.
+    Sntrup761X25519OpenSsh,
     Curve25519,
     /// The same as `Curve25519`, by the name it had before RFC 8731.
     Curve25519LibSsh,
@@ -25,8 +28,10 @@ pub enum Method {
 
 impl Method {
     /// Every method, the best first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::MlKem768X25519,
+        Self::Sntrup761X25519,
+        Self::Sntrup761X25519OpenSsh,
         Self::Curve25519,
         Self::Curve25519LibSsh,
         Self::EcdhP256,
@@ -44,6 +49,8 @@ impl Method {
     pub fn name(self) -> &'static str {
         match self {
             Self::MlKem768X25519 => "mlkem768x25519-sha256",
+            Self::Sntrup761X25519 => "sntrup761x25519-sha512",
+            Self::Sntrup761X25519OpenSsh => "sntrup761x25519-sha512@openssh.com",
             Self::Curve25519 => "curve25519-sha256",
             Self::Curve25519LibSsh => "curve25519-sha256@libssh.org",
             Self::EcdhP256 => "ecdh-sha2-nistp256",
@@ -69,6 +76,7 @@ impl Method {
             Self::MlKem768X25519 | Self::Curve25519 | Self::Curve25519LibSsh => Hash::Sha256,
             Self::EcdhP256 | Self::DhGroup14Sha256 | Self::GroupExchangeSha256 => Hash::Sha256,
             Self::EcdhP384 => Hash::Sha384,
+            Self::Sntrup761X25519 | Self::Sntrup761X25519OpenSsh => Hash::Sha512,
             Self::EcdhP521 | Self::DhGroup18 | Self::DhGroup16 => Hash::Sha512,
             Self::GroupExchangeSha1 | Self::DhGroup14Sha1 | Self::DhGroup1Sha1 => Hash::Sha1,
         }

@@ -6,6 +6,7 @@ mod hybrid;
 mod method;
 mod primes;
 mod secret;
+mod sntrup;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +39,7 @@ pub(crate) struct Initiator(Waiting);
 
 enum Waiting {
     Hybrid(Box<KeyPairs>),
+    Sntrup(Box<sntrup::KeyPairs>),
     Curve(KeyPair),
     Finite(Box<Exponent>),
 }
@@ -50,6 +52,10 @@ impl Initiator {
             Kind::Hybrid => {
                 let (keys, public) = KeyPairs::generate()?;
                 Ok((Self(Waiting::Hybrid(Box::new(keys))), public))
+            }
+            Kind::Sntrup => {
+                let (keys, public) = sntrup::KeyPairs::generate()?;
+                Ok((Self(Waiting::Sntrup(Box::new(keys))), public))
             }
             Kind::Curve(curve) => {
                 let (key, public) = KeyPair::generate(curve)?;
@@ -70,6 +76,7 @@ impl Initiator {
     pub(crate) fn finish(self, reply: &[u8]) -> Result<SharedSecret, KexError> {
         match self.0 {
             Waiting::Hybrid(keys) => keys.finish(reply),
+            Waiting::Sntrup(keys) => keys.finish(reply),
             Waiting::Curve(key) => Ok(SharedSecret::from_number(&key.agree(reply)?)),
             Waiting::Finite(exponent) => exponent.agree(reply),
         }
@@ -88,6 +95,7 @@ impl fmt::Debug for Initiator {
 pub(crate) fn respond(method: Method, init: &[u8]) -> Result<(Vec<u8>, SharedSecret), KexError> {
     match kind(method) {
         Kind::Hybrid => hybrid::respond(init),
+        Kind::Sntrup => sntrup::respond(init),
         Kind::Curve(curve) => {
             let (key, public) = KeyPair::generate(curve)?;
             Ok((public, SharedSecret::from_number(&key.agree(init)?)))
@@ -102,6 +110,7 @@ pub(crate) fn respond(method: Method, init: &[u8]) -> Result<(Vec<u8>, SharedSec
 
 enum Kind {
     Hybrid,
+    Sntrup,
     Curve(Curve),
     Finite { prime: &'static str },
     GroupExchange,
@@ -110,6 +119,7 @@ enum Kind {
 fn kind(method: Method) -> Kind {
     match method {
         Method::MlKem768X25519 => Kind::Hybrid,
+        Method::Sntrup761X25519 | Method::Sntrup761X25519OpenSsh => Kind::Sntrup,
         Method::Curve25519 | Method::Curve25519LibSsh => Kind::Curve(Curve::X25519),
         Method::EcdhP256 => Kind::Curve(Curve::P256),
         Method::EcdhP384 => Kind::Curve(Curve::P384),

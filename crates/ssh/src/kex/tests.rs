@@ -47,7 +47,7 @@ fn outside(prime: &BoxedUint) -> Vec<Vec<u8>> {
 fn known_prime(method: Method) -> Option<BoxedUint> {
     match kind(method) {
         Kind::Finite { prime } => Some(hex(prime)),
-        Kind::Hybrid | Kind::Curve(_) | Kind::GroupExchange => None,
+        Kind::Hybrid | Kind::Sntrup | Kind::Curve(_) | Kind::GroupExchange => None,
     }
 }
 
@@ -174,13 +174,16 @@ fn points_of_small_order_are_refused() {
             assert_eq!(initiator.finish(&point).unwrap_err(), KexError::Public);
             assert_eq!(respond(method, &point).unwrap_err(), KexError::Public);
         }
-        let method = Method::MlKem768X25519;
-        let (initiator, mut init) = Initiator::start(method).unwrap();
-        let (mut reply, _) = respond(method, &init).unwrap();
-        init.splice(1184.., point);
-        assert_eq!(respond(method, &init).unwrap_err(), KexError::Public);
-        reply.splice(1088.., point);
-        assert_eq!(initiator.finish(&reply).unwrap_err(), KexError::Public);
+        for (method, of_init, of_reply) in
+            [(Method::MlKem768X25519, 1184, 1088), (Method::Sntrup761X25519, 1158, 1039)]
+        {
+            let (initiator, mut init) = Initiator::start(method).unwrap();
+            let (mut reply, _) = respond(method, &init).unwrap();
+            init.splice(of_init.., point);
+            assert_eq!(respond(method, &init).unwrap_err(), KexError::Public);
+            reply.splice(of_reply.., point);
+            assert_eq!(initiator.finish(&reply).unwrap_err(), KexError::Public);
+        }
     }
 }
 
@@ -210,13 +213,32 @@ fn an_encapsulation_key_that_is_not_reduced_is_refused() {
     assert_eq!(respond(Method::MlKem768X25519, &init).unwrap_err(), KexError::Public);
 }
 
-/// ML-KEM has no error for it: the secret is another (FIPS 203 section 6.3).
+/// Neither has an error for it: the secret is another (FIPS 203 section 6.3).
 #[test]
 fn a_changed_ciphertext_gives_another_secret() {
-    let (initiator, init) = Initiator::start(Method::MlKem768X25519).unwrap();
-    let (mut reply, theirs) = respond(Method::MlKem768X25519, &init).unwrap();
-    reply[0] ^= 1;
-    assert_ne!(initiator.finish(&reply).unwrap().encoded(), theirs.encoded());
+    for method in [Method::MlKem768X25519, Method::Sntrup761X25519] {
+        let (initiator, init) = Initiator::start(method).unwrap();
+        let (mut reply, theirs) = respond(method, &init).unwrap();
+        reply[0] ^= 1;
+        assert_ne!(initiator.finish(&reply).unwrap().encoded(), theirs.encoded());
+    }
+}
+
+#[test]
+fn a_hybrid_value_of_another_length_is_refused() {
+    for method in [Method::MlKem768X25519, Method::Sntrup761X25519] {
+        for change in [-1, 1] {
+            let (initiator, init) = Initiator::start(method).unwrap();
+            let (reply, _) = respond(method, &init).unwrap();
+            let resized = |value: &[u8]| {
+                let mut value = value.to_vec();
+                value.resize(value.len().checked_add_signed(change).unwrap(), 0);
+                value
+            };
+            assert_eq!(respond(method, &resized(&init)).unwrap_err(), KexError::Public);
+            assert_eq!(initiator.finish(&resized(&reply)).unwrap_err(), KexError::Public);
+        }
+    }
 }
 
 #[test]
@@ -295,6 +317,9 @@ proptest! {
         let _ = DhGroup::new(&long, &bytes);
         let _ = DhGroup::new(&long[..1024], &bytes[..bytes.len().min(1)]);
         prop_assert!(respond(Method::MlKem768X25519, &long).is_err());
+        let (sntrup, _) = Initiator::start(Method::Sntrup761X25519).unwrap();
+        let _ = respond(Method::Sntrup761X25519, &long[..1158 + 32]);
+        let _ = sntrup.finish(&long[..1039 + 32]);
         for method in [Method::Curve25519, Method::EcdhP256, Method::EcdhP384, Method::EcdhP521, Method::DhGroup1Sha1] {
             let _ = respond(method, &bytes);
         }

@@ -15,7 +15,9 @@ const CIPHERS: [&str; 6] = [
 ];
 const MACS: [&str; 4] =
     ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512"];
-const CLIENT_KEX: [&str; 4] = [
+const CLIENT_KEX: [&str; 6] = [
+    "sntrup761x25519-sha512",
+    "sntrup761x25519-sha512@openssh.com",
     "curve25519-sha256",
     "curve25519-sha256@libssh.org",
     "diffie-hellman-group16-sha512",
@@ -25,7 +27,9 @@ const CLIENT_KEX: [&str; 4] = [
 const POST_QUANTUM: &str = "mlkem768x25519-sha256";
 const CLIENT_HOST_KEYS: [&str; 1] = ["ssh-ed25519"];
 /// Targets are older than clients.
-const TARGET_KEX: [&str; 9] = [
+const TARGET_KEX: [&str; 11] = [
+    "sntrup761x25519-sha512",
+    "sntrup761x25519-sha512@openssh.com",
     "curve25519-sha256",
     "curve25519-sha256@libssh.org",
     "ecdh-sha2-nistp256",
