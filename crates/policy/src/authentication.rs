@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use crate::Revocations;
+
 /// `[[authentication]]`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Authentication {
@@ -15,6 +17,8 @@ pub struct Authentication {
     /// Keys that nobody may use any more, in certificates neither, and authorities that are believed no more; in
     /// OpenSSH's text form without comment.
     pub revoked_keys: Vec<String>,
+    /// What key revocation lists say beside them.
+    pub revocations: Revocations,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -70,7 +74,7 @@ impl UserCa {
 
 impl Authentication {
     pub fn has_revoked(&self, key: &str) -> bool {
-        self.revoked_keys.iter().any(|revoked| revoked == key)
+        self.revoked_keys.iter().any(|revoked| revoked == key) || self.revocations.have_key(key)
     }
 
     /// Whether this key is that of an authority, which is believed still.
@@ -78,9 +82,10 @@ impl Authentication {
         self.user_cas.iter().any(|ca| ca.key == key) && !self.has_revoked(key)
     }
 
-    /// Whether any entry with this authority's key has taken the certificate back.
+    /// Whether any entry with this authority's key, or a key revocation list, has taken the certificate back.
     pub fn has_revoked_certificate(&self, authority: &str, serial: u64, key_id: &str) -> bool {
         let mut entries = self.user_cas.iter().filter(|ca| ca.key == authority);
         entries.any(|ca| ca.has_revoked(serial, key_id))
+            || self.revocations.have_certificate(authority, serial, key_id)
     }
 }

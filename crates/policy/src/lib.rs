@@ -20,6 +20,7 @@ mod password;
 mod pattern;
 mod plugin;
 mod policy;
+mod revocations;
 mod source_address;
 mod target;
 mod text_pattern;
@@ -45,6 +46,7 @@ pub use password::{PasswordHash, PasswordHashError, hash_password, verify_nobody
 pub use pattern::{HostPattern, PatternError, PatternHost, PatternPort};
 pub use plugin::{PluginInstance, PluginStart, PythonEnvironment};
 pub use policy::{GatewaySettings, HttpProxy, Policy};
+pub use revocations::Revocations;
 pub use source_address::is_from;
 pub use target::{Inband, RefusedBy, Target};
 pub use text_pattern::TextPattern;

@@ -136,6 +136,11 @@ impl Policy {
 
 /// A text file of bounded size. Errors name the file.
 pub(crate) fn read_text(path: &Path) -> Result<String, PolicyError> {
+    String::from_utf8(read_bytes(path)?).map_err(|_| PolicyError::NotUtf8(path.to_owned()))
+}
+
+/// The same without its being text.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, PolicyError> {
     let failed = |source| PolicyError::Unreadable { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
@@ -143,5 +148,5 @@ pub(crate) fn read_text(path: &Path) -> Result<String, PolicyError> {
     if bytes.len() as u64 > Policy::MAX_BYTES {
         return Err(PolicyError::TooLarge(path.to_owned()));
     }
-    String::from_utf8(bytes).map_err(|_| PolicyError::NotUtf8(path.to_owned()))
+    Ok(bytes)
 }

@@ -545,6 +545,23 @@ fn a_file_without_a_key_is_no_authority() {
 }
 
 #[test]
+fn a_key_revocation_list_that_is_broken_or_not_understood_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let lists: [(&[u8], &str); 3] = [
+        (b"SSHKRL\n\0\0\0\0\x01", "this key revocation list is cut off or changed"),
+        (b"SSHKRL\n\0\0\0\0\x09", "this key revocation list has parts that are not known here"),
+        (b"\xff\xfe", "this file is no list of keys"),
+    ];
+    for (bytes, expected) in lists {
+        std::fs::write(folder.path().join("revoked"), bytes).unwrap();
+        let revoked = "methods = [\"public-key\"]\nrevoked-key-files = [\"revoked\"]";
+        let document = DOCUMENT.replace("methods = [\"public-key\"]", revoked);
+        let error = Policy::parse(&document, folder.path(), "keyward.toml").unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn one_listener_speaks_one_protocol() {
     let (_, connection) = DOCUMENT.split_once("[[connection]]").unwrap();
     let other = connection.replace(r#""ssh""#, r#""rdp""#).replace(r#""db""#, r#""desk""#);

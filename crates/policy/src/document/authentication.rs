@@ -8,12 +8,12 @@ use toml::de::DeValue;
 use super::defined::Defined;
 use super::key_text::{USER_KEY_TYPES, public_key};
 use super::ldap::attribute;
-use super::plugin::read_file;
+use super::plugin::{read_binary, read_file};
 use super::report::Fault;
 use super::section::{Item, Section};
 use super::user::values;
 use super::value::{choice, integer, text};
-use crate::{Authentication, Backend, LdapServer, Method, UserCa};
+use crate::{Authentication, Backend, LdapServer, Method, Revocations, UserCa};
 
 const METHODS: [(&str, Method); 3] = [
     ("public-key", Method::PublicKey),
@@ -42,18 +42,37 @@ pub(super) fn authentication(
         section.fault(fault.hint("add the method \"public-key\", or leave `user-ca` out"));
     }
     let revoked_keys = section.list("revoked-keys", |value| user_key(text(value)?));
-    let revoked_files = section.list("revoked-key-files", |value| key_lines(&read_file(value, base)?));
+    let revoked_files = section.list("revoked-key-files", |value| revoked(&read_binary(value, base)?));
+    let mut revoked_keys = values(revoked_keys);
+    let mut revocations = Revocations::default();
+    for file in values(revoked_files) {
+        match file {
+            Revoked::Keys(keys) => revoked_keys.extend(keys),
+            Revoked::List(list) => revocations.add(list),
+        }
+    }
     let backend = backend(section, ldap_servers);
-    Some(Authentication {
-        name: name?,
-        sequences,
-        backend: backend?,
-        user_cas,
-        revoked_keys: values(revoked_keys)
-            .into_iter()
-            .chain(values(revoked_files).into_iter().flatten())
-            .collect(),
-    })
+    Some(Authentication { name: name?, sequences, backend: backend?, user_cas, revoked_keys, revocations })
+}
+
+/// What a file of `revoked-key-files` is.
+enum Revoked {
+    Keys(Vec<String>),
+    List(Revocations),
+}
+
+fn revoked(file: &[u8]) -> Result<Revoked, Fault> {
+    if Revocations::is_list(file) {
+        return Revocations::parse(file).map(Revoked::List).map_err(|error| {
+            Fault::new(error.to_string())
+                .hint("`ssh-keygen -k` makes one, `ssh-keygen -Q -l -f FILE` shows it")
+        });
+    }
+    let text = str::from_utf8(file).map_err(|_| {
+        Fault::new("this file is no list of keys")
+            .hint("write a public key in each line, or a key revocation list with `ssh-keygen -k`")
+    })?;
+    key_lines(text).map(Revoked::Keys)
 }
 
 /// `methods` are sequences of one.

@@ -11,7 +11,7 @@ use super::section::Section;
 use super::user::values;
 use super::value::{choice, flag, integer, line, named, pattern, size, text};
 use crate::pattern::{HostPattern, PatternPort};
-use crate::policy::read_text;
+use crate::policy::{read_bytes, read_text};
 use crate::{PluginInstance, PluginStart, PolicyError, PythonEnvironment};
 
 const MIB: u64 = 1 << 20;
@@ -103,8 +103,16 @@ fn configuration(section: &Section<'_>, base: &Path) -> String {
 
 /// The text of a file that the document names; a relative path starts at `base`.
 pub(super) fn read_file(value: &DeValue<'_>, base: &Path) -> Result<String, Fault> {
-    let path = base.join(line(value)?);
-    read_text(&path).map_err(|error| match error {
+    read_text(&base.join(line(value)?)).map_err(unread)
+}
+
+/// The same, of a file that may be no text.
+pub(super) fn read_binary(value: &DeValue<'_>, base: &Path) -> Result<Vec<u8>, Fault> {
+    read_bytes(&base.join(line(value)?)).map_err(unread)
+}
+
+fn unread(error: PolicyError) -> Fault {
+    match error {
         PolicyError::Unreadable { path, source } => {
             Fault::new(format!("cannot read {}: {source}", path.display()))
                 .hint("a relative path starts at the folder of this document")
@@ -113,5 +121,5 @@ pub(super) fn read_file(value: &DeValue<'_>, base: &Path) -> Result<String, Faul
         | PolicyError::NotUtf8(_)
         | PolicyError::Document(_)
         | PolicyError::NothingToRun) => Fault::new(error.to_string()),
-    })
+    }
 }

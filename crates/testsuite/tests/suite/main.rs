@@ -61,6 +61,7 @@ mod plugins;
 mod putty;
 mod recording;
 mod refusals;
+mod revocation_lists;
 mod screens;
 mod security_keys;
 mod sequences;
