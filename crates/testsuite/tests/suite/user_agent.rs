@@ -234,7 +234,7 @@ fn a_hostile_agent_opens_nothing_and_holds_nobody_up() {
         ("endless", "the agent does not keep to its protocol"),
         ("short", "the agent does not keep to its protocol"),
         ("chatty", "the agent does not keep to its protocol"),
-        ("flood", "the agent does not keep to its protocol"),
+        ("flood", "the agent has no key that could be used"),
         ("junk", "the agent has no key that could be used"),
         ("wrong", "tried 1 keys"),
         ("other", "did not sign with 1 that the target takes"),
