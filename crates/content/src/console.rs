@@ -6,24 +6,22 @@ use std::time::{Duration, Instant};
 use keyward_policy::ContentPolicy;
 
 use crate::entered::Entered;
-use crate::finding::look_for_commands;
+use crate::finding::{Joins, forms, look_for_commands};
 use crate::judge::{Passed, Released};
 use crate::keys::{Key, Keys};
 use crate::noted::Noted;
+use crate::pastes::Pastes;
 use crate::screen::{Screen, Sight};
+use crate::waits::Waits;
 use crate::{CannotJudge, Finding, Place};
 
-/// The screen is still when the target has sent nothing for so long after its answer, or for twice as long as its slow
-/// answers take: what came may be the answer to an earlier key.
-const STILL: Duration = Duration::from_millis(40);
-/// What is taken for a slow answer at first.
-const SLOW: Duration = Duration::from_millis(100);
-/// Without any answer, the keys show nothing: at a prompt for a password, at the end of a list.
-const NO_ANSWER: Duration = Duration::from_millis(500);
 /// Keys that no program reads are not held for longer than this.
 const UNREAD: Duration = Duration::from_secs(10);
 /// Bytes that are held; more than windows are wide.
 const MOST_HELD: usize = 4 * 1024 * 1024;
+const BELL: u8 = 0x07;
+const STOP: u8 = 0x13;
+const GO_ON: u8 = 0x11;
 /// Bytes of a command over several lines, each but the last of which ends with a backslash.
 const LONGEST_COMMAND: usize = 64 * 1024;
 
@@ -36,19 +34,21 @@ pub(crate) struct Console {
     /// The lines before, where they go on.
     before: String,
     pastes: Pastes,
-    /// When a key was passed on that the target may answer, and when it has sent something.
-    asked: Option<Instant>,
-    answered: Option<Instant>,
-    /// How often it has sent something since.
-    answers: u32,
-    /// How long slow answers take.
-    slow: Duration,
+    waits: Waits,
     /// The end of the last line has no answer yet.
     is_line_open: bool,
     /// Keys were pressed while that was so: the next answer is not theirs.
     is_ahead: bool,
     held: Vec<u8>,
     held_since: Option<Instant>,
+    /// A key is held that interrupts the program, and waits for nothing.
+    interrupts: bool,
+    /// ^S came, and no ^Q since: the target's terminal may keep back what programs show.
+    is_stopped: bool,
+    /// How often the bell was rung since the line was begun: a key that has no effect rings it.
+    bells: usize,
+    /// What the screen was when it was judged: its number of changes, the prompt, and whether the line was edited.
+    judged: Option<(u64, Option<String>, bool)>,
 }
 
 impl Console {
@@ -61,24 +61,42 @@ impl Console {
             entered: Entered::default(),
             before: String::new(),
             pastes: Pastes::default(),
-            asked: None,
-            answered: None,
-            answers: 0,
-            slow: SLOW,
+            waits: Waits::default(),
             is_line_open: false,
             is_ahead: false,
             held: Vec::new(),
             held_since: None,
+            interrupts: false,
+            is_stopped: false,
+            bells: 0,
+            judged: None,
         })
     }
 
-    pub(crate) fn resized(&mut self, size: (u32, u32)) -> Result<(), CannotJudge> {
+    pub(crate) fn resized(&mut self, size: (u32, u32), now: Instant) -> Result<(), CannotJudge> {
+        self.waits.disturb(now);
         self.screen.resize(size)
     }
 
     pub(crate) fn shown(&mut self, data: &[u8], now: Instant) -> Result<Vec<Finding>, CannotJudge> {
-        self.has_answered(now);
-        self.pastes.watch(data);
+        self.waits.answer(now);
+        self.is_line_open = false;
+        self.bells += data.iter().filter(|byte| **byte == BELL).count();
+        let switched = self.pastes.watch(data);
+        if switched.is_switched {
+            self.keys.end_paste();
+        }
+        let (before, after) = data.split_at(switched.begun.unwrap_or_default());
+        let mut found = self.draw(before)?;
+        if switched.begun.is_some() {
+            self.screen.draws_line_anew();
+            self.entered.is_drawn_anew();
+        }
+        found.extend(self.draw(after)?);
+        Ok(found)
+    }
+
+    fn draw(&mut self, data: &[u8]) -> Result<Vec<Finding>, CannotJudge> {
         let Self { policy, screen, noted, .. } = self;
         let mut found = Vec::new();
         screen.feed(data, |sight| match sight {
@@ -96,7 +114,7 @@ impl Console {
 
     pub(crate) fn typed(&mut self, data: &[u8], now: Instant) -> Result<Passed, CannotJudge> {
         if self.policy.commands().is_empty() {
-            return Ok(Passed { bytes: data.len(), findings: Vec::new() });
+            return Ok(Passed { bytes: data.len(), ..Passed::default() });
         }
         let mut passed = Passed::default();
         if self.held.is_empty() {
@@ -107,33 +125,56 @@ impl Console {
         }
         let rest = data.get(passed.bytes..).unwrap_or_default();
         if !rest.is_empty() {
-            if self.held.len() + rest.len() > MOST_HELD {
-                return Err(CannotJudge::TypedTooMuch);
-            }
-            self.held.extend_from_slice(rest);
-            self.held_since.get_or_insert(now);
+            passed.dropped = self.hold(rest, now)?;
         }
         Ok(passed)
     }
 
+    /// Holds keys; how many are dropped. Where a program goes on and on, ^C (^\, ^Z, ^Q after ^S) is to reach it before
+    /// keys that wait for it: they are given up, as a terminal gives up what nobody has read.
+    fn hold(&mut self, keys: &[u8], now: Instant) -> Result<usize, CannotJudge> {
+        let interrupts =
+            |byte: &u8| matches!(byte, 0x03 | 0x1a | 0x1c) || (*byte == GO_ON && self.is_stopped);
+        let interrupt = keys.iter().rposition(interrupts);
+        let (given_up, kept) = keys.split_at(interrupt.unwrap_or_default());
+        let mut dropped = 0;
+        if interrupt.is_some() {
+            dropped = self.held.len() + given_up.len();
+            self.held.clear();
+            self.interrupts = true;
+        }
+        if self.held.len() + kept.len() > MOST_HELD {
+            return Err(CannotJudge::TypedTooMuch);
+        }
+        self.held.extend_from_slice(kept);
+        self.held_since.get_or_insert(now);
+        Ok(dropped)
+    }
+
     pub(crate) fn due(&self) -> Option<Instant> {
         let since = self.held_since?;
-        let still = self.still_at().unwrap_or(since);
+        if self.interrupts {
+            return Some(since);
+        }
+        let still = self.waits.still_at().unwrap_or(since);
         Some(if self.may_be_unread() { still.max(since + UNREAD) } else { still })
     }
 
     pub(crate) fn released(&mut self, now: Instant) -> Result<Released, CannotJudge> {
         let Some(since) = self.held_since else { return Ok(Released::default()) };
-        if self.still_at().is_some_and(|still| now < still) {
-            return Ok(Released::default());
-        }
-        if self.may_be_unread() {
-            let is_late = now >= since + UNREAD;
-            return if is_late { Err(CannotJudge::TypedAhead) } else { Ok(Released::default()) };
+        let interrupts = std::mem::take(&mut self.interrupts);
+        if !interrupts {
+            if !self.waits.are_over(now) {
+                return Ok(Released::default());
+            }
+            if self.may_be_unread() {
+                let is_late = now >= since + UNREAD;
+                return if is_late { Err(CannotJudge::TypedAhead) } else { Ok(Released::default()) };
+            }
         }
         let mut held = std::mem::take(&mut self.held);
         self.held_since = None;
-        let passed = self.press(&held, now, true)?;
+        let passed = self.press(&held, now, !interrupts)?;
         if !passed.findings.iter().any(Finding::terminates) && passed.bytes < held.len() {
             self.held = held.split_off(passed.bytes);
             self.held_since = Some(now);
@@ -147,36 +188,43 @@ impl Console {
         let mut passed = Passed::default();
         for byte in data {
             let mut keys = self.keys.clone();
-            let key = keys.feed(*byte, self.pastes.are_taken);
-            if matches!(key, Key::Accept | Key::AcceptAndNext)
-                || (key == Key::End && !self.entered.is_empty())
-            {
-                if self.keys.are_in_sequence() {
-                    self.entered.forget_sequence();
-                }
+            let key = keys.feed(*byte, self.pastes.are_taken());
+            if key == Key::Macro && keys.have_recorded() && !self.screen.is_alternate() {
+                return Err(CannotJudge::Macro);
+            }
+            if self.may_end(key) {
                 let waits = !is_still && !self.is_still(now);
-                if waits && self.entered.is_edited() {
+                if waits && self.needs_screen(key) {
                     return Ok(passed);
                 }
-                let found = self.judge();
+                let found = if key == Key::PastedLine { self.judge_paste() } else { self.judge()? };
                 // The screen will tell whether it may be said what was typed.
                 if waits && found.iter().any(|finding| finding.matched.is_none()) {
+                    self.judged = None;
                     return Ok(passed);
                 }
                 passed.findings.extend(found);
                 if passed.findings.iter().any(Finding::terminates) {
                     return Ok(passed);
                 }
-                self.go_on()?;
-                self.entered = Entered::after(key);
-                (is_still, self.is_line_open, self.is_ahead) = (false, true, key == Key::AcceptAndNext);
+                self.end_line(key)?;
+                is_still = false;
+                self.bells = 0;
             } else {
                 self.is_ahead |= self.is_line_open;
+                if !self.entered.has_begun() && !self.screen.has_begun_line() {
+                    self.screen.begin_line();
+                }
                 self.entered.press(key, || self.screen.before_cursor());
+            }
+            match *byte {
+                STOP => self.is_stopped = true,
+                GO_ON => self.is_stopped = false,
+                _ => {}
             }
             // A program answers a sequence when it is complete.
             if !keys.are_in_sequence() {
-                (self.asked, self.answers) = (Some(now), 0);
+                self.waits.ask(now);
             }
             self.keys = keys;
             passed.bytes += 1;
@@ -184,28 +232,42 @@ impl Console {
         Ok(passed)
     }
 
-    fn has_answered(&mut self, now: Instant) {
-        if let Some(asked) = self.asked
-            && self.answered.is_none_or(|answered| answered <= asked)
-        {
-            self.slow = now.duration_since(asked).clamp(self.slow * 15 / 16, NO_ANSWER);
+    fn may_end(&self, key: Key) -> bool {
+        match key {
+            Key::Accept | Key::MayAccept | Key::AcceptAndNext | Key::PastedLine => true,
+            Key::End => !self.entered.is_empty(),
+            _ => false,
         }
-        self.answered = Some(now);
-        self.answers = self.answers.saturating_add(1);
-        self.is_line_open = false;
     }
 
-    /// When the screen shows what the keys have done, as far as that is known now. `None`: it does.
-    fn still_at(&self) -> Option<Instant> {
-        let asked = self.asked?;
-        Some(match self.answered {
-            Some(answered) if answered > asked => answered + (2 * self.slow).clamp(STILL, NO_ANSWER),
-            Some(_) | None => asked + NO_ANSWER,
-        })
+    /// Whether the key that may end the line has to wait until the screen shows the line.
+    fn needs_screen(&self, key: Key) -> bool {
+        match key {
+            Key::PastedLine => self.entered.has_edits(),
+            // Whether it goes on, or is a password, the screen tells.
+            _ => {
+                self.entered.is_edited()
+                    || self.entered.goes_on() && !self.entered.is_shown(&self.screen.line())
+            }
+        }
+    }
+
+    fn end_line(&mut self, key: Key) -> Result<(), CannotJudge> {
+        if key == Key::Accept {
+            self.go_on()?;
+            self.entered = self.entered.next();
+            self.screen.end_line();
+        } else {
+            self.entered.may_have_ended(key);
+        }
+        if key != Key::PastedLine {
+            (self.is_line_open, self.is_ahead) = (true, key == Key::AcceptAndNext);
+        }
+        Ok(())
     }
 
     fn is_still(&self, now: Instant) -> bool {
-        self.still_at().is_none_or(|still| now >= still) && !self.may_be_unread()
+        self.waits.are_over(now) && !self.may_be_unread()
     }
 
     /// Whether no program may have read the keys yet: they stand on the screen as they were pressed, or nothing has
@@ -213,45 +275,87 @@ impl Console {
     fn may_be_unread(&self) -> bool {
         // A program with a screen of its own has begun to read keys.
         let is_ahead = self.is_ahead && !self.screen.is_alternate();
-        let is_answered = match (is_ahead, self.pastes.were_taken) {
-            (false, _) => self.answers > 0,
-            (true, false) => self.answers > 1,
+        let is_answered = match (is_ahead, self.pastes.were_taken()) {
+            (false, _) => self.waits.answers() > 0,
+            (true, false) => self.waits.answers() > 1,
             (true, true) => false,
         };
-        let is_silent = self.entered.has_keys() && !is_answered && !self.pastes.are_taken;
+        // Nothing of the line needs to be keys where another may come back.
+        let is_guess = is_ahead && (self.entered.has_high() || self.keys.have_put_aside());
+        let is_silent = (self.entered.has_keys() || is_guess) && !is_answered && !self.reads_keys();
         is_silent || self.entered.is_unread(&self.screen.before_cursor())
     }
 
+    /// Whether a program has said that it reads keys, and shows what it makes of them.
+    fn reads_keys(&self) -> bool {
+        let shows = self.screen.has_drawn_line() || self.bells >= self.entered.keys().max(1);
+        self.pastes.are_taken() && !self.is_stopped && (self.screen.is_alternate() || shows)
+    }
+
+    /// The client sends no more.
+    pub(crate) fn typed_all(&mut self) -> Result<Vec<Finding>, CannotJudge> {
+        self.judge()
+    }
+
     /// Judges the line as the screen shows it, with and without its prompt, and as it was typed.
-    pub(crate) fn judge(&mut self) -> Vec<Finding> {
-        let (line, stretch, typed) = (self.screen.line(), self.screen.stretch(), self.entered.text());
+    fn judge(&mut self) -> Result<Vec<Finding>, CannotJudge> {
+        let (line, is_edited) = (self.screen.line(), self.entered.is_edited());
+        if self.entered.is_cut() && !self.screen.is_alternate() {
+            return Err(CannotJudge::LongLine);
+        }
+        if self.entered.has_keys() {
+            self.screen.is_line_whole(self.pastes.are_taken(), self.entered.prompt())?;
+        }
         let mut found = Vec::new();
-        let without = self.entered.without_prompt(&line);
-        for form in without.into_iter().chain([line.as_str(), stretch.as_str()]) {
-            look_for_commands(&self.policy, form, &mut found);
+        let shown = self.entered.shown(&line);
+        let key = (self.screen.changes(), self.entered.prompt().map(str::to_owned), is_edited);
+        // Keys alone make no other screen.
+        if self.judged.as_ref() != Some(&key) {
+            let stretch = self.screen.stretch();
+            for form in shown.into_iter().chain([line.as_str(), stretch.as_str()]) {
+                look_for_commands(&self.policy, form, &mut found);
+            }
+            if is_edited {
+                for text in self.screen.extent(self.pastes.are_taken())? {
+                    let without = self.entered.without_prompt(&text);
+                    for form in without.into_iter().chain([text.as_str()]) {
+                        look_for_commands(&self.policy, form, &mut found);
+                    }
+                }
+            }
+            self.judged = Some(key);
         }
-        if !self.before.is_empty() {
-            let whole = self.before.clone() + without.unwrap_or(&typed);
-            look_for_commands(&self.policy, &whole, &mut found);
+        if let Some(shown) = shown.filter(|_| !self.before.is_empty()) {
+            look_for_commands(&self.policy, &(self.before.clone() + shown), &mut found);
         }
+        let typed = self.before.clone() + &self.entered.text();
+        self.look_for_typed(&[self.entered.text(), typed], &mut found);
+        Ok(found)
+    }
+
+    /// Judges what was pasted last; the screen shows it later.
+    fn judge_paste(&self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        self.look_for_typed(&[self.entered.tail()], &mut found);
+        found
+    }
+
+    fn look_for_typed(&self, texts: &[String], found: &mut Vec<Finding>) {
         let seen = found.len();
-        look_for_commands(&self.policy, &typed, &mut found);
-        look_for_commands(&self.policy, &(self.before.clone() + &typed), &mut found);
+        for form in texts.iter().flat_map(|text| forms(text, Joins::All)) {
+            look_for_commands(&self.policy, &form, found);
+        }
         // What was typed and is not on the screen may be a password.
         for unseen in found.iter_mut().skip(seen) {
             unseen.matched = None;
         }
-        found
     }
 
     /// Keeps a line that ends with a backslash for the next one.
     fn go_on(&mut self) -> Result<(), CannotJudge> {
-        let typed = self.entered.text();
         let line = self.screen.line();
-        let text = match self.entered.without_prompt(&line) {
-            Some(shown) if self.entered.is_edited() => shown,
-            Some(_) | None => typed.as_str(),
-        };
+        // What the screen does not show may be a password, and is none of the next line's.
+        let text = self.entered.shown(&line).unwrap_or_default();
         match text.strip_suffix('\\') {
             Some(text) if self.before.len() + text.len() > LONGEST_COMMAND => Err(CannotJudge::LongLine),
             Some(text) => {
@@ -263,33 +367,5 @@ impl Console {
                 Ok(())
             }
         }
-    }
-}
-
-/// Whether the program takes pastes between marks (xterm's mode 2004), in which a tab is a tab.
-#[derive(Debug, Default)]
-struct Pastes {
-    are_taken: bool,
-    /// Whether there was one that did.
-    were_taken: bool,
-    /// The end of what has passed, which may be the beginning of a sequence.
-    tail: Vec<u8>,
-}
-
-const ON: &[u8] = b"\x1b[?2004h";
-const OFF: &[u8] = b"\x1b[?2004l";
-
-impl Pastes {
-    fn watch(&mut self, data: &[u8]) {
-        self.tail.extend_from_slice(data);
-        for window in self.tail.windows(ON.len()) {
-            match window {
-                ON => (self.are_taken, self.were_taken) = (true, true),
-                OFF => self.are_taken = false,
-                _ => {}
-            }
-        }
-        let keep = self.tail.len().saturating_sub(ON.len() - 1);
-        self.tail.drain(..keep);
     }
 }

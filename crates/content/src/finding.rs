@@ -37,6 +37,12 @@ pub enum CannotJudge {
     LongLine,
     #[error("more was typed than can be held until the screen shows it")]
     TypedTooMuch,
+    #[error("a line is longer than the terminal is tall, so that it cannot be seen whole")]
+    TallLine,
+    #[error("a line is longer than the terminal is wide, and its program shows a part of it")]
+    WideLine,
+    #[error("keys that were recorded are played (^X e), and run lines that no screen shows")]
+    Macro,
     #[error("keys were typed ahead, and the screen has not shown what becomes of them")]
     TypedAhead,
 }
@@ -50,6 +56,34 @@ pub(crate) fn look_for_commands(policy: &ContentPolicy, line: &str, found: &mut 
         let finding = Finding::new(policy, Place::Typed, line, place);
         found.extend(finding.filter(|new| !found.iter().any(|old| old.rule == new.rule)));
     }
+}
+
+/// The lines of a text, each as it is, joined as shells join lines that end with a backslash, and all joined where
+/// `joins`: keys that may have ended a line have perhaps not.
+pub(crate) fn forms(text: &str, joins: Joins) -> Vec<String> {
+    let mut forms: Vec<String> = text.lines().map(str::to_owned).collect();
+    let shell = text.replace("\\\n", "");
+    if shell.len() < text.len() {
+        forms.extend(shell.lines().map(str::to_owned));
+    }
+    if joins == Joins::All && text.contains('\n') {
+        forms.push(shell.replace('\n', ""));
+    }
+    forms
+}
+
+/// Text from bytes, without those that shells pass over.
+pub(crate) fn without_zeros(bytes: &[u8]) -> String {
+    let mut text = String::from_utf8_lossy(bytes).into_owned();
+    text.retain(|c| c != '\0');
+    text
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Joins {
+    /// Those that end with a backslash.
+    Shell,
+    All,
 }
 
 impl Finding {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use keyward_policy::ContentPolicy;
 
 use crate::console::Console;
-use crate::finding::look_for_commands;
+use crate::finding::{Joins, forms, look_for_commands, without_zeros};
 use crate::lines::Lines;
 use crate::{CannotJudge, Finding};
 
@@ -40,6 +40,8 @@ pub enum Output {
 pub struct Passed {
     /// How many of them may be passed on now. The others are held, or lost where a finding ends the session.
     pub bytes: usize,
+    /// How many bytes, of these and of those held before, will never be passed on: an interrupt came after them.
+    pub dropped: usize,
     pub findings: Vec<Finding>,
 }
 
@@ -51,13 +53,13 @@ pub struct Released {
     pub findings: Vec<Finding>,
 }
 
-/// Judges a command that the client names in one piece: the whole, and each of its lines.
+/// Judges a command that the client names in one piece: the whole, and each of its lines, as they are and joined as the
+/// shell joins them.
 pub fn command(policy: &ContentPolicy, command: &[u8]) -> Vec<Finding> {
-    let text = String::from_utf8_lossy(command);
+    let text = without_zeros(command);
     let mut found = Vec::new();
-    look_for_commands(policy, &text, &mut found);
-    for line in text.lines() {
-        look_for_commands(policy, line, &mut found);
+    for form in std::iter::once(text.clone()).chain(forms(&text, Joins::Shell)) {
+        look_for_commands(policy, &form, &mut found);
     }
     found
 }
@@ -81,10 +83,10 @@ impl Judge {
     }
 
     /// The client sends no more, which ends its last line. What is held has to be released first.
-    pub fn typed_all(&mut self) -> Vec<Finding> {
+    pub fn typed_all(&mut self) -> Result<Vec<Finding>, CannotJudge> {
         match &mut self.shape {
-            Shape::Terminal(console) => console.judge(),
-            Shape::Lines(lines) => lines.typed_all(),
+            Shape::Terminal(console) => console.typed_all(),
+            Shape::Lines(lines) => Ok(lines.typed_all()),
         }
     }
 
@@ -115,9 +117,9 @@ impl Judge {
     }
 
     /// The client's terminal has another size.
-    pub fn resized(&mut self, size: (u32, u32)) -> Result<(), CannotJudge> {
+    pub fn resized(&mut self, size: (u32, u32), now: Instant) -> Result<(), CannotJudge> {
         match &mut self.shape {
-            Shape::Terminal(console) => console.resized(size),
+            Shape::Terminal(console) => console.resized(size, now),
             Shape::Lines(_) => Ok(()),
         }
     }

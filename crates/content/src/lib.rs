@@ -6,13 +6,16 @@
 
 mod console;
 mod entered;
+mod extent;
 mod finding;
 mod judge;
 mod keys;
 mod lines;
 mod noted;
+mod pastes;
 mod screen;
 mod utf8;
+mod waits;
 
 pub use finding::{CannotJudge, Finding, Place};
 pub use judge::{Judge, Output, Passed, Released, command};

@@ -24,6 +24,8 @@ const GROWTH: usize = 4096;
 pub(crate) struct Lines {
     policy: Arc<ContentPolicy>,
     typed: Vec<u8>,
+    /// Where in it the last of its lines begins; those before end with a backslash.
+    last: usize,
     main: Shown,
     stderr: Shown,
 }
@@ -40,7 +42,7 @@ struct Shown {
 
 impl Lines {
     pub(crate) fn new(policy: Arc<ContentPolicy>) -> Self {
-        Self { policy, typed: Vec::new(), main: Shown::default(), stderr: Shown::default() }
+        Self { policy, typed: Vec::new(), last: 0, main: Shown::default(), stderr: Shown::default() }
     }
 
     /// Passes everything before a line that ends the session. Lines that are not complete pass too, unless they would end
@@ -53,13 +55,14 @@ impl Lines {
         }
         for piece in data.split_inclusive(|byte| *byte == b'\n') {
             let line = piece.strip_suffix(b"\n");
-            self.typed.extend_from_slice(line.unwrap_or(piece));
+            // Shells pass over zeros, wherever they are.
+            self.typed.extend(line.unwrap_or(piece).iter().filter(|byte| **byte != 0));
             if self.typed.len() > LONGEST_TYPED {
                 return Err(CannotJudge::LongLine);
             }
             let mut found = self.judge();
             if line.is_some() {
-                self.typed.clear();
+                self.end_line();
             } else {
                 found.retain(Finding::terminates);
             }
@@ -76,12 +79,28 @@ impl Lines {
     pub(crate) fn typed_all(&mut self) -> Vec<Finding> {
         let found = self.judge();
         self.typed.clear();
+        self.last = 0;
         found
     }
 
+    /// A line that ends with a backslash goes on.
+    fn end_line(&mut self) {
+        if self.typed.ends_with(b"\\") {
+            self.typed.pop();
+            self.last = self.typed.len();
+        } else {
+            self.typed.clear();
+            self.last = 0;
+        }
+    }
+
+    /// Judges the line, by itself and with those before that it goes on with.
     fn judge(&self) -> Vec<Finding> {
         let mut found = Vec::new();
-        look_for_commands(&self.policy, &String::from_utf8_lossy(&self.typed), &mut found);
+        let last = self.typed.get(self.last..).unwrap_or_default();
+        for line in std::iter::once(self.typed.as_slice()).chain((self.last > 0).then_some(last)) {
+            look_for_commands(&self.policy, &String::from_utf8_lossy(line), &mut found);
+        }
         found
     }
 

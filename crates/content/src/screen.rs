@@ -4,6 +4,7 @@ use avt::parser::{Function, Parser};
 use avt::{Line, ScreenKind, Terminal};
 
 use crate::CannotJudge;
+use crate::extent::{Extent, Leaving};
 use crate::utf8::Utf8;
 
 /// Columns times rows. The model keeps 20 bytes for each cell of two screens, and a target can have all cells cleared
@@ -22,6 +23,10 @@ pub(crate) struct Screen {
     wraps: usize,
     /// The column of the cursor after the last character.
     column: usize,
+    /// Where the line that is being typed may stand.
+    extent: Extent,
+    /// How often something has come from the target, or the size has changed.
+    changes: u64,
 }
 
 /// What a screen shows whoever looks on.
@@ -40,10 +45,14 @@ enum Effect {
     Draws,
     /// The cursor leaves its place.
     Moves,
-    /// The cursor leaves its line, or lines move.
+    /// The cursor leaves its line.
     MovesLines,
+    /// Lines move, in a way that is not followed.
+    MovesText,
     /// The cursor's line becomes another one.
     Changes,
+    /// The same, and lines move.
+    ChangesRows,
     /// It is not followed.
     Ignored,
 }
@@ -53,13 +62,54 @@ impl Screen {
         let (columns, rows) = checked(size)?;
         let terminal = Terminal::new(columns, rows).map_err(|_| CannotJudge::Broken)?;
         let (utf8, parser) = (Utf8::default(), Parser::new());
-        Ok(Self { utf8, parser, terminal, is_drawn: false, wraps: 0, column: 0 })
+        let extent = Extent::default();
+        Ok(Self { utf8, parser, terminal, is_drawn: false, wraps: 0, column: 0, extent, changes: 0 })
     }
 
     pub(crate) fn resize(&mut self, size: (u32, u32)) -> Result<(), CannotJudge> {
         let (columns, rows) = checked(size)?;
-        self.terminal.resize(columns, rows);
+        self.changes += 1;
+        self.extent.resize(&mut self.terminal, (columns, rows));
         Ok(())
+    }
+
+    /// A number that is another one when the screen may be.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// A line is begun where the cursor is, behind what stands before it.
+    pub(crate) fn begin_line(&mut self) {
+        let prompt = self.before_cursor();
+        self.extent.begin(self.first_row(), &prompt);
+    }
+
+    /// The program draws the line that was begun, if one was, anew from where the cursor is.
+    pub(crate) fn draws_line_anew(&mut self) {
+        self.extent.restart(self.first_row());
+    }
+
+    pub(crate) fn end_line(&mut self) {
+        self.extent.end();
+    }
+
+    /// Whether the target has drawn something since the line was begun.
+    pub(crate) fn has_drawn_line(&self) -> bool {
+        self.extent.is_drawn()
+    }
+
+    /// What stands where the line that was begun may stand; see [`Extent::texts`].
+    pub(crate) fn extent(&self, is_strict: bool) -> Result<Vec<String>, CannotJudge> {
+        self.extent.texts(&self.terminal, is_strict)
+    }
+
+    /// Whether the line that was begun is seen as a whole.
+    pub(crate) fn is_line_whole(&self, is_strict: bool, prompt: Option<&str>) -> Result<(), CannotJudge> {
+        self.extent.is_whole(&self.terminal, is_strict, prompt)
+    }
+
+    pub(crate) fn has_begun_line(&self) -> bool {
+        self.extent.is_begun()
     }
 
     /// Whether a program uses the whole screen, and not the lines after those before it.
@@ -69,6 +119,7 @@ impl Screen {
 
     /// Draws bytes of the target.
     pub(crate) fn feed(&mut self, data: &[u8], mut look: impl FnMut(Sight<'_>)) -> Result<(), CannotJudge> {
+        self.changes += 1;
         for c in self.utf8.decode(data).chars() {
             if let Some(function) = self.parser.feed(c) {
                 self.apply(function, &mut look)?;
@@ -80,29 +131,46 @@ impl Screen {
 
     fn apply(&mut self, function: Function, look: &mut impl FnMut(Sight<'_>)) -> Result<(), CannotJudge> {
         match effect(&function) {
-            Effect::None => self.terminal.execute(function),
+            Effect::None => self.execute(function),
             Effect::Draws => {
                 self.bound_repeats(&function)?;
-                self.terminal.execute(function);
+                self.execute(function);
+                self.extent.draw(self.terminal.cursor().row, self.is_alternate());
                 self.has_drawn(look);
             }
             Effect::Moves => {
                 self.look(look);
-                self.terminal.execute(function);
+                self.execute(function);
             }
             Effect::MovesLines => {
                 self.look(look);
-                self.terminal.execute(function);
+                self.execute(function);
+                look(Sight::NextLine);
+            }
+            Effect::MovesText => {
+                self.look(look);
+                self.extent.lose_place();
+                self.execute(function);
                 look(Sight::NextLine);
             }
             Effect::Changes => {
                 self.look(look);
-                self.terminal.execute(function);
+                self.execute(function);
+                self.is_drawn = true;
+            }
+            Effect::ChangesRows => {
+                self.look(look);
+                self.extent.lose_place();
+                self.execute(function);
                 self.is_drawn = true;
             }
             Effect::Ignored => {}
         }
         Ok(())
+    }
+
+    fn execute(&mut self, function: Function) {
+        self.terminal.execute_with(function, Leaving(&mut self.extent));
     }
 
     /// No program repeats a character beyond the edge, and nine bytes could have 65,535 of them drawn.
@@ -140,18 +208,29 @@ impl Screen {
 
     /// The same with rows that are full to the last column: programs that draw windows wrap by themselves.
     pub(crate) fn stretch(&self) -> String {
-        self.text(|row| row.is_wrapped() || row.cells().last().is_some_and(|cell| cell.char() != ' '))
+        self.text(is_full)
     }
 
-    fn text(&self, goes_on: impl Fn(&Line) -> bool) -> String {
+    /// The first row of the cursor's line.
+    fn first_row(&self) -> usize {
+        self.first_row_of(Line::is_wrapped)
+    }
+
+    fn first_row_of(&self, goes_on: impl Fn(&Line) -> bool) -> usize {
         let screen = self.terminal.screen();
-        let cursor = self.terminal.cursor().row;
-        let mut first = cursor;
+        let mut first = self.terminal.cursor().row;
         while let Some(before) = first.checked_sub(1)
             && screen.line(before).is_some_and(&goes_on)
         {
             first = before;
         }
+        first
+    }
+
+    fn text(&self, goes_on: impl Fn(&Line) -> bool) -> String {
+        let screen = self.terminal.screen();
+        let cursor = self.terminal.cursor().row;
+        let first = self.first_row_of(&goes_on);
         let mut text = String::new();
         for row in (first..self.terminal.size().1).map_while(|row| screen.line(row).map(|line| (row, line))) {
             text.extend(row.1.chars());
@@ -167,17 +246,16 @@ impl Screen {
     pub(crate) fn before_cursor(&self) -> String {
         let screen = self.terminal.screen();
         let cursor = self.terminal.cursor();
-        let mut first = cursor.row;
-        while let Some(before) = first.checked_sub(1)
-            && screen.line(before).is_some_and(Line::is_wrapped)
-        {
-            first = before;
-        }
-        let above = (first..cursor.row).filter_map(|row| screen.line(row)).flat_map(Line::chars);
+        let above = (self.first_row()..cursor.row).filter_map(|row| screen.line(row)).flat_map(Line::chars);
         let left = screen.line(cursor.row).into_iter().flat_map(|line| line.cells().iter().take(cursor.col));
         // The second half of a wide character is no character.
         above.chain(left.filter(|cell| cell.width() > 0).map(avt::Cell::char)).collect()
     }
+}
+
+/// Whether a row may go on in the next one.
+pub(crate) fn is_full(row: &Line) -> bool {
+    row.is_wrapped() || row.cells().last().is_some_and(|cell| cell.char() != ' ')
 }
 
 fn checked((columns, rows): (u32, u32)) -> Result<(usize, usize), CannotJudge> {
@@ -203,10 +281,10 @@ fn effect(function: &Function) -> Effect {
         F::Cnl(_) | F::Cpl(_) | F::Cud(_) | F::Cup(..) | F::Cuu(_) | F::Vpa(_) | F::Vpr(_) => {
             Effect::MovesLines
         }
-        F::Decrc | F::Scorc | F::Lf | F::Nel | F::Ri | F::Su(_) | F::Sd(_) => Effect::MovesLines,
-        F::Decstbm(..) | F::Decset(_) | F::Decrst(_) | F::Decstr | F::Ris => Effect::MovesLines,
+        F::Decrc | F::Scorc | F::Lf | F::Nel | F::Decset(_) | F::Decrst(_) => Effect::MovesLines,
+        F::Ri | F::Su(_) | F::Sd(_) | F::Decstbm(..) | F::Decstr | F::Ris => Effect::MovesText,
         F::Dch(_) | F::Ich(_) | F::Ech(_) | F::El(_) | F::Ed(_) => Effect::Changes,
-        F::Il(_) | F::Dl(_) | F::Decaln => Effect::Changes,
+        F::Il(_) | F::Dl(_) | F::Decaln => Effect::ChangesRows,
         // Clients tell themselves when their window has another size, and one of 65,535 by 65,535 would take 80 GiB.
         F::Xtwinops(_) => Effect::Ignored,
     }

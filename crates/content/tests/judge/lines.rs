@@ -21,7 +21,7 @@ fn shown(judge: &mut Judge, text: &str) -> usize {
 #[test]
 fn a_forbidden_line_is_not_passed() {
     let mut judge = judge();
-    assert_eq!(typed(&mut judge, "ls\nreb"), Passed { bytes: 6, findings: Vec::new() });
+    assert_eq!(typed(&mut judge, "ls\nreb"), Passed { bytes: 6, ..Passed::default() });
     let passed = typed(&mut judge, "oot\nls\n");
     assert_eq!(passed.bytes, 0);
     assert!(passed.findings[0].terminates());
@@ -43,8 +43,8 @@ fn a_forbidden_line_is_not_passed_without_its_end_either() {
 fn the_last_line_ends_with_the_input() {
     let mut judge = Judge::new(parsed("{ commands = ['reboot'], action = 'log' }"), None).unwrap();
     assert_eq!(typed(&mut judge, "ls\nreboot").findings, []);
-    assert_eq!(judge.typed_all().len(), 1);
-    assert_eq!(judge.typed_all(), []);
+    assert_eq!(judge.typed_all().unwrap().len(), 1);
+    assert_eq!(judge.typed_all(), Ok(Vec::new()));
 }
 
 #[test]
@@ -93,4 +93,19 @@ fn a_long_line_is_judged_in_pieces_that_overlap() {
     assert_eq!(shown(&mut judge, "-BEGIN PRIV"), 0);
     assert_eq!(shown(&mut judge, "ATE KEY-"), 0, "it is looked at again after some more");
     assert_eq!(shown(&mut judge, &"x".repeat(8192)), 1);
+}
+
+#[test]
+fn lines_are_judged_as_shells_read_them() {
+    for text in ["reb\\\noot\n", "re\0boot\n", "\0reb\\\0\no\\\not", "x\\\nhalt\n"] {
+        let policy = parsed("{ commands = ['\\breboot\\b', '^halt'], action = 'terminate' }");
+        for cut in 0..text.len() {
+            let mut judge = Judge::new(policy.clone(), None).unwrap();
+            let mut found = typed(&mut judge, &text[..cut]).findings;
+            found.extend(typed(&mut judge, &text[cut..]).findings);
+            assert!(!found.is_empty(), "{text:?} at {cut}");
+        }
+        assert_eq!(keyward_content::command(&policy, text.as_bytes()).len(), 1, "{text:?}");
+    }
+    assert_eq!(typed(&mut judge(), "reb\\\\\noot\n").findings, []);
 }

@@ -22,6 +22,7 @@ impl Desk {
         data: &[u8],
         message: &[u8],
         target: &mut Transport,
+        back: &mut Vec<Vec<u8>>,
     ) -> Result<(), Stop> {
         let Self { channels, table, recording, holding, .. } = self;
         let Some(channel) = table.of_client(recipient) else { return Ok(()) };
@@ -29,6 +30,10 @@ impl Desk {
         let passed = judge.typed(data, Instant::now()).map_err(|error| unjudged(channels, &error))?;
         if judge.due().is_some() && !holding.contains(&channel.id) {
             holding.push(channel.id);
+        }
+        // They take no room at the target.
+        if let (Some(client), Ok(dropped @ 1..)) = (channel.client, u32::try_from(passed.dropped)) {
+            back.push(channel::window_adjust(client, dropped));
         }
         match data.get(..passed.bytes) {
             Some(part) if passed.bytes < data.len() => pass_data(channel, part, recording, target).await?,
@@ -48,8 +53,10 @@ impl Desk {
             channel.eof_waits = true;
             return Ok(());
         }
-        let findings = channel.judge.as_mut().map(|judge| judge.typed_all()).unwrap_or_default();
-        note_in(&self.channels, channel, &findings).await?;
+        if let Some(judge) = &mut channel.judge {
+            let findings = judge.typed_all().map_err(|error| unjudged(&self.channels, &error))?;
+            note_in(&self.channels, channel, &findings).await?;
+        }
         let direction = Direction::FromClient;
         self.recording.event(channel.tap.as_ref(), |channel| Event::Eof { channel, direction }).await?;
         pass(target, &channel::eof(recipient))

@@ -1,5 +1,7 @@
 //! From the client to the target.
 
+use std::time::Instant;
+
 use keyward_policy::{ChannelKind, KeyPermission};
 use keyward_session::{ChannelRefused, ChannelRequest, Opened, Subject};
 use keyward_ssh::Transport;
@@ -52,7 +54,7 @@ impl Desk {
                     return Ok(());
                 };
                 if channel.judge.is_some() {
-                    return Box::pin(self.pass_judged(recipient, data, message, target)).await;
+                    return Box::pin(self.pass_judged(recipient, data, message, target, back)).await;
                 }
                 self.recording.data(tap, Direction::FromClient, Stream::Main, data).await?;
                 match channel.files {
@@ -220,7 +222,9 @@ impl Desk {
                 if let Some(terminal) = &mut channel.terminal {
                     (terminal.columns, terminal.rows) = (columns, rows);
                 }
-                if let Some(Err(error)) = channel.judge.as_mut().map(|judge| judge.resized((columns, rows))) {
+                if let Some(Err(error)) =
+                    channel.judge.as_mut().map(|judge| judge.resized((columns, rows), Instant::now()))
+                {
                     self.channels.cannot_judge(&error);
                     return Err(Stop::Judged);
                 }
