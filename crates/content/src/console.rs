@@ -13,7 +13,7 @@ use crate::noted::Noted;
 use crate::pastes::Pastes;
 use crate::screen::{Screen, Sight};
 use crate::waits::Waits;
-use crate::{CannotJudge, Finding, Place};
+use crate::{CannotJudge, Finding, Modes, Place};
 
 /// Keys that no program reads are not held for longer than this.
 const UNREAD: Duration = Duration::from_secs(10);
@@ -41,6 +41,9 @@ pub(crate) struct Console {
     is_ahead: bool,
     held: Vec<u8>,
     held_since: Option<Instant>,
+    modes: Modes,
+    /// The target has not said yet whether there is a terminal.
+    is_doubted: bool,
     /// A key is held that interrupts the program, and waits for nothing.
     interrupts: bool,
     /// ^S came, and no ^Q since: the target's terminal may keep back what programs show.
@@ -52,13 +55,17 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    pub(crate) fn new(policy: Arc<ContentPolicy>, size: (u32, u32)) -> Result<Self, CannotJudge> {
+    pub(crate) fn new(
+        policy: Arc<ContentPolicy>,
+        size: (u32, u32),
+        modes: Modes,
+    ) -> Result<Self, CannotJudge> {
         Ok(Self {
             policy,
             screen: Screen::new(size)?,
             noted: Noted::default(),
-            keys: Keys::default(),
-            entered: Entered::default(),
+            keys: Keys::new(modes.keep_returns()),
+            entered: Entered::new(modes.are_blind()),
             before: String::new(),
             pastes: Pastes::default(),
             waits: Waits::default(),
@@ -66,6 +73,8 @@ impl Console {
             is_ahead: false,
             held: Vec::new(),
             held_since: None,
+            modes,
+            is_doubted: false,
             interrupts: false,
             is_stopped: false,
             bells: 0,
@@ -117,7 +126,7 @@ impl Console {
             return Ok(Passed { bytes: data.len(), ..Passed::default() });
         }
         let mut passed = Passed::default();
-        if self.held.is_empty() {
+        if self.held.is_empty() && !self.is_doubted {
             passed = self.press(data, now, false)?;
             if passed.findings.iter().any(Finding::terminates) {
                 return Ok(passed);
@@ -151,8 +160,20 @@ impl Console {
         Ok(dropped)
     }
 
+    pub(crate) fn doubt(&mut self) {
+        self.is_doubted = true;
+    }
+
+    pub(crate) fn trust(&mut self) {
+        self.is_doubted = false;
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     pub(crate) fn due(&self) -> Option<Instant> {
-        let since = self.held_since?;
+        let since = self.held_since.filter(|_| !self.is_doubted)?;
         if self.interrupts {
             return Some(since);
         }
@@ -161,7 +182,9 @@ impl Console {
     }
 
     pub(crate) fn released(&mut self, now: Instant) -> Result<Released, CannotJudge> {
-        let Some(since) = self.held_since else { return Ok(Released::default()) };
+        let Some(since) = self.held_since.filter(|_| !self.is_doubted) else {
+            return Ok(Released::default());
+        };
         let interrupts = std::mem::take(&mut self.interrupts);
         if !interrupts {
             if !self.waits.are_over(now) {
@@ -328,8 +351,10 @@ impl Console {
         if let Some(shown) = shown.filter(|_| !self.before.is_empty()) {
             look_for_commands(&self.policy, &(self.before.clone() + shown), &mut found);
         }
-        let typed = self.before.clone() + &self.entered.text();
-        self.look_for_typed(&[self.entered.text(), typed], &mut found);
+        let mut typed = vec![self.entered.text(), self.before.clone() + &self.entered.text()];
+        // What takes something back may be taken for text, and nothing shows it.
+        typed.extend(self.modes.are_blind().then(|| self.entered.raw()));
+        self.look_for_typed(&typed, &mut found);
         Ok(found)
     }
 

@@ -7,6 +7,8 @@ use crate::keys::Key;
 pub(crate) struct Entered {
     /// With a line feed where a key may have ended a line, or has ended one of a paste.
     text: Vec<u8>,
+    /// All text that was typed, where a terminal shows nothing: what was taken back is in it too.
+    raw: Option<Vec<u8>>,
     /// What a terminal shows of the keys while no program reads them: `^[[A` for a cursor key.
     echo: Vec<u8>,
     /// Whether it has a key that stands for something else.
@@ -39,15 +41,20 @@ const TAIL: usize = 4096;
 const ESC: u8 = 0x1b;
 
 impl Entered {
+    pub(crate) fn new(is_blind: bool) -> Self {
+        Self { raw: is_blind.then(Vec::new), ..Self::default() }
+    }
+
     /// The line after this one has surely been ended.
     pub(crate) fn next(&self) -> Self {
         let is_tainted = self.is_tainted || self.has_keys || self.has_high;
-        Self { is_tainted, ..Self::default() }
+        Self { is_tainted, ..Self::new(self.raw.is_some()) }
     }
 
     /// The line may have been ended, and may go on.
     pub(crate) fn may_have_ended(&mut self, key: Key) {
         self.text.push(b'\n');
+        self.raw.iter_mut().for_each(|raw| raw.push(b'\n'));
         self.echo.clear();
         self.echoes_keys = false;
         self.before_sequence = None;
@@ -61,6 +68,9 @@ impl Entered {
     /// Takes note of a key that does not end the line.
     pub(crate) fn press(&mut self, key: Key, prompt: impl FnOnce() -> String) {
         self.prompt.get_or_insert_with(prompt);
+        if let (Some(raw), Key::Text(byte) | Key::High(byte)) = (&mut self.raw, key) {
+            raw.push(byte);
+        }
         match key {
             Key::Text(byte) => {
                 self.text.push(byte);
@@ -81,6 +91,10 @@ impl Entered {
         }
         if self.text.len() > LONGEST {
             self.text.drain(..self.text.len() / 2);
+            (self.is_edited, self.is_cut) = (true, true);
+        }
+        if let Some(raw) = self.raw.as_mut().filter(|raw| raw.len() > LONGEST) {
+            raw.drain(..LONGEST / 2);
             (self.is_edited, self.is_cut) = (true, true);
         }
         if self.echo.len() > LONGEST {
@@ -166,6 +180,10 @@ impl Entered {
     /// What was typed, with a line feed where a line may have been ended.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.text).into_owned()
+    }
+
+    pub(crate) fn raw(&self) -> String {
+        String::from_utf8_lossy(self.raw.as_deref().unwrap_or_default()).into_owned()
     }
 
     /// The end of what was typed.

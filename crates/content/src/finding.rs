@@ -41,6 +41,14 @@ pub enum CannotJudge {
     TallLine,
     #[error("a line is longer than the terminal is wide, and its program shows a part of it")]
     WideLine,
+    #[error(
+        "the terminal has a mode that makes other characters of those that are typed or shown: number {0} of RFC 4254"
+    )]
+    StrangeMode(u8),
+    #[error("the modes of the terminal cannot be read")]
+    MalformedModes,
+    #[error("the client takes the channel for a terminal, and the target has perhaps not given it one")]
+    NoTerminal,
     #[error("keys that were recorded are played (^X e), and run lines that no screen shows")]
     Macro,
     #[error("keys were typed ahead, and the screen has not shown what becomes of them")]

@@ -10,7 +10,7 @@ use keyward_policy::ContentPolicy;
 use crate::console::Console;
 use crate::finding::{Joins, forms, look_for_commands, without_zeros};
 use crate::lines::Lines;
-use crate::{CannotJudge, Finding};
+use crate::{CannotJudge, Finding, Modes};
 
 /// Looks at both directions of one shell or command.
 ///
@@ -67,8 +67,22 @@ pub fn command(policy: &ContentPolicy, command: &[u8]) -> Vec<Finding> {
 impl Judge {
     /// `terminal` is the size that the client told, in columns and rows, where there is a terminal.
     pub fn new(policy: Arc<ContentPolicy>, terminal: Option<(u32, u32)>) -> Result<Self, CannotJudge> {
+        Self::of_terminal(policy, terminal, Modes::Usual)
+    }
+
+    /// The same, with the modes that the client asked for.
+    pub fn of_terminal(
+        policy: Arc<ContentPolicy>,
+        terminal: Option<(u32, u32)>,
+        modes: Modes,
+    ) -> Result<Self, CannotJudge> {
         let shape = match terminal {
-            Some(size) => Shape::Terminal(Box::new(Console::new(policy, size)?)),
+            Some(size) => {
+                if !policy.commands().is_empty() {
+                    modes.check()?;
+                }
+                Shape::Terminal(Box::new(Console::new(policy, size, modes)?))
+            }
             None => Shape::Lines(Box::new(Lines::new(policy))),
         };
         Ok(Self { shape })
@@ -90,7 +104,35 @@ impl Judge {
         }
     }
 
-    /// When what is held can be judged, if nothing else happens until then; `None`: nothing is held.
+    /// The target has not said yet whether it gives the channel a terminal: until it does, all is held.
+    pub fn doubt_terminal(&mut self) {
+        if let Shape::Terminal(console) = &mut self.shape {
+            console.doubt();
+        }
+    }
+
+    /// The target has answered. An error where there is no terminal: as one the channel cannot be judged.
+    pub fn has_terminal(&mut self, is_there: bool) -> Result<(), CannotJudge> {
+        match &mut self.shape {
+            Shape::Terminal(console) if is_there => {
+                console.trust();
+                Ok(())
+            }
+            Shape::Terminal(_) => Err(CannotJudge::NoTerminal),
+            Shape::Lines(_) => Ok(()),
+        }
+    }
+
+    /// Whether anything is held.
+    pub fn holds(&self) -> bool {
+        match &self.shape {
+            Shape::Terminal(console) => console.holds(),
+            Shape::Lines(_) => false,
+        }
+    }
+
+    /// When what is held can be judged, if nothing else happens until then; `None`: nothing is held, or the target
+    /// has to answer first.
     pub fn due(&self) -> Option<Instant> {
         match &self.shape {
             Shape::Terminal(console) => console.due(),

@@ -39,6 +39,8 @@ pub(crate) struct Keys {
     has_put_aside: bool,
     /// A key came that begins to record keys.
     has_recorded: bool,
+    /// A carriage return ends no line where no program reads keys.
+    keeps_returns: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -62,6 +64,10 @@ const PARAMETERS: usize = 24;
 const ESC: u8 = 0x1b;
 
 impl Keys {
+    pub(crate) fn new(keeps_returns: bool) -> Self {
+        Self { keeps_returns, ..Self::default() }
+    }
+
     /// `takes_pastes`: the program has asked for bracketed pastes, so that what is in one is text.
     pub(crate) fn feed(&mut self, byte: u8, takes_pastes: bool) -> Key {
         match std::mem::take(&mut self.state) {
@@ -101,6 +107,7 @@ impl Keys {
 
     fn ground(&mut self, byte: u8, takes_pastes: bool) -> Key {
         match byte {
+            b'\r' if self.keeps_returns => Key::MayAccept,
             b'\r' | b'\n' => Key::Accept,
             ESC => {
                 self.state = State::Escape;

@@ -11,6 +11,7 @@ mod finding;
 mod judge;
 mod keys;
 mod lines;
+mod modes;
 mod noted;
 mod pastes;
 mod screen;
@@ -19,3 +20,4 @@ mod waits;
 
 pub use finding::{CannotJudge, Finding, Place};
 pub use judge::{Judge, Output, Passed, Released, command};
+pub use modes::Modes;

@@ -35,8 +35,17 @@ impl Channels {
             self.found(channel, &command(content, text)).await?;
         }
         let size = request.terminal.as_ref().map(|terminal| (terminal.columns, terminal.rows));
-        match Judge::new(Arc::clone(content), size) {
+        match Judge::of_terminal(Arc::clone(content), size, request.modes) {
             Ok(judge) => Ok(Some(Box::new(judge))),
+            // Of the channel alone: another one may have a terminal that is known.
+            Err(error) if request.modes.check().is_err() => {
+                self.note(&format!(
+                    "{} refused: content could not be judged: {error}",
+                    request.kind.as_str()
+                ))
+                .await?;
+                Err(ChannelRefused::Policy)
+            }
             Err(error) => Err(self.cannot_judge(&error)),
         }
     }

@@ -49,7 +49,7 @@ pub use gateway::{Accepted, Gateway, GatewayParts, StartError};
 pub use host_key::{HostKeyProblem, KnownHostKeys, ShownCertificate, ShownHostKey};
 pub use identify::Identified;
 pub use jump_host::{HopRefused, JumpHost};
-pub use keyward_content::{CannotJudge, Finding, Judge, Output};
+pub use keyward_content::{CannotJudge, Finding, Judge, Modes, Output};
 pub use known::{CertificateRefused, CertificateTerms, Unjudged, VerifiedCertificate};
 pub use limits::Refused;
 pub use locate::Located;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
+use keyward_content::Modes;
 use keyward_model::{ClientAddr, SessionId, TargetAddr};
 use keyward_policy::{
     AuditPolicy, ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, FileRules, KeyLimits,
@@ -64,6 +65,8 @@ pub struct ChannelRequest {
     pub subject: Subject,
     /// What is known of the terminal, where there is one.
     pub terminal: Option<Terminal<'static>>,
+    /// How that terminal is to take what is typed.
+    pub modes: Modes,
 }
 
 /// What a channel is for, beside its kind.

@@ -154,6 +154,8 @@ pub enum Request<'a> {
         term: &'a str,
         columns: u32,
         rows: u32,
+        /// RFC 4254 section 8.
+        modes: &'a [u8],
     },
     Variable {
         name: Cow<'a, str>,
@@ -189,8 +191,7 @@ impl<'a> Request<'a> {
                 // Pixels and modes: the target's business, but whole they must be.
                 reader.u32()?;
                 reader.u32()?;
-                reader.string()?;
-                Self::Terminal { term, columns, rows }
+                Self::Terminal { term, columns, rows, modes: reader.string()? }
             }
             "env" => Self::Variable {
                 name: String::from_utf8_lossy(reader.string()?),
@@ -328,7 +329,7 @@ mod tests {
         rest.put_string(b"xterm");
         [80, 24, 0, 0].into_iter().for_each(|size| rest.put_number(size));
         rest.put_string(b"\0");
-        let terminal = Request::Terminal { term: "xterm", columns: 80, rows: 24 };
+        let terminal = Request::Terminal { term: "xterm", columns: 80, rows: 24, modes: b"\0" };
         assert_eq!(Request::parse("pty-req", &rest), Ok(terminal));
         for cut in 0..rest.len() {
             assert!(Request::parse("pty-req", &rest[..cut]).is_err(), "{cut}");

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use keyward_session::{Judge, Tap};
+use keyward_session::{Judge, Modes, Tap};
 use keyward_trail::Terminal;
 
 use super::files::Files;
@@ -28,6 +28,9 @@ pub(crate) struct Channel {
     pub(crate) to_client: Way,
     pub(crate) to_target: Way,
     pub(crate) terminal: Option<Terminal<'static>>,
+    pub(crate) modes: Modes,
+    /// How many requests for a terminal wait for the target's answer.
+    pub(crate) terminals_asked: u32,
     /// Variables that came before the recording began.
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) variables_left: usize,
@@ -75,6 +78,8 @@ impl Channel {
             to_client: Way::default(),
             to_target: Way::default(),
             terminal: None,
+            modes: Modes::Usual,
+            terminals_asked: 0,
             variables: Vec::new(),
             variables_left: MOST_VARIABLES,
             tap: None,
@@ -118,6 +123,8 @@ pub(crate) enum Asked {
     Something,
     /// To start a program.
     Program,
+    /// For a terminal.
+    Terminal,
     /// To listen, under this number.
     Listen(u64),
 }

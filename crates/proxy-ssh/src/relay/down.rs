@@ -159,6 +159,9 @@ impl Desk {
         let about = About::Channel(recipient);
         let asked = pass_answer(&mut channel.from_client, about, message, client).map_err(receiver)?;
         let is_refused = !is_success(message.first().copied().unwrap_or_default());
+        if asked == Some(Answer::Theirs(Asked::Terminal)) {
+            return self.has_terminal(recipient, !is_refused);
+        }
         if asked == Some(Answer::Theirs(Asked::Program)) && is_refused {
             let tap = channel.tap.take();
             (channel.files, channel.judge) = (None, None);

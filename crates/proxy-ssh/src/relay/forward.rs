@@ -2,7 +2,7 @@
 //! sections 6.3 and 7, OpenSSH's PROTOCOL).
 
 use keyward_policy::ChannelKind;
-use keyward_session::{ChannelRefused, ChannelRequest, Subject};
+use keyward_session::{ChannelRefused, ChannelRequest, Modes, Subject};
 use keyward_ssh::Transport;
 use keyward_ssh::channel::{self, Open, OpenFailure, open_failure};
 
@@ -170,11 +170,11 @@ fn asked(kind: ChannelKind, place: &Place) -> ChannelRequest {
         Place::Port { host, port } => Subject::Host { host, port },
         Place::Socket(path) => Subject::Path(path),
     };
-    ChannelRequest { kind, subject, terminal: None }
+    ChannelRequest { kind, subject, terminal: None, modes: Modes::Usual }
 }
 
 fn lent(kind: ChannelKind) -> ChannelRequest {
-    ChannelRequest { kind, subject: Subject::Nothing, terminal: None }
+    ChannelRequest { kind, subject: Subject::Nothing, terminal: None, modes: Modes::Usual }
 }
 
 /// The words for a channel of no kind that the policy knows.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use keyward_session::{CannotJudge, Channels, Finding, Output};
+use keyward_session::{CannotJudge, Channels, Finding, Modes, Output};
 use keyward_ssh::{Transport, channel};
 use keyward_trail::{ChannelId, Direction, Event, Stream};
 
@@ -28,7 +28,7 @@ impl Desk {
         let Some(channel) = table.of_client(recipient) else { return Ok(()) };
         let Some(judge) = &mut channel.judge else { return Ok(()) };
         let passed = judge.typed(data, Instant::now()).map_err(|error| unjudged(channels, &error))?;
-        if judge.due().is_some() && !holding.contains(&channel.id) {
+        if judge.holds() && !holding.contains(&channel.id) {
             holding.push(channel.id);
         }
         // They take no room at the target.
@@ -60,6 +60,21 @@ impl Desk {
         let direction = Direction::FromClient;
         self.recording.event(channel.tap.as_ref(), |channel| Event::Eof { channel, direction }).await?;
         pass(target, &channel::eof(recipient))
+    }
+
+    /// The target has said whether it gives the channel a terminal.
+    pub(super) fn has_terminal(&mut self, recipient: u32, is_there: bool) -> Result<(), Stop> {
+        let Some(channel) = self.table.of_target(recipient) else { return Ok(()) };
+        channel.terminals_asked = channel.terminals_asked.saturating_sub(1);
+        if !is_there && channel.tap.is_none() {
+            (channel.terminal, channel.modes) = (None, Modes::Usual);
+        }
+        match &mut channel.judge {
+            Some(judge) if channel.terminals_asked == 0 => {
+                judge.has_terminal(is_there).map_err(|error| unjudged(&self.channels, &error))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Whether anything waits for a judge.
@@ -96,7 +111,7 @@ impl Desk {
         let Some(channel) = table.get(id).filter(|channel| !channel.to_target.told) else { return Ok(false) };
         let Some(judge) = &mut channel.judge else { return Ok(false) };
         let released = judge.released(now).map_err(|error| unjudged(channels, &error))?;
-        let waits = judge.due().is_some();
+        let waits = judge.holds();
         pass_data(channel, &released.bytes, recording, target).await?;
         note_in(channels, channel, &released.findings).await?;
         Ok(waits)

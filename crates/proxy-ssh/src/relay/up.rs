@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use keyward_policy::{ChannelKind, KeyPermission};
-use keyward_session::{ChannelRefused, ChannelRequest, Opened, Subject};
+use keyward_session::{ChannelRefused, ChannelRequest, Modes, Opened, Subject};
 use keyward_ssh::Transport;
 use keyward_ssh::channel::{Message, Open, OpenFailure, Request, open_failure};
 use keyward_trail::{Direction, Event, Stream, Terminal};
@@ -214,9 +214,16 @@ impl Desk {
                 self.note_denied_terminal().await;
                 false
             }
-            Request::Terminal { term, columns, rows } => {
+            // One channel has one terminal.
+            Request::Terminal { .. } if channel.terminal.is_some() => false,
+            Request::Terminal { term, columns, rows, modes } => {
                 channel.terminal = Some(Terminal { term: term.to_owned().into(), columns, rows });
-                true
+                channel.modes = if wants_reply { Modes::parse(modes) } else { Modes::Unanswered };
+                if wants_reply {
+                    channel.from_client.expect(Asked::Terminal)?;
+                    channel.terminals_asked += 1;
+                }
+                return pass(target, message);
             }
             Request::WindowChange { columns, rows } => {
                 if let Some(terminal) = &mut channel.terminal {
@@ -351,6 +358,9 @@ impl Desk {
             }
         }
         (channel.tap, channel.judge) = (Some(tap.clone()), judge);
+        if let Some(judge) = channel.judge.as_mut().filter(|_| channel.terminals_asked > 0) {
+            judge.doubt_terminal();
+        }
         for (name, value) in std::mem::take(&mut channel.variables) {
             let (name, value) = (name.into(), value.into());
             self.recording.event(Some(&tap), |channel| Event::Env { channel, name, value }).await?;
@@ -384,5 +394,5 @@ fn wanted(request: &Request<'_>, channel: &Channel) -> ChannelRequest {
         Request::Subsystem(name) => (ChannelKind::Subsystem, Subject::Subsystem((*name).to_owned())),
         _ => (ChannelKind::Shell, Subject::Nothing),
     };
-    ChannelRequest { kind, subject, terminal: channel.terminal.clone() }
+    ChannelRequest { kind, subject, terminal: channel.terminal.clone(), modes: channel.modes }
 }

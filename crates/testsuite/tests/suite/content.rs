@@ -57,6 +57,16 @@ impl Room {
         self.site.sshd.folder().join("work")
     }
 
+    /// zsh, likewise.
+    #[track_caller]
+    fn zsh(&self) -> Terminal {
+        let settings = "PS1='$ '; HISTFILE=history; HISTSIZE=100; setopt interactivecomments; fc -R\n";
+        fs::write(self.folder().join(".zshrc"), settings).unwrap();
+        let terminal = self.terminal("ZDOTDIR=. zsh --no-globalrcs -i");
+        terminal.shows(&["$"]);
+        terminal
+    }
+
     /// bash on a terminal, in the folder, with a history.
     #[track_caller]
     fn bash(&self) -> Terminal {
@@ -181,6 +191,120 @@ mod a_forbidden_command_does_not_run {
         room.has_ended(&bash, TYPED);
     }
 
+    /// ^D passes on what a shell without an editor has not read yet.
+    #[test]
+    fn in_parts_around_a_key_that_ends_no_line() {
+        let room = Room::open();
+        let sh = room.terminal("PS1='$ ' dash -i");
+        sh.shows(&["$"]);
+        sh.press(&["touch forb", "C-d", "idden", "Enter"]);
+        room.has_ended(&sh, TYPED);
+        // A key that means nothing, with Escape before it.
+        let room = Room::open();
+        let zsh = room.zsh();
+        zsh.press(&["touch forb", "M-Enter", "BSpace", "idden", "Enter"]);
+        room.has_ended(&zsh, TYPED);
+    }
+
+    #[test]
+    fn in_two_rows_of_which_the_cursor_is_in_the_other() {
+        let room = Room::open();
+        fs::write(room.folder().join("history"), "#1\ntouch forbidden\n:\n#2\necho harmless\n").unwrap();
+        let bash = room.terminal("PS1='$ ' HISTFILE=history HISTTIMEFORMAT= bash --noprofile --norc -i");
+        bash.shows(&["$"]);
+        bash.press(&["Up", "Up", "Enter"]);
+        room.has_ended(&bash, TYPED);
+    }
+
+    #[test]
+    fn in_rows_that_were_typed() {
+        let room = Room::open();
+        let bash = room.bash();
+        bash.press(&["touch forbiddn", "Left", "e", "C-v", "C-j", ":", "Enter"]);
+        room.has_ended(&bash, TYPED);
+    }
+
+    #[test]
+    fn in_a_window_that_shows_a_part_of_the_line() {
+        let room = Room::open();
+        let line = format!("touch forbidden; : {}", "x ".repeat(200));
+        fs::write(room.folder().join("history"), format!("{line}\n")).unwrap();
+        let bash = room.bash();
+        bash.resize((40, 2));
+        bash.press(&["Up", "Enter"]);
+        bash.shows(&["status"]);
+        assert!(room.site.ended(1)["verdict"] == "accept-terminated" && !room.is_made());
+    }
+
+    #[test]
+    fn on_a_terminal_that_cannot_move_the_cursor_up() {
+        let room = Room::open();
+        let line = format!("touch forbidden; : {}", "x ".repeat(200));
+        fs::write(room.folder().join("history"), format!("{line}\n")).unwrap();
+        let bash = room.terminal("TERM=dumb PS1='$ ' HISTFILE=history bash --noprofile --norc -i");
+        bash.shows(&["$"]);
+        bash.press(&["Up", "Enter"]);
+        bash.shows(&["status"]);
+        assert!(room.site.ended(1)["verdict"] == "accept-terminated" && !room.is_made());
+    }
+
+    #[test]
+    fn from_a_line_that_was_put_aside() {
+        let room = Room::open();
+        let zsh = room.zsh();
+        zsh.press(&["touch forb", "M-q"]);
+        zsh.press(&["sleep 0.3", "Enter", "idden", "Enter"]);
+        room.has_ended(&zsh, TYPED);
+    }
+
+    #[test]
+    fn by_a_command_of_the_editor() {
+        let room = Room::open();
+        let zsh = room.zsh();
+        zsh.press(&["Up", "Up", "M-x"]);
+        zsh.shows(&["execute:"]);
+        zsh.press(&["accept-line", "Enter"]);
+        room.has_ended(&zsh, TYPED);
+    }
+
+    #[test]
+    fn by_other_keys_that_run_a_line() {
+        let room = Room::open();
+        let zsh = room.zsh();
+        zsh.press(&["Up", "Up", "M-a"]);
+        room.has_ended(&zsh, TYPED);
+        let room = Room::open();
+        let bash = room.terminal("PS1='$ ' HISTFILE=history bash --noprofile --norc -o vi -i");
+        bash.shows(&["$"]);
+        bash.press(&["Up", "Up", "C-d"]);
+        room.has_ended(&bash, TYPED);
+    }
+
+    #[test]
+    fn from_recorded_keys() {
+        let room = Room::open();
+        fs::write(room.folder().join("history"), "touch forbidden\necho one\necho two\n").unwrap();
+        let bash = room.bash();
+        bash.press(&["C-x", "(", "Up", "Up", "Enter"]);
+        bash.shows(&["\none"]);
+        bash.press(&["C-x", ")", "C-x", "e"]);
+        bash.shows(&["status"]);
+        assert!(room.site.ended(1)["verdict"] == "accept-terminated" && !room.is_made());
+    }
+
+    #[test]
+    fn where_the_terminal_shows_nothing() {
+        for hide in [&["stty -echo", "Enter"] as &[&str], &["C-s"]] {
+            let room = Room::open();
+            let bash = room.bash();
+            bash.press(hide);
+            bash.press(&["C-p", "C-p", "C-p", "Enter"]);
+            bash.press(&["C-q"]);
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            assert!(!room.is_made());
+        }
+    }
+
     #[test]
     fn in_an_editor() {
         let room = Room::open();
@@ -207,6 +331,19 @@ mod a_forbidden_command_does_not_run {
         let script = format!("cd '{}'; echo before\ntouch forbidden\necho after\n", room.folder().display());
         let run = room.site.ssh().exec_with("sh", Input::Bytes(script.into_bytes()));
         assert!(!run.status.success() && !String::from_utf8_lossy(&run.stdout).contains("after"), "{run:?}");
+        room.is_noted(TYPED);
+    }
+
+    #[test]
+    fn as_a_shell_without_a_terminal_joins_it() {
+        for line in ["touch forb\\\nidden\n", "touch forb\0idden\n"] {
+            let room = Room::open();
+            let script = format!("cd '{}'\n{line}", room.folder().display());
+            room.site.ssh().exec_with("bash", Input::Bytes(script.into_bytes()));
+            room.is_noted(TYPED);
+        }
+        let room = Room::open();
+        room.site.ssh().exec(&format!("cd '{}'; touch forb\\\nidden", room.folder().display()));
         room.is_noted(TYPED);
     }
 
