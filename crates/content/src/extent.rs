@@ -1,5 +1,6 @@
 //! Where the line that is being typed may stand on the screen.
 
+use avt::parser::Function;
 use avt::{Line, Observation, Observer, Position, ScreenKind, Terminal};
 
 use crate::CannotJudge;
@@ -74,9 +75,17 @@ impl Extent {
         }
     }
 
-    /// Lines move: any row may be the first.
-    pub(crate) fn lose_place(&mut self) {
-        self.start = 0;
+    /// A function moves rows, with the cursor in `row`: any row may be the first afterwards, where it moves those above.
+    pub(crate) fn move_rows(&mut self, function: &Function, row: usize) {
+        let is_below = match function {
+            // Terminals such as screen go up by it.
+            Function::Ri => row > 0,
+            Function::Il(_) | Function::Dl(_) => row >= self.start,
+            _ => false,
+        };
+        if !is_below {
+            self.start = 0;
+        }
     }
 
     pub(crate) fn is_begun(&self) -> bool {

@@ -149,7 +149,7 @@ impl Screen {
             }
             Effect::MovesText => {
                 self.look(look);
-                self.extent.lose_place();
+                self.extent.move_rows(&function, self.terminal.cursor().row);
                 self.execute(function);
                 look(Sight::NextLine);
             }
@@ -160,7 +160,7 @@ impl Screen {
             }
             Effect::ChangesRows => {
                 self.look(look);
-                self.extent.lose_place();
+                self.extent.move_rows(&function, self.terminal.cursor().row);
                 self.execute(function);
                 self.is_drawn = true;
             }

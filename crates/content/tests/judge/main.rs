@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
+mod around;
 mod lines;
+mod played;
 mod terminal;
 
 use std::path::Path;
