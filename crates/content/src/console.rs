@@ -42,6 +42,8 @@ pub(crate) struct Console {
     held: Vec<u8>,
     held_since: Option<Instant>,
     modes: Modes,
+    /// What stood before the line that was ended last.
+    last_prompt: String,
     /// The target has not said yet whether there is a terminal.
     is_doubted: bool,
     /// A key is held that interrupts the program, and waits for nothing.
@@ -74,6 +76,7 @@ impl Console {
             held: Vec::new(),
             held_since: None,
             modes,
+            last_prompt: String::new(),
             is_doubted: false,
             interrupts: false,
             is_stopped: false,
@@ -278,6 +281,9 @@ impl Console {
     fn end_line(&mut self, key: Key) -> Result<(), CannotJudge> {
         if key == Key::Accept {
             self.go_on()?;
+            if let Some(prompt) = self.entered.prompt() {
+                prompt.clone_into(&mut self.last_prompt);
+            }
             self.entered = self.entered.next();
             self.screen.end_line();
         } else {
@@ -311,17 +317,12 @@ impl Console {
 
     /// Whether a program has said that it reads keys, and shows what it makes of them.
     fn reads_keys(&self) -> bool {
-        let shows = self.screen.has_drawn_line() || self.bells >= self.entered.keys().max(1);
+        let shows = self.screen.has_drawn_line(&self.last_prompt) || self.bells >= self.entered.keys().max(1);
         self.pastes.are_taken() && !self.is_stopped && (self.screen.is_alternate() || shows)
     }
 
-    /// The client sends no more.
-    pub(crate) fn typed_all(&mut self) -> Result<Vec<Finding>, CannotJudge> {
-        self.judge()
-    }
-
     /// Judges the line as the screen shows it, with and without its prompt, and as it was typed.
-    fn judge(&mut self) -> Result<Vec<Finding>, CannotJudge> {
+    pub(crate) fn judge(&mut self) -> Result<Vec<Finding>, CannotJudge> {
         let (line, is_edited) = (self.screen.line(), self.entered.is_edited());
         if self.entered.is_cut() && !self.screen.is_alternate() {
             return Err(CannotJudge::LongLine);

@@ -127,7 +127,7 @@ impl Entered {
         self.is_edited = true;
         // What may have been passed on is not taken back.
         let kept = self.text.iter().rposition(|byte| *byte == b'\n').map_or(0, |joint| joint + 1);
-        let left = self.text.get(kept..).map_or(0, |text| length(text));
+        let left = self.text.get(kept..).map_or(0, &length);
         self.text.truncate(kept + left);
         self.echo.truncate(length(&self.echo));
     }

@@ -23,6 +23,8 @@ pub(crate) struct Extent {
     /// The first of them began with the prompt still: a line editor has drawn on behind it.
     is_led: bool,
     is_drawn: bool,
+    /// The program has drawn its prompt since.
+    is_restarted: bool,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ impl Extent {
     pub(crate) fn restart(&mut self, row: usize) {
         if self.is_begun {
             self.begin(row, "");
+            self.is_restarted = true;
         }
     }
 
@@ -90,6 +93,10 @@ impl Extent {
 
     pub(crate) fn is_begun(&self) -> bool {
         self.is_begun
+    }
+
+    pub(crate) fn is_restarted(&self) -> bool {
+        self.is_restarted
     }
 
     pub(crate) fn is_drawn(&self) -> bool {

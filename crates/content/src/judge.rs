@@ -99,7 +99,7 @@ impl Judge {
     /// The client sends no more, which ends its last line. What is held has to be released first.
     pub fn typed_all(&mut self) -> Result<Vec<Finding>, CannotJudge> {
         match &mut self.shape {
-            Shape::Terminal(console) => console.typed_all(),
+            Shape::Terminal(console) => console.judge(),
             Shape::Lines(lines) => Ok(lines.typed_all()),
         }
     }

@@ -38,8 +38,7 @@ impl Modes {
     /// Reads what stands in a `pty-req`: numbers of modes, each with 32 bits of argument.
     pub fn parse(mut encoded: &[u8]) -> Self {
         let (mut is_blind, mut keeps_returns) = (false, false);
-        loop {
-            let Some((mode, rest)) = encoded.split_first() else { break };
+        while let Some((mode, rest)) = encoded.split_first() {
             if *mode == END || *mode >= UNKNOWN {
                 break;
             }

@@ -93,9 +93,10 @@ impl Screen {
         self.extent.end();
     }
 
-    /// Whether the target has drawn something since the line was begun.
-    pub(crate) fn has_drawn_line(&self) -> bool {
-        self.extent.is_drawn()
+    /// Whether the target has drawn something since the line was begun, and not its prompt alone. `prompt` was the last one.
+    pub(crate) fn has_drawn_line(&self, prompt: &str) -> bool {
+        let is_prompt = || self.before_cursor().trim_end() == prompt.trim_end();
+        self.extent.is_drawn() && !(self.extent.is_restarted() && is_prompt())
     }
 
     /// What stands where the line that was begun may stand; see [`Extent::texts`].

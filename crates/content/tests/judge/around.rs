@@ -181,6 +181,14 @@ fn what_a_shell_does_not_show_is_not_passed() {
     assert_eq!(played.types("\x1b[A\r"), []);
     played.wait(11_000);
     assert_eq!(played.judge.released(played.now), Err(CannotJudge::TypedAhead));
+    // The same, with keys that come before its prompt.
+    let mut played = Played::new();
+    played.shows("$ \x1b[?2004h");
+    played.echoes("stty -echo");
+    assert_eq!(played.types("\r\x10\x10\r"), []);
+    played.shows("\r\n\x1b[?2004l\x1b[?2004h$ ");
+    played.wait(11_000);
+    assert_eq!(played.judge.released(played.now), Err(CannotJudge::TypedAhead));
     // ^S: nothing is shown until ^Q.
     let mut played = Played::new();
     played.shows("$ \x1b[?2004h");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use keyward_testsuite::{Input, SshClient, Terminal};
+use keyward_testsuite::{Input, SshClient, Sshd, Terminal};
 
 use crate::site::Site;
 
@@ -42,7 +42,16 @@ struct Room {
 
 impl Room {
     fn open() -> Self {
-        let site = Site::with(|draft| {
+        Self::of(Sshd::start())
+    }
+
+    /// On a target that gives no terminals.
+    fn without_terminals() -> Self {
+        Self::of(Sshd::with("PermitTTY no\n"))
+    }
+
+    fn of(sshd: Sshd) -> Self {
+        let site = Site::on(sshd, |draft| {
             draft.channels = "types = [\"shell\", \"exec\"]\ncontent-policy = \"calm\"\n".to_owned();
             draft.more = RULES.to_owned();
         });
@@ -77,12 +86,18 @@ impl Room {
 
     #[track_caller]
     fn terminal(&self, program: &str) -> Terminal {
+        self.terminal_after("true", program)
+    }
+
+    /// The same, after a command on the person's own terminal.
+    #[track_caller]
+    fn terminal_after(&self, before: &str, program: &str) -> Terminal {
         let remote = format!("cd '{}'; {program}", self.folder().display());
         let (command, script) = (self.ssh.folder().join("command"), self.ssh.folder().join("script"));
         fs::write(&command, remote).unwrap();
         // What the client says at its end stays on the screen.
         let words = format!(
-            "'{}' -tt '{}' \"$(cat '{}')\"; echo status $?; read line\n",
+            "{before}; '{}' -tt '{}' \"$(cat '{}')\"; echo status $?; read line\n",
             self.ssh.program().display(),
             self.ssh.destination(),
             command.display()
@@ -487,4 +502,37 @@ fn a_terminal_that_cannot_be_judged_does_not_open() {
     assert_eq!(session["verdict"], "accept-terminated", "{session:#}");
     let reason = session["reason"].as_str().unwrap();
     assert!(reason.starts_with("content could not be judged: the terminal is larger"), "{reason}");
+}
+
+#[test]
+fn a_terminal_that_makes_other_characters_of_what_is_typed_is_not_given() {
+    for setting in ["stty iuclc", "stty erase x"] {
+        let room = Room::open();
+        let terminal = room.terminal_after(setting, "echo in");
+        terminal.shows(&["status 255"]);
+        assert!(!terminal.screen().contains("\nin"));
+        let notes = room.site.notes(1);
+        let wanted = "exec refused: content could not be judged: the terminal has a mode";
+        assert!(notes.iter().any(|text| text.starts_with(wanted)), "{notes:#?}");
+    }
+}
+
+#[test]
+fn where_the_terminal_shows_nothing_what_is_typed_is_judged() {
+    let room = Room::open();
+    let terminal = room.terminal_after("stty -echo", "PS1='ready ' dash -i");
+    terminal.shows(&["ready"]);
+    terminal.press(&["touch forbidxx", "BSpace", "BSpace", "den", "Enter"]);
+    terminal.shows(&["status"]);
+    room.is_noted("content rule \"no files\" (terminate): command typed unseen");
+}
+
+/// Without a terminal a shell reads bytes, and takes back none.
+#[test]
+fn a_terminal_that_the_target_refuses_is_none() {
+    let room = Room::without_terminals();
+    let script = format!("cd '{}'\ntouch forbidden #{}\n", room.folder().display(), "\u{7f}".repeat(17));
+    room.site.ssh().terminal(&script);
+    assert!(!room.is_made());
+    assert_eq!(room.site.ended(1)["verdict"], "accept-terminated");
 }
