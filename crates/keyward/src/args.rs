@@ -334,6 +334,8 @@ pub(crate) enum Trail {
         file: PathBuf,
         #[command(flatten)]
         keys: Keys,
+        #[command(flatten)]
+        signer: Signer,
         /// How many times as fast
         #[arg(long, default_value = "1")]
         speed: String,
@@ -349,6 +351,8 @@ pub(crate) enum Trail {
         file: PathBuf,
         #[command(flatten)]
         keys: Keys,
+        #[command(flatten)]
+        signer: Signer,
         #[arg(long = "as", value_name = "FORMAT")]
         format: ExportFormat,
         /// The channel; without it the first that was opened
@@ -360,14 +364,17 @@ pub(crate) enum Trail {
     },
     /// Say whether a recording is as the gateway wrote it: intact, truncated or changed, and where
     ///
-    /// This takes no key of an auditor, and nothing of the gateway but its signer's public key. Ends with status 0 for an
-    /// intact recording, 1 for one without its end, 2 for one that was changed or that another gateway has signed.
+    /// This takes no key of an auditor, and nothing of the gateway but its signer's public key, as `keyward trail signer`
+    /// prints it there. Ends with status 0 for an intact recording, 1 for one without its end, 3 for one that was changed,
+    /// that nobody or that another key has signed, and 2 where nothing could be checked: a missing file, a wrong argument,
+    /// a file that is no recording or of a version that is not known.
     Verify {
         file: PathBuf,
-        /// The public key of the gateway's signer, as `keyward trail signer` prints it, or a file of it. Without it, the
-        /// recording's own word for it is shown
-        #[arg(long, value_name = "KEY|FILE")]
-        signed_by: Option<String>,
+        #[command(flatten)]
+        signer: Signer,
+        /// Go without --signed-by: whoever has made the file can have signed it
+        #[arg(long, conflicts_with = "signed_by")]
+        any_signer: bool,
         /// Say it of each block
         #[arg(long, short)]
         verbose: bool,
@@ -392,6 +399,14 @@ pub(crate) struct Keys {
     /// certificate in PEM. May be given again
     #[arg(long = "key", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+}
+
+/// Who should have signed a recording.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Signer {
+    /// The public key that must have signed it, as `keyward trail signer` prints it at the gateway, or a file of it
+    #[arg(long, value_name = "KEY|FILE")]
+    pub(crate) signed_by: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -93,8 +93,14 @@ impl Header {
 
     /// Reads up to the first block.
     pub(crate) fn read(source: &mut impl Read) -> Result<Begun, TrailError> {
-        let mut bytes = vec![0; PRELUDE_LEN];
-        read_exact(source, &mut bytes)?;
+        let mut bytes = Vec::with_capacity(PRELUDE_LEN);
+        source.by_ref().take(PRELUDE_LEN as u64).read_to_end(&mut bytes).map_err(TrailError::Read)?;
+        if !bytes.iter().zip(&MAGIC).all(|(found, expected)| found == expected) {
+            return Err(TrailError::NotATrail);
+        }
+        if bytes.len() < PRELUDE_LEN {
+            return Err(TrailError::HeaderCut);
+        }
         let (facts, protection) = check_prelude(&bytes)?;
         bytes.resize(PRELUDE_LEN + facts + protection, 0);
         let (prelude, rest) = bytes.split_at_mut(PRELUDE_LEN);

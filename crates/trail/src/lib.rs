@@ -51,5 +51,5 @@ pub use protection::Protection;
 pub use reader::Reader;
 pub use recipient::{KeyError, Recipient};
 pub use signature::{BadVerifyingKey, SigningKey, VerifyingKey};
-pub use verify::{BlockFound, Integrity, Verified, verify};
+pub use verify::{BlockFound, Integrity, Standing, Verified, verify};
 pub use writer::Writer;

@@ -15,13 +15,15 @@ use crate::error::{Damage, TrailError};
 use crate::event::Event;
 use crate::header::{Begun, Header};
 use crate::protection::{Ciphers, Locked, Protected};
+use crate::signature::VerifyingKey;
 use crate::span::Span;
 
 /// A trail being read: an iterator over its events, in order, with their times since the start of the session.
 ///
 /// A file that breaks off is no error: the events of all whole blocks are given, then [`ending`](Self::ending) says
-/// [`Ending::Unfinished`]. The first error ends the iteration; what came before it is intact. Signatures are held against
-/// the signer that the file names: who that is, [`verify`](crate::verify) says.
+/// [`Ending::Unfinished`]. The first error ends the iteration. Signatures are held against the signer that the file names.
+/// Events are given before the signature that covers them is read: [`signed_until`](Self::signed_until) says afterwards
+/// how far they are to be believed.
 pub struct Reader<R> {
     header: Header,
     left_out: Option<TrailError>,
@@ -29,6 +31,10 @@ pub struct Reader<R> {
     span: Span,
     /// Microseconds since the start: where the blocks before end.
     time: u64,
+    signer: VerifyingKey,
+    /// Up to when what was read is signed, and whether blocks were read behind that.
+    signed_until: Option<Duration>,
+    unsigned: bool,
     state: State,
 }
 
@@ -62,12 +68,28 @@ impl<R: Read> Reader<R> {
         let begun = Header::read(&mut source)?;
         let (ciphers, left_out) = open_locks(&begun, keys)?;
         let blocks = Blocks::new(source, &begun, ciphers)?;
-        let (header, span) = (begun.header, Span::default());
-        Ok(Self { header, left_out, blocks, span, time: 0, state: State::Reading })
+        let (header, signer, span) = (begun.header, begun.protected.signer, Span::default());
+        let (time, signed_until, unsigned, state) = (0, None, false, State::Reading);
+        Ok(Self { header, left_out, blocks, span, time, signer, signed_until, unsigned, state })
     }
 
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Who has signed it, by what it says of itself: true once [`signed_until`](Self::signed_until) says anything.
+    pub fn signer(&self) -> VerifyingKey {
+        self.signer
+    }
+
+    /// Up to when the signer has signed what was read so far. `None`: not even the header, so anybody can have made it.
+    pub fn signed_until(&self) -> Option<Duration> {
+        self.signed_until
+    }
+
+    /// Whether something was read that the last signature before does not cover.
+    pub fn has_unsigned(&self) -> bool {
+        self.unsigned
     }
 
     /// Why a part of the events is not given, where it is so: it takes other keys.
@@ -109,8 +131,13 @@ impl<R: Read> Reader<R> {
     fn enter(&mut self, block: Block) -> Result<(), TrailError> {
         let place = block.place;
         self.note(&block)?;
+        self.unsigned |= block.kind != Kind::Seal;
         match block.kind {
-            Kind::Unknown(_) | Kind::Seal => Ok(()),
+            Kind::Unknown(_) => Ok(()),
+            Kind::Seal => {
+                (self.signed_until, self.unsigned) = (Some(Duration::from_micros(block.last)), false);
+                Ok(())
+            }
             Kind::End => {
                 let end = End::decode(&block.plain).map_err(|damage| place.error(damage))?;
                 let at = Duration::from_micros(block.last);

@@ -1,5 +1,6 @@
 //! Whether a trail is as it was written, and by whom: without any private key, and without the gateway.
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use crate::signature::VerifyingKey;
 /// What was found out about a trail.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Verified {
+    /// What the file says of itself: the signer's word, unless `integrity` is [`Integrity::Unsigned`]; then anybody's.
     pub header: Header,
-    /// Who has signed it, by what it says of itself.
+    /// Who has signed it, by what it says of itself: true unless `integrity` is [`Integrity::Unsigned`].
     pub signer: VerifyingKey,
     pub integrity: Integrity,
     /// What it says of the session's end, where that is signed.
@@ -27,17 +29,21 @@ pub struct Verified {
     pub signed_until: Duration,
 }
 
-/// Times are since the start of the session.
+/// Times are since the start of the session, and signed: what blocks behind the last signature say of theirs is not told.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Integrity {
     /// Complete from its beginning to its signed end.
     Intact,
-    /// What is there is as it was written, as far as it is signed, and there is no signed end: the gateway died, the
-    /// session is still open, or somebody has cut the file.
+    /// What is there is as it was written, as far as it is signed, which is until `at`, and there is no signed end: the
+    /// gateway died, the session is still open, or somebody has cut the file.
     Truncated { at: Duration },
-    /// It is not as it was written, behind this time.
-    Changed { at: Duration, block: u64, damage: Damage },
-    /// It is whole, and another key than the one that was asked for has signed it.
+    /// It is not as it was written, behind this time: somewhere in the blocks from `from` to `block`, of which `block` is
+    /// the first that does not fit.
+    Changed { at: Duration, from: u64, block: u64, damage: Damage },
+    /// Not even its header is signed, so anybody can have made it, with any signer's name. `damage`: what is wrong with
+    /// the signature that must be the first block; `None` where the file ends before it.
+    Unsigned { damage: Option<Damage> },
+    /// Another key than the one that was asked for has signed it: all that it says is the word of whoever has that.
     OtherSigner,
 }
 
@@ -51,10 +57,24 @@ pub struct BlockFound {
     pub kind: &'static str,
     pub first: Duration,
     pub last: Duration,
-    pub damage: Option<Damage>,
+    pub standing: Standing,
 }
 
-/// Reads a whole trail. `each` is told of each block.
+/// What is known of a block.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// A signature that is right covers it, and everything before it.
+    Signed,
+    /// It fits the block before, which anybody can bring about: no signature covers it.
+    Chained,
+    Damaged(Damage),
+}
+
+/// INVARIANT: the most blocks that wait for their seal. A node seals every ten seconds, which is a tenth of that; of blocks
+/// that wait longer, the first are told as not signed.
+const MOST_WAITING: usize = 1 << 18;
+
+/// Reads a whole trail. `each` is told of each block, in order, as soon as a signature covers it or none can any more.
 ///
 /// # Errors
 /// Where the header cannot be read or understood, and so nothing can be said of the rest; and where `source` fails.
@@ -66,9 +86,10 @@ pub fn verify(
     let begun = Header::read(&mut source)?;
     let mut chained = Chained::new(source, &begun);
     let mut findings = Findings::default();
+    let mut waiting = Waiting::default();
     let cut = loop {
         match chained.next() {
-            Ok(Next::Block(stored)) => each(&findings.add(&stored)),
+            Ok(Next::Block(stored)) => waiting.add(findings.add(&stored), &mut each),
             Ok(Next::End) => break None,
             Ok(Next::Cut(place)) => break Some(place),
             Err(TrailError::Block { block, damage, .. }) => {
@@ -78,10 +99,12 @@ pub fn verify(
             Err(other) => return Err(other),
         }
     };
+    waiting.tell(&mut each);
     let signer = begun.protected.signer;
     let other = signed_by.is_some_and(|key| *key != signer);
     let integrity = match findings.integrity(cut) {
-        Integrity::Intact | Integrity::Truncated { .. } if other => Integrity::OtherSigner,
+        Integrity::Unsigned { damage } => Integrity::Unsigned { damage },
+        _signed if other => Integrity::OtherSigner,
         found => found,
     };
     let Findings { blocks, unsigned, signed_until, end, .. } = findings;
@@ -89,12 +112,44 @@ pub fn verify(
     Ok(Verified { header: begun.header, signer, integrity, end, blocks, unsigned, signed_until })
 }
 
+/// Blocks of which nothing can be told before the next seal.
+#[derive(Default)]
+struct Waiting(VecDeque<BlockFound>);
+
+impl Waiting {
+    fn add(&mut self, found: BlockFound, each: &mut impl FnMut(&BlockFound)) {
+        match &found.standing {
+            Standing::Signed => {
+                self.0.iter_mut().for_each(|block| block.standing = Standing::Signed);
+                self.tell(each);
+                each(&found);
+            }
+            Standing::Damaged(_) => {
+                self.tell(each);
+                each(&found);
+            }
+            Standing::Chained => {
+                if self.0.len() >= MOST_WAITING {
+                    self.0.pop_front().iter().for_each(&mut *each);
+                }
+                self.0.push_back(found);
+            }
+        }
+    }
+
+    fn tell(&mut self, each: &mut impl FnMut(&BlockFound)) {
+        self.0.drain(..).for_each(|block| each(&block));
+    }
+}
+
 #[derive(Default)]
 struct Findings {
     blocks: u64,
     unsigned: u64,
+    /// Whether any signature was right, and so the header is its signer's.
+    signed: bool,
     signed_until: Duration,
-    /// The last event of all blocks that are right.
+    /// The last event of all blocks that fit the chain.
     last: Duration,
     end: Option<EndFound>,
     /// The first damage: nothing behind it can be trusted.
@@ -107,17 +162,22 @@ struct EndFound {
 }
 
 impl Findings {
+    /// A seal that is right is [`Standing::Signed`]; of other blocks that fit, only the next seal can say that.
     fn add(&mut self, stored: &Stored) -> BlockFound {
         let header = &stored.header;
         let (first, last) = (Duration::from_micros(header.first), Duration::from_micros(header.last));
         self.blocks += 1;
         self.unsigned += 1;
         let damage = stored.damage.clone().or_else(|| self.judge(stored, first).err());
-        if let Some(damage) = &damage {
-            self.blame(stored.place.number, damage.clone());
-        } else if self.damage.is_none() {
-            self.accept(header.kind, last);
-        }
+        let standing = match damage {
+            Some(damage) => {
+                self.blame(stored.place.number, damage.clone());
+                Standing::Damaged(damage)
+            }
+            // A seal behind damage stands on a chain that does not reach back to the header.
+            None if self.damage.is_some() => Standing::Chained,
+            None => self.accept(header.kind, last),
+        };
         let kind = match header.kind {
             Kind::Events => "events",
             Kind::End => "end",
@@ -125,7 +185,7 @@ impl Findings {
             Kind::Unknown(_) => "of a newer version",
         };
         let Place { number, offset } = stored.place;
-        BlockFound { number, offset, kind, first, last, damage }
+        BlockFound { number, offset, kind, first, last, standing }
     }
 
     /// What can be wrong with a block that fits the chain: only the signer could have made it so, or nobody has signed it.
@@ -148,14 +208,19 @@ impl Findings {
         }
     }
 
-    fn accept(&mut self, kind: Kind, last: Duration) {
+    fn accept(&mut self, kind: Kind, last: Duration) -> Standing {
         match kind {
-            Kind::Unknown(_) => {}
-            Kind::Events | Kind::End => self.last = self.last.max(last),
+            Kind::Unknown(_) => Standing::Chained,
+            Kind::Events | Kind::End => {
+                self.last = self.last.max(last);
+                Standing::Chained
+            }
             Kind::Seal => {
                 self.unsigned = 0;
+                self.signed = true;
                 self.signed_until = last;
                 self.end.iter_mut().for_each(|end| end.sealed = true);
+                Standing::Signed
             }
         }
     }
@@ -165,25 +230,20 @@ impl Findings {
     }
 
     /// `cut`: where the file ends within a block.
-    fn integrity(&mut self, cut: Option<Place>) -> Integrity {
+    fn integrity(&self, cut: Option<Place>) -> Integrity {
+        if !self.signed {
+            return Integrity::Unsigned { damage: self.damage.as_ref().map(|(_, damage)| damage.clone()) };
+        }
+        let (at, from) = (self.signed_until, self.blocks - self.unsigned);
         let ended = self.end.as_ref().is_some_and(|end| end.sealed);
-        let follows = match cut {
-            Some(place) => Some(place.number),
-            None if self.unsigned > 0 => Some(self.blocks - self.unsigned),
-            None => None,
-        };
-        match (&self.damage, follows) {
-            (Some((block, damage)), _) => {
-                let (block, damage) = (*block, damage.clone());
-                // A signature that is wrong takes back what came before it.
-                let at = if damage == Damage::Signature { self.signed_until } else { self.last };
-                Integrity::Changed { at, block, damage }
+        let follows = cut.is_some() || self.unsigned > 0;
+        match &self.damage {
+            Some((block, damage)) => Integrity::Changed { at, from, block: *block, damage: damage.clone() },
+            None if ended && follows => {
+                Integrity::Changed { at, from, block: from, damage: Damage::AfterEnd }
             }
-            (None, Some(block)) if ended => {
-                Integrity::Changed { at: self.last, block, damage: Damage::AfterEnd }
-            }
-            (None, None) if ended => Integrity::Intact,
-            (None, _) => Integrity::Truncated { at: self.last },
+            None if ended => Integrity::Intact,
+            None => Integrity::Truncated { at },
         }
     }
 }

@@ -134,7 +134,94 @@ fn two_auditors_read_jointly_what_is_typed_and_each_of_them_what_is_shown() {
     }
     let both = auditors.play(&recording, &[0, 1]);
     both.must_succeed();
-    assert_eq!(both.stderr, "");
+    assert!(!both.stderr.contains("left out"), "{}", both.stderr);
+}
+
+/// The bytes up to the first block.
+fn header_len(bytes: &[u8]) -> usize {
+    let length = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    24 + length(12) + length(16)
+}
+
+#[test]
+fn a_file_that_is_not_signed_is_nobodys_word() {
+    let site = Site::open();
+    let recording = talk(&site);
+    let (signer, bytes) = (signer(&site), fs::read(&recording).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.trail");
+    let said_of = |bytes: &[u8]| {
+        fs::write(&copy, bytes).unwrap();
+        verify(&copy, &["--signed-by", &signer])
+    };
+    let begun = header_len(&bytes);
+    for cut in [begun, begun + 20] {
+        let (status, said) = said_of(&bytes[..cut]);
+        assert_eq!(status, 3, "{said}");
+        assert!(said.starts_with("claims to be session ") && said.contains("UNSIGNED"), "{said}");
+        assert!(!said.contains("\nsigned by"), "{said}");
+    }
+    let (status, said) = said_of(&bytes[..begun - 1]);
+    assert!(status == 1 && said.starts_with("truncated: "), "{said}");
+
+    fs::write(&copy, &bytes[..begun]).unwrap();
+    let played = keyward(["trail", "play", copy.to_str().unwrap(), "--signed-by", &signer]);
+    assert!(played.stderr.contains("nothing of the recording is signed"), "{}", played.stderr);
+}
+
+#[test]
+fn what_could_not_be_checked_is_not_said_to_be_changed() {
+    let site = Site::open();
+    let recording = talk(&site);
+    let (signer, mut bytes) = (signer(&site), fs::read(&recording).unwrap());
+    let refused = keyward(["trail", "verify", recording.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    for word in ["--signed-by KEY", "keyward trail signer", "--any-signer"] {
+        assert!(refused.stderr.contains(word), "{}", refused.stderr);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.trail");
+    assert_eq!(verify(&copy, &["--signed-by", &signer]).0, 2, "no file");
+    assert_eq!(verify(&recording, &["--signed-by", "nobody"]).0, 2, "no key");
+    fs::write(&copy, "noise").unwrap();
+    assert_eq!(verify(&copy, &["--signed-by", &signer]).0, 2, "no recording");
+    bytes[8] += 1;
+    fs::write(&copy, &bytes).unwrap();
+    assert_eq!(verify(&copy, &["--signed-by", &signer]).0, 2, "another version");
+}
+
+#[test]
+fn who_plays_a_recording_is_told_who_has_signed_it_and_until_when() {
+    let site = Site::open();
+    let recording = talk(&site);
+    let (signer, bytes) = (signer(&site), fs::read(&recording).unwrap());
+    let show = |file: &Path, more: &[&str]| {
+        let file = file.to_str().unwrap();
+        let played = keyward([&["trail", "play", "--max-idle", "0", file], more].concat());
+        let exported = keyward([&["trail", "export", "--as", "asciicast", file], more].concat());
+        assert_eq!(played.stderr, exported.stderr);
+        played
+    };
+    let played = show(&recording, &[]);
+    played.must_succeed();
+    assert!(played.stderr.contains(&format!("signed by {signer}: whose key")), "{}", played.stderr);
+    assert_eq!(show(&recording, &["--signed-by", &signer]).stderr, "");
+    let other = self::signer(&Site::open());
+    let file = recording.to_str().unwrap();
+    let refused = keyward(["trail", "play", file, "--signed-by", &other]);
+    assert!(refused.status.code() == Some(2) && refused.stdout.is_empty(), "{}", refused.stderr);
+
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.trail");
+    // The last seal is 136 bytes.
+    fs::write(&copy, &bytes[..bytes.len() - 136]).unwrap();
+    let cut = show(&copy, &["--signed-by", &signer]);
+    assert!(cut.stderr.contains("what follows 0:00:00.000 is not signed"), "{}", cut.stderr);
+    assert!(
+        cut.stderr.contains("has no end that is signed") && !cut.stderr.contains("all that"),
+        "{}",
+        cut.stderr
+    );
 }
 
 #[test]
@@ -147,8 +234,9 @@ fn a_recording_is_verified_without_any_private_key() {
     let (status, said) = verify(&recording, &["--signed-by", &signer, "--verbose"]);
     assert_eq!(status, 0, "{said}");
     assert!(said.contains("\nintact: ") && said.contains("block 0 at byte"), "{said}");
-    let (status, said) = verify(&recording, &[]);
-    assert!(status == 0 && said.contains(&format!("signed by {signer};")), "{said}");
+    let (status, said) = verify(&recording, &["--any-signer"]);
+    let unknown = format!("signed by {signer}: nobody has checked whose key that is");
+    assert!(status == 0 && said.starts_with("claims to be session ") && said.contains(&unknown), "{said}");
 
     let bytes = fs::read(&recording).unwrap();
     let copy = auditors.folder.path().join("copy.trail");
@@ -157,15 +245,15 @@ fn a_recording_is_verified_without_any_private_key() {
     changed[place] ^= 1;
     fs::write(&copy, &changed).unwrap();
     let (status, said) = verify(&copy, &["--signed-by", &signer]);
-    assert!(status == 2 && said.contains("CHANGED at 0:00:0"), "{status}: {said}");
+    assert!(status == 3 && said.contains("CHANGED somewhere in blocks 1 to "), "{status}: {said}");
 
     fs::write(&copy, &bytes[..bytes.len() - 10]).unwrap();
     let (status, said) = verify(&copy, &["--signed-by", &signer]);
-    assert!(status == 1 && said.contains("truncated at 0:00:0"), "{status}: {said}");
+    assert!(status == 1 && said.contains("\ntruncated: "), "{status}: {said}");
 
     let other = Site::open();
     let (status, said) = verify(&recording, &["--signed-by", &self::signer(&other)]);
-    assert!(status == 2 && said.contains("SIGNED BY ANOTHER KEY"), "{status}: {said}");
+    assert!(status == 3 && said.contains("SIGNED BY ANOTHER KEY"), "{status}: {said}");
 }
 
 #[test]
@@ -177,7 +265,7 @@ fn a_recording_of_a_killed_gateway_is_truncated_and_the_node_keeps_its_key() {
     let recording = until("a recording begins", PATIENCE, || site.gateway.recordings().pop());
     // Signed at the start, when nothing had happened, and then every ten seconds.
     until("the recording is signed again", PATIENCE + Duration::from_secs(10), || {
-        let (_, said) = verify(&recording, &[]);
+        let (_, said) = verify(&recording, &["--any-signer"]);
         said.contains("signed until")
             .then(|| said.contains("signed until 0:00:00.000"))
             .filter(|first| !first)
@@ -186,7 +274,10 @@ fn a_recording_of_a_killed_gateway_is_truncated_and_the_node_keeps_its_key() {
     session.ended(PATIENCE);
 
     let (status, said) = verify(&recording, &["--signed-by", &signer]);
-    assert!(status == 1 && said.contains("\ntruncated at 0:00:"), "{status}: {said}");
+    assert!(
+        status == 1 && said.contains("\ntruncated: ") && said.contains("\nsigned until 0:00:"),
+        "{status}: {said}"
+    );
     site.gateway.start();
     assert_eq!(self::signer(&site), signer);
 }

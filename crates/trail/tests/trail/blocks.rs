@@ -57,10 +57,15 @@ pub(crate) fn with_protection(protection: &[u8]) -> Vec<u8> {
     let mut out = parts[0][..PRELUDE + facts].to_vec();
     out[16..20].copy_from_slice(&(protection.len() as u32).to_le_bytes());
     out.extend(protection);
-    let checksum = crc32fast::hash(&[&out[..20], &out[PRELUDE..]].concat());
-    out[20..PRELUDE].copy_from_slice(&checksum.to_le_bytes());
+    put_checksum(&mut out);
     out.extend(&parts[1]);
     out
+}
+
+/// Makes the checksum of a header right.
+pub(crate) fn put_checksum(header: &mut [u8]) {
+    let checksum = crc32fast::hash(&[&header[..20], &header[PRELUDE..]].concat());
+    header[20..PRELUDE].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// The bytes of a block in its place, and its link.

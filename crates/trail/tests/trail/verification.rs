@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyward_trail::{
-    AuditorKey, Damage, Integrity, Protection, Recipients, SigningKey, TrailError, Verified, VerifyingKey,
-    Writer, verify,
+    AuditorKey, Damage, Integrity, Protection, Recipients, SigningKey, Standing, TrailError, Verified,
+    VerifyingKey, Writer, verify,
 };
 
-use crate::blocks::{BLOCK, SEAL, begun, relinked, split};
+use crate::blocks::{BLOCK, SEAL, begun, header_len, put_checksum, relinked, split};
 use crate::{SIGNER, end, end_time, header, session, signed, written, written_for};
 
 fn verified(trail: &[u8]) -> Result<Verified, TrailError> {
@@ -47,9 +47,9 @@ fn a_whole_trail_is_intact_and_says_who_has_signed_it() {
     assert_eq!(found.signed_until, end_time(&session()));
     assert_eq!(found.header, header());
     let mut kinds = Vec::new();
-    verify(trail.as_slice(), None, |block| kinds.push((block.kind, block.damage.is_some()))).unwrap();
+    verify(trail.as_slice(), None, |block| kinds.push((block.kind, block.standing.clone()))).unwrap();
     assert_eq!(kinds.len() as u64, found.blocks);
-    assert!(kinds.iter().all(|(_, damaged)| !damaged));
+    assert!(kinds.iter().all(|(_, standing)| *standing == Standing::Signed));
     assert_eq!((kinds[0].0, kinds[kinds.len() - 2].0, kinds[kinds.len() - 1].0), ("seal", "end", "seal"));
 }
 
@@ -73,7 +73,10 @@ fn every_single_changed_byte_is_caught() {
             let mut trail = trail.clone();
             trail[place] ^= change;
             match verified(&trail) {
-                Ok(Verified { integrity: Integrity::Changed { .. }, .. }) | Err(_) => {}
+                Ok(Verified {
+                    integrity: Integrity::Changed { .. } | Integrity::Unsigned { .. }, ..
+                })
+                | Err(_) => {}
                 other => panic!("byte {place} changed by {change:#x}: {other:?}"),
             }
         }
@@ -86,27 +89,73 @@ fn a_changed_block_is_named_and_those_around_it_are_not() {
     let offset: usize = parts[..4].iter().map(Vec::len).sum();
     let mut trail = parts.concat();
     trail[offset + BLOCK] ^= 1;
-    let mut damaged = Vec::new();
-    let found =
-        verify(trail.as_slice(), None, |block| damaged.extend(block.damage.clone().map(|_| block.number)));
-    assert_eq!(damaged, [3]);
-    assert_eq!(found.unwrap().integrity, Integrity::Changed { at: at(1), block: 3, damage: Damage::Chain });
+    let mut standings = Vec::new();
+    let found = verify(trail.as_slice(), None, |block| standings.push(block.standing.clone())).unwrap();
+    let (damage, changed) = (Damage::Chain, Standing::Damaged(Damage::Chain));
+    assert_eq!(found.integrity, Integrity::Changed { at: Duration::ZERO, from: 1, block: 3, damage });
+    // What follows fits, and a seal among it is right: that proves nothing of what was before the change.
+    let chained = |count| vec![Standing::Chained; count];
+    let expected = [vec![Standing::Signed], chained(2), vec![changed], chained(parts.len() - 5)].concat();
+    assert_eq!(standings, expected);
+}
+
+#[test]
+fn a_block_is_said_to_be_signed_by_the_seal_behind_it_and_no_sooner() {
+    let parts = split(&sealed());
+    let standings = |trail: &[u8]| {
+        let mut standings = Vec::new();
+        verify(trail, None, |block| standings.push((block.number, block.standing.clone()))).unwrap();
+        standings
+    };
+    let seals = |until: usize| parts[1..=until].iter().rposition(|part| part.len() == SEAL);
+    for last in 1..parts.len() {
+        let found = standings(&parts[..=last].concat());
+        let signed = found.iter().filter(|(_, standing)| *standing == Standing::Signed).count();
+        assert_eq!(signed, seals(last).map_or(0, |seal| seal + 1));
+        assert!(found.iter().map(|(number, _)| *number).eq(0..last as u64), "{found:?}");
+    }
+}
+
+#[test]
+fn a_header_that_no_signature_covers_is_nobodys() {
+    // A stranger knows the public key of the node, and what its trails look like.
+    let stranger = Arc::new(SigningKey::generate().unwrap());
+    let mut facts = header();
+    facts.remote_user = "toor".into();
+    let forged = Writer::new(Vec::new(), &facts, &Protection::signed(stranger)).unwrap();
+    let mut forged = split(&forged.finish(Duration::ZERO, &end()).unwrap());
+    let (place, node) = (forged[0].len() - 32, &begun()[..header_len(&begun())]);
+    forged[0][place..].copy_from_slice(&node[node.len() - 32..]);
+    put_checksum(&mut forged[0]);
+    for cut in [0, 1, SEAL - 1] {
+        let trail = [&forged[0][..], &forged[1][..cut]].concat();
+        let found = verified(&trail).unwrap();
+        assert_eq!((found.integrity, found.signer), (Integrity::Unsigned { damage: None }, signer()));
+    }
+    let damage = Some(Damage::Signature);
+    assert_eq!(integrity(&relinked(&forged)), Integrity::Unsigned { damage });
 }
 
 #[test]
 fn a_cut_anywhere_is_said_with_the_time_of_what_is_left() {
-    let trail = sealed();
+    let parts = split(&sealed());
+    let (trail, first_seal) = (parts.concat(), parts[0].len() + SEAL);
     let mut times = Vec::new();
     for cut in 0..trail.len() {
         match verified(&trail[..cut]) {
-            Ok(Verified { integrity: Integrity::Truncated { at }, end: None, .. }) => times.push(at),
+            Ok(Verified { integrity: Integrity::Truncated { at }, end: None, signed_until, .. }) => {
+                assert!(cut >= first_seal);
+                assert_eq!(at, signed_until);
+                times.push(at);
+            }
+            Ok(Verified { integrity: Integrity::Unsigned { damage: None }, .. }) if cut < first_seal => {}
             Err(TrailError::HeaderCut) => {}
             other => panic!("cut at {cut}: {other:?}"),
         }
     }
     assert!(times.is_sorted());
     times.dedup();
-    assert_eq!(times.len(), session().len() + 1);
+    assert_eq!(times, [Duration::ZERO, at(2), at(5), at(8)]);
 }
 
 #[test]
@@ -140,7 +189,10 @@ fn a_changed_block_with_a_chain_made_anew_is_caught_by_the_next_seal() {
     let place = parts[3].len() - 1;
     parts[3][place] ^= 1;
     let found = integrity(&relinked(&parts));
-    assert_eq!(found, Integrity::Changed { at: Duration::ZERO, block: 5 - 1, damage: Damage::Signature });
+    assert_eq!(
+        found,
+        Integrity::Changed { at: Duration::ZERO, from: 1, block: 5 - 1, damage: Damage::Signature }
+    );
 }
 
 #[test]
@@ -179,9 +231,10 @@ fn a_session_cannot_be_put_into_the_place_of_another() {
     for first in [1, 2] {
         let swapped = [&other[..first], &one[first..]].concat();
         for trail in [swapped.concat(), relinked(&swapped)] {
-            assert!(matches!(integrity(&trail), Integrity::Changed { .. }));
+            let found = integrity(&trail);
+            assert!(matches!(found, Integrity::Changed { .. } | Integrity::Unsigned { .. }), "{found:?}");
         }
     }
     let changed = [&other[..1], &split(&begun())[1..]].concat();
-    assert!(matches!(integrity(&relinked(&changed)), Integrity::Changed { block: 0, .. }));
+    assert!(matches!(integrity(&relinked(&changed)), Integrity::Unsigned { damage: Some(_) }));
 }

@@ -10,43 +10,61 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use keyward_trail::{ChannelId, Ending, PlayOptions, Reader, export_asciicast, play};
 
-use crate::args::{ExportFormat, Keys, Trail};
+use crate::args::{ExportFormat, Keys, Signer, Trail};
 use crate::command::shown;
 
 pub(crate) fn trail(command: Trail) -> anyhow::Result<ExitCode> {
     match command {
-        Trail::Play { file, keys, speed, max_idle, channel } => {
+        Trail::Play { file, keys, signer, speed, max_idle, channel } => {
             let options = PlayOptions {
                 speed: speed.parse()?,
                 max_idle: max_idle.map(Duration::try_from_secs_f64).transpose().context("--max-idle")?,
                 channel: channel.map(ChannelId),
             };
-            let mut reader = open(&file, &keys)?;
+            let mut recording = open(&file, &keys, &signer)?;
             let mut out = std::io::stdout().lock();
-            play(&mut reader, &mut out, options, std::thread::sleep)?;
-            out.flush()?;
-            report(&reader);
+            let played = play(&mut recording.reader, &mut out, options, std::thread::sleep);
+            // What was shown before an error may be as unsigned as what follows it.
+            let flushed = out.flush();
+            recording.report();
+            played?;
+            flushed?;
         }
-        Trail::Export { file, keys, format, channel, output } => {
-            export(&mut open(&file, &keys)?, format, channel, output.as_deref())?;
+        Trail::Export { file, keys, signer, format, channel, output } => {
+            export(&mut open(&file, &keys, &signer)?, format, channel, output.as_deref())?;
         }
-        Trail::Verify { file, signed_by, verbose } => return verify::verify(&file, signed_by, verbose),
+        Trail::Verify { file, signer, any_signer, verbose } => {
+            return verify::verify(&file, &signer, any_signer, verbose);
+        }
         Trail::NewKey { file } => keys::new_key(&file)?,
         Trail::Signer { policy } => keys::signer(&policy)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn open(file: &Path, keys: &Keys) -> anyhow::Result<Reader<BufReader<File>>> {
-    let keys = keys::read(keys)?;
-    Reader::open(file, &keys).with_context(|| format!("{} cannot be played", file.display()))
+/// A recording that is shown to somebody.
+struct Recording {
+    reader: Reader<BufReader<File>>,
+    /// Whether its signer is the one who was asked for.
+    known_signer: bool,
+}
+
+fn open(file: &Path, keys: &Keys, signer: &Signer) -> anyhow::Result<Recording> {
+    let (keys, asked) = (keys::read(keys)?, verify::signer(signer)?);
+    let reader = Reader::open(file, &keys);
+    let reader = reader.with_context(|| format!("{} cannot be played", file.display()))?;
+    if asked.is_some_and(|key| key != reader.signer()) {
+        let (file, signer) = (file.display(), reader.signer());
+        bail!("{file} is not signed by the key of --signed-by: it claims to be signed by {signer}");
+    }
+    Ok(Recording { reader, known_signer: asked.is_some() })
 }
 
 fn export(
-    reader: &mut Reader<BufReader<File>>,
+    recording: &mut Recording,
     format: ExportFormat,
     channel: Option<u32>,
     output: Option<&Path>,
@@ -60,26 +78,52 @@ fn export(
         None => Box::new(std::io::stdout().lock()),
     };
     let mut out = BufWriter::new(out);
-    match format {
-        ExportFormat::Asciicast => export_asciicast(reader, &mut out, channel.map(ChannelId))?,
-    }
-    out.flush()?;
-    report(reader);
+    let exported = match format {
+        ExportFormat::Asciicast => export_asciicast(&mut recording.reader, &mut out, channel.map(ChannelId)),
+    };
+    let flushed = out.flush();
+    recording.report();
+    exported?;
+    flushed?;
     Ok(())
 }
 
-/// What the person should know of a recording that was shown.
-fn report(reader: &Reader<BufReader<File>>) {
-    if let Some(why) = reader.left_out() {
-        eprintln!("keyward: a part of the recording is left out: {}", shown(&why.to_string()));
+impl Recording {
+    /// Says what the person should know of a recording that was shown.
+    fn report(&self) {
+        let reader = &self.reader;
+        if let Some(why) = reader.left_out() {
+            eprintln!("keyward: a part of the recording is left out: {}", shown(&why.to_string()));
+        }
+        self.report_signature();
+        match reader.ending() {
+            Some(Ending::Finished { .. }) | None => {}
+            Some(Ending::Unfinished) => {
+                eprintln!(
+                    "keyward: the recording has no end that is signed: the session is still open, the gateway \
+                     died, or the file was cut"
+                );
+            }
+        }
     }
-    match reader.ending() {
-        Some(Ending::Finished { .. }) | None => {}
-        Some(Ending::Unfinished) => {
+
+    fn report_signature(&self) {
+        let (reader, signer) = (&self.reader, self.reader.signer());
+        let Some(until) = reader.signed_until() else {
             eprintln!(
-                "keyward: the recording has no end: the session is still open, or the gateway died; \
-                 this is all that was written"
+                "keyward: nothing of the recording is signed: anybody can have made it, although it claims to \
+                 be signed by {signer}"
             );
+            return;
+        };
+        if !self.known_signer {
+            eprintln!(
+                "keyward: the recording is signed by {signer}: whose key that is was not checked (--signed-by)"
+            );
+        }
+        if reader.has_unsigned() {
+            let until = verify::time(until);
+            eprintln!("keyward: what follows {until} is not signed: anybody can have written it");
         }
     }
 }

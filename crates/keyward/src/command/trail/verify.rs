@@ -6,30 +6,62 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
-use keyward_trail::{BlockFound, Integrity, Verified, VerifyingKey, verify as verify_trail};
+use anyhow::{Context, bail};
+use keyward_trail::{
+    BlockFound, Integrity, Standing, TrailError, Verified, VerifyingKey, verify as verify_trail,
+};
 
+use crate::args::Signer;
 use crate::command::shown;
 
+// Not among them: 2, which is what every command ends with that could not do its work.
 const INTACT: u8 = 0;
 const TRUNCATED: u8 = 1;
-const CHANGED: u8 = 2;
+const CHANGED: u8 = 3;
 
-pub(super) fn verify(path: &Path, signed_by: Option<String>, verbose: bool) -> anyhow::Result<ExitCode> {
-    let key = signed_by.as_deref().map(signer).transpose().context("--signed-by")?;
+pub(super) fn verify(
+    path: &Path,
+    signed_by: &Signer,
+    any_signer: bool,
+    verbose: bool,
+) -> anyhow::Result<ExitCode> {
+    let key = signer(signed_by)?;
+    if key.is_none() && !any_signer {
+        bail!(
+            "name the key that should have signed it: --signed-by KEY, as `keyward trail signer` prints it at the \
+             gateway; --any-signer goes without, and tells nothing of who has written the recording"
+        );
+    }
     let file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
     let each = |block: &BlockFound| {
         if verbose {
             print_block(block);
         }
     };
-    let found = verify_trail(BufReader::new(file), key.as_ref(), each);
-    let found = found.with_context(|| format!("{} cannot be trusted", path.display()))?;
-    Ok(ExitCode::from(report(&found, key.as_ref())))
+    let status = match verify_trail(BufReader::new(file), key.as_ref(), each) {
+        Ok(found) => report(&found, key.as_ref()),
+        Err(error @ TrailError::HeaderCut) => {
+            println!("truncated: {error}");
+            TRUNCATED
+        }
+        Err(error @ TrailError::Header(_)) => {
+            println!("CHANGED: {error}");
+            CHANGED
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} cannot be checked", path.display()));
+        }
+    };
+    Ok(ExitCode::from(status))
+}
+
+/// The key that was asked for.
+pub(super) fn signer(asked: &Signer) -> anyhow::Result<Option<VerifyingKey>> {
+    asked.signed_by.as_deref().map(read_signer).transpose().context("--signed-by")
 }
 
 /// The key itself, or a file of it.
-fn signer(text: &str) -> anyhow::Result<VerifyingKey> {
+fn read_signer(text: &str) -> anyhow::Result<VerifyingKey> {
     const MAX_FILE: u64 = 4096;
     if let Ok(key) = text.parse() {
         return Ok(key);
@@ -41,62 +73,86 @@ fn signer(text: &str) -> anyhow::Result<VerifyingKey> {
 }
 
 fn print_block(block: &BlockFound) {
-    let BlockFound { number, offset, kind, first, last, damage } = block;
-    let (first, last) = (time(*first), time(*last));
-    match damage {
-        None => println!("block {number} at byte {offset}: {kind}, {first} to {last}: intact"),
-        Some(damage) => {
-            println!("block {number} at byte {offset}: {kind}, {first} to {last}: CHANGED: {damage}")
-        }
+    let BlockFound { number, offset, kind, first, last, standing } = block;
+    let block = format!("block {number} at byte {offset}: {kind}");
+    let times = format!("{} to {}", time(*first), time(*last));
+    match standing {
+        Standing::Signed => println!("{block}, {times}: signed"),
+        Standing::Chained => println!("{block}, claims {times}: NOT SIGNED, it fits the block before"),
+        Standing::Damaged(damage) => println!("{block}, claims {times}: CHANGED: {damage}"),
     }
 }
 
 /// Says what was found, and gives the exit status.
 fn report(found: &Verified, asked: Option<&VerifyingKey>) -> u8 {
-    let Verified { header, signer, integrity, end, .. } = found;
-    println!("session {}, {} to {}", header.session, header.client, header.target.addr);
-    let known =
-        if asked.is_none() { "; compare it with `keyward trail signer`, or use --signed-by" } else { "" };
-    println!("signed by {signer}{known}");
-    let status = match integrity {
-        Integrity::Intact => {
-            println!("intact: complete from its beginning to its end at {}", time(found.signed_until));
-            INTACT
-        }
-        Integrity::Truncated { at } => {
-            println!(
-                "truncated at {}: the gateway died, the session is still open, or the file was cut",
-                time(*at)
-            );
-            TRUNCATED
-        }
-        Integrity::Changed { at, block, damage } => {
-            println!("CHANGED at {}: block {block}: {damage}", time(*at));
-            CHANGED
-        }
-        Integrity::OtherSigner => {
-            println!("SIGNED BY ANOTHER KEY than the one that was asked for");
-            CHANGED
-        }
-    };
-    if status != INTACT {
-        println!("signed until {}", time(found.signed_until));
-        if found.unsigned > 0 {
-            println!(
-                "{} of {} blocks are behind the last signature and prove nothing",
-                found.unsigned, found.blocks
-            );
-        }
+    print_origin(found, asked);
+    let status = print_integrity(found);
+    if status != INTACT && found.unsigned > 0 {
+        let Verified { unsigned, blocks, .. } = found;
+        println!("{unsigned} of {blocks} blocks are behind the last signature and prove nothing");
     }
-    if let Some(end) = end {
+    if let (Some(end), true) = (&found.end, found.integrity != Integrity::OtherSigner) {
         let reason = end.reason.as_deref().map(|reason| format!(": {}", shown(reason))).unwrap_or_default();
         println!("end: {}{reason}", end.verdict);
     }
     status
 }
 
+/// The facts, and whose word they are.
+fn print_origin(found: &Verified, asked: Option<&VerifyingKey>) {
+    let Verified { header, signer, integrity, .. } = found;
+    let facts = format!("session {}, {} to {}", header.session, header.client, header.target.addr);
+    match (integrity, asked) {
+        (Integrity::Unsigned { .. }, _) => println!("claims to be {facts}\nclaims to be signed by {signer}"),
+        (Integrity::OtherSigner, _) => println!("claims to be {facts}\nsigned by {signer}"),
+        (Integrity::Intact | Integrity::Truncated { .. } | Integrity::Changed { .. }, Some(_)) => {
+            println!("{facts}\nsigned by {signer}");
+        }
+        (Integrity::Intact | Integrity::Truncated { .. } | Integrity::Changed { .. }, None) => {
+            println!("claims to be {facts}\nsigned by {signer}: nobody has checked whose key that is");
+        }
+    }
+}
+
+fn print_integrity(found: &Verified) -> u8 {
+    match &found.integrity {
+        Integrity::Intact => {
+            println!("intact: complete from its beginning to its end at {}", time(found.signed_until));
+            INTACT
+        }
+        Integrity::Truncated { at } => {
+            let at = time(*at);
+            println!("truncated: the gateway died, the session is still open, or the file was cut");
+            println!("signed until {at}");
+            TRUNCATED
+        }
+        Integrity::Changed { at, from, block, damage } => {
+            let at = time(*at);
+            let place = if from == block {
+                format!("in block {block}")
+            } else {
+                format!("somewhere in blocks {from} to {block}")
+            };
+            println!("CHANGED {place}, after {at}: {damage}");
+            println!("signed until {at}");
+            CHANGED
+        }
+        Integrity::Unsigned { damage } => {
+            let why = damage.as_ref().map_or("the file ends before the first signature".into(), |damage| {
+                format!("the first block: {damage}")
+            });
+            println!("UNSIGNED: anybody can have made this file: {why}");
+            CHANGED
+        }
+        Integrity::OtherSigner => {
+            println!("SIGNED BY ANOTHER KEY than the one that was asked for");
+            CHANGED
+        }
+    }
+}
+
 /// Hours, minutes and seconds since the start of the session.
-fn time(at: Duration) -> String {
+pub(super) fn time(at: Duration) -> String {
     let (seconds, millis) = (at.as_secs(), at.subsec_millis());
     format!("{}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
