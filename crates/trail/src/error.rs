@@ -44,6 +44,11 @@ pub enum TrailError {
     #[error("{what} is encrypted to several people together: the private key of {missing} is missing")]
     MoreKeys { what: &'static str, missing: String },
 
+    #[error(
+        "{what} cannot be decrypted: the header of the trail does not hold what the private key of {names} should open"
+    )]
+    Share { what: &'static str, names: String },
+
     // The file's.
     #[error("this is no trail: it does not begin as one")]
     NotATrail,

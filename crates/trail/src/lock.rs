@@ -1,7 +1,6 @@
 //! How a file key is kept for auditors in the header of a trail: ways to it, each of one or more shares.
 
 use aws_lc_rs::error::Unspecified;
-use zeroize::Zeroizing;
 
 use crate::auditor_key::AuditorKey;
 use crate::cipher::{FileKey, KEY_LEN};
@@ -73,22 +72,38 @@ impl Lock {
         if fields.is_empty() { Ok(Self { commitment, ways }) } else { Err(Damage::Value("lock")) }
     }
 
-    /// Gives the file key, by the first way that these keys can go. `what`: the name of the stream, for errors.
+    /// Gives the file key, by the first way that these keys can go and that leads to it. `what`: the name of the stream, for
+    /// errors.
     pub(crate) fn open(
         &self,
         keys: &[AuditorKey],
         about: &[u8],
         what: &'static str,
     ) -> Result<FileKey, TrailError> {
-        let fitting = |share: &Share| keys.iter().find(|key| share.is_for(key));
-        let Some(way) = self.ways.iter().find(|way| way.iter().all(|share| fitting(share).is_some())) else {
-            return Err(self.refusal(keys, what));
-        };
-        let unwrap = |share: &Share| fitting(share)?.unwrap(&share.wrapped, about);
-        let shares = way.iter().map(unwrap).collect::<Option<Vec<Zeroizing<_>>>>();
-        let key = shares.map(|shares| FileKey::of_shares(&shares));
-        let meant = |key: &FileKey| key.commitment().is_ok_and(|commitment| commitment == self.commitment);
-        key.filter(meant).ok_or(TrailError::Header(Damage::Value("lock")))
+        let can_be_gone = |way: &&Vec<Share>| way.iter().all(|share| share.key(keys).is_some());
+        let mut failed = None;
+        for way in self.ways.iter().filter(can_be_gone) {
+            match self.go(way, keys, about) {
+                Ok(key) => return Ok(key),
+                Err(names) => _ = failed.get_or_insert(names),
+            }
+        }
+        match failed {
+            Some(names) => Err(TrailError::Share { what, names }),
+            None => Err(self.refusal(keys, what)),
+        }
+    }
+
+    /// Where it does not lead to the key: whose share is not what was locked, or of all of them if together they are not.
+    fn go(&self, way: &[Share], keys: &[AuditorKey], about: &[u8]) -> Result<FileKey, String> {
+        let mut shares = Vec::with_capacity(way.len());
+        for share in way {
+            let opened = share.key(keys).and_then(|key| key.unwrap(&share.wrapped, about));
+            shares.push(opened.ok_or_else(|| share.name.clone())?);
+        }
+        let key = FileKey::of_shares(&shares);
+        let meant = key.commitment().is_ok_and(|commitment| commitment == self.commitment);
+        if meant { Ok(key) } else { Err(names(way.iter(), ", ")) }
     }
 
     /// Why these keys do not open it.
@@ -116,7 +131,16 @@ impl Lock {
     }
 }
 
+fn names<'a>(shares: impl Iterator<Item = &'a Share>, between: &str) -> String {
+    shares.map(|share| share.name.as_str()).collect::<Vec<_>>().join(between)
+}
+
 impl Share {
+    /// The one of these keys that it is wrapped for.
+    fn key<'a>(&self, keys: &'a [AuditorKey]) -> Option<&'a AuditorKey> {
+        keys.iter().find(|key| self.is_for(key))
+    }
+
     fn decode(fields: &mut Cursor<'_>) -> Result<Self, Damage> {
         let kind = fields.byte()?;
         let name = fields.text()?.to_owned();
@@ -181,6 +205,24 @@ mod tests {
             Err(TrailError::MoreKeys { missing, .. }) => assert_eq!(missing, gone),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_way_that_leads_nowhere_does_not_close_the_others_and_its_key_is_named() {
+        let (keys, file_key) = (keys(2), FileKey::random().unwrap());
+        let mut lock = lock(Recipients::any(public(&keys)), &file_key);
+        lock.ways[0][0].wrapped[40] ^= 1;
+        let opened = lock.open(&keys, b"session", "x").unwrap();
+        assert_eq!(opened.commitment(), file_key.commitment());
+        match lock.open(&keys[..1], b"session", "x") {
+            Err(TrailError::Share { names, .. }) => assert_eq!(names, keys[0].recipient().name()),
+            other => panic!("{other:?}"),
+        }
+        let another = FileKey::random().unwrap();
+        lock.ways = self::lock(Recipients::all(public(&keys)), &another).ways;
+        let both = format!("{}, {}", keys[0].recipient().name(), keys[1].recipient().name());
+        let opened = lock.open(&keys, b"session", "x");
+        assert!(matches!(opened, Err(TrailError::Share { names, .. }) if names == both));
     }
 
     #[test]

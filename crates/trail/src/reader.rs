@@ -219,7 +219,13 @@ fn open_locks(begun: &Begun, keys: &[AuditorKey]) -> Result<(Ciphers, Option<Tra
 }
 
 fn is_about_keys(error: &TrailError) -> bool {
-    matches!(error, TrailError::NoKey { .. } | TrailError::WrongKey { .. } | TrailError::MoreKeys { .. })
+    matches!(
+        error,
+        TrailError::NoKey { .. }
+            | TrailError::WrongKey { .. }
+            | TrailError::MoreKeys { .. }
+            | TrailError::Share { .. }
+    )
 }
 
 impl<R: Read> Iterator for Reader<R> {
