@@ -21,6 +21,7 @@ mod file;
 mod file_codec;
 mod file_event;
 mod header;
+mod key_usage;
 mod lock;
 #[cfg(test)]
 mod noise;

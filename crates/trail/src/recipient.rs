@@ -12,6 +12,9 @@ use rustls::crypto::hpke::{Hpke, HpkePublicKey};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::cipher::KEY_LEN;
+use crate::key_usage::allows_encryption;
+
 /// One who may read recordings, alone or with others.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Recipient {
@@ -40,6 +43,14 @@ pub enum KeyError {
     NoAgeKey,
     #[error("this is a private key: nobody but the auditor should have it; write the public one, age1...")]
     Private,
+    #[error("nothing can be encrypted to this key of age: it is one of the few that would keep no secret")]
+    WeakAgeKey,
+    #[error("there are several certificates in this file: leave the auditor's own alone in it")]
+    ManyCertificates,
+    #[error(
+        "the certificate says that its key is not for this: where it has a key usage, that must allow keyEncipherment or keyAgreement"
+    )]
+    KeyUsage,
     #[error("this is no certificate: a PEM file with BEGIN CERTIFICATE is one")]
     NoCertificate,
     #[error(
@@ -47,10 +58,10 @@ pub enum KeyError {
     )]
     KeyOfCertificate,
     #[error(
-        "this is no private key of an auditor: it has neither AGE-SECRET-KEY-1... nor a PEM key of EC or RSA (`openssl pkcs8 -topk8 -nocrypt -in FILE` makes the form that is read of older ones)"
+        "this is no private key of an auditor: it has neither AGE-SECRET-KEY-1... nor a PEM key of EC or RSA (`openssl pkey -in FILE -out OTHER` makes the form that is read of older ones)"
     )]
     NoPrivateKey,
-    #[error("this private key is encrypted: `openssl pkcs8 -in FILE -out OTHER` takes the passphrase off")]
+    #[error("this private key is encrypted: `openssl pkey -in FILE -out OTHER` takes the passphrase off")]
     Encrypted,
     #[error("the cryptographic library failed")]
     Library,
@@ -70,6 +81,11 @@ const EC_INFO: [(KeyKind, &[u8]); 3] = [
     (KeyKind::P521, b"\x30\x81\x9b\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23\x03\x81\x86\x00"),
 ];
 
+/// Bytes of tag and length in front of a SubjectPublicKeyInfo of 256 bytes to 64 KiB, as those of RSA are.
+const OUTER: usize = 4;
+/// Its AlgorithmIdentifier for rsaEncryption (RFC 3279, section 2.3.1).
+const RSA_ENCRYPTION: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+
 impl Recipient {
     /// A public key of age: `age1...`, an X25519 key in Bech32.
     pub fn from_age(text: &str) -> Result<Self, KeyError> {
@@ -82,7 +98,7 @@ impl Recipient {
         if parsed.hrp() != AGE || public.len() != X25519_LEN {
             return Err(KeyError::NoAgeKey);
         }
-        Self::x25519(public)
+        Self::x25519(public)?.probed(KeyError::WeakAgeKey)
     }
 
     pub(crate) fn x25519(public: Vec<u8>) -> Result<Self, KeyError> {
@@ -90,13 +106,29 @@ impl Recipient {
         Ok(Self { kind: KeyKind::X25519, name, public })
     }
 
-    /// The key of an X.509 certificate, the first in this PEM text. Who has issued it and until when it is valid does
+    /// The key of an X.509 certificate, the only one in this PEM text. Who has issued it and until when it is valid does
     /// not matter: the policy names it.
     pub fn from_certificate(pem: &str) -> Result<Self, KeyError> {
-        let certificate =
-            CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NoCertificate)?;
+        let mut all = CertificateDer::pem_slice_iter(pem.as_bytes());
+        let certificate = all.next().and_then(Result::ok).ok_or(KeyError::NoCertificate)?;
+        if all.next().is_some() {
+            return Err(KeyError::ManyCertificates);
+        }
         let parsed = webpki::EndEntityCert::try_from(&certificate).map_err(|_| KeyError::NoCertificate)?;
-        Self::from_info(&parsed.subject_public_key_info())
+        if !allows_encryption(&certificate) {
+            return Err(KeyError::KeyUsage);
+        }
+        Self::from_info(&parsed.subject_public_key_info())?.probed(KeyError::KeyOfCertificate)
+    }
+
+    /// Encrypts something to the key, once: what fails at that would otherwise fail when a session begins.
+    fn probed(self, error: KeyError) -> Result<Self, KeyError> {
+        let mut probe = [0; KEY_LEN];
+        aws_lc_rs::rand::fill(&mut probe).map_err(|_| KeyError::Library)?;
+        match self.wrap(&probe, b"probe") {
+            Ok(_) => Ok(self),
+            Err(_) => Err(error),
+        }
     }
 
     /// From a SubjectPublicKeyInfo in DER.
@@ -109,6 +141,10 @@ impl Recipient {
             ParsedPublicKey::try_from(UnparsedPublicKey::new(curve, point))
                 .map_err(|_| KeyError::KeyOfCertificate)?;
             return Ok(Self { kind, name, public: point.to_vec() });
+        }
+        // A key for RSASSA-PSS is one for signatures (RFC 4055, section 1.2).
+        if info.get(OUTER..).is_none_or(|inner| !inner.starts_with(RSA_ENCRYPTION)) {
+            return Err(KeyError::KeyOfCertificate);
         }
         PublicEncryptingKey::from_der(info).map_err(|_| KeyError::KeyOfCertificate)?;
         Ok(Self { kind: KeyKind::Rsa, name, public: info.to_vec() })
@@ -185,5 +221,21 @@ impl KeyKind {
 impl fmt::Debug for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Recipient").field(&self.name).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_age_that_keeps_no_secret_is_refused() {
+        // Points of low order (RFC 7748, section 6.1): the shared secret is zero, whoever encrypts.
+        let mut one = [0; X25519_LEN];
+        one[0] = 1;
+        for point in [[0; X25519_LEN], one] {
+            let text = bech32::encode::<Bech32>(AGE, &point).unwrap();
+            assert_eq!(Recipient::from_age(&text), Err(KeyError::WeakAgeKey));
+        }
     }
 }

@@ -194,6 +194,26 @@ fn certificates_with_rsa_and_ec_keys_are_recipients() {
     assert_eq!(unfit, Err(KeyError::KeyOfCertificate));
 }
 
+#[test]
+fn a_certificate_that_cannot_serve_an_auditor_is_refused_before_anything_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (key_file, certificate) = (path("key.pem"), path("certificate.pem"));
+    let made = |kind: &[&str]| {
+        let files = ["-nodes", "-subj", "/CN=auditor", "-keyout", &key_file, "-out", &certificate];
+        openssl([&["req", "-x509", "-newkey"], kind, &files].concat());
+        std::fs::read_to_string(&certificate).unwrap()
+    };
+    let pss = made(&["rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048"]);
+    assert_eq!(Recipient::from_certificate(&pss), Err(KeyError::KeyOfCertificate));
+    let to_sign = made(&["rsa:2048", "-addext", "keyUsage=critical,digitalSignature"]);
+    assert_eq!(Recipient::from_certificate(&to_sign), Err(KeyError::KeyUsage));
+    let one = made(&["rsa:2048", "-addext", "keyUsage=keyEncipherment,digitalSignature"]);
+    Recipient::from_certificate(&one).unwrap();
+    assert_eq!(Recipient::from_certificate(&format!("{one}{one}")), Err(KeyError::ManyCertificates));
+    assert_eq!(Recipient::from_certificate("no certificate"), Err(KeyError::NoCertificate));
+}
+
 #[expect(clippy::disallowed_methods, reason = "OpenSSL is the other end of this test")]
 fn openssl(arguments: Vec<&str>) {
     let done = Command::new("openssl").args(&arguments).output().unwrap();
