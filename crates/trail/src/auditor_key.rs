@@ -60,6 +60,8 @@ impl AuditorKey {
             return Err(KeyError::Encrypted);
         }
         let der = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| KeyError::NoPrivateKey)?;
+        // What is parsed from PEM does not wipe itself.
+        let der = Zeroizing::new(der);
         let der = Zeroizing::new(der.secret_der().to_vec());
         let on_curve = [KeyKind::P256, KeyKind::P384, KeyKind::P521].into_iter();
         match on_curve.filter_map(|kind| Self::from_ec(kind, &der)).next() {
