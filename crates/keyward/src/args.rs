@@ -389,6 +389,9 @@ pub(crate) enum Trail {
         /// The policy document of the gateway
         #[arg(long)]
         policy: PathBuf,
+        /// Make another key first, where the one of before is lost: recordings from then on have another signer
+        #[arg(long)]
+        replace_lost: bool,
     },
 }
 

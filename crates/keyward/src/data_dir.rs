@@ -16,6 +16,15 @@ impl DataDir {
         self.0.join("trails")
     }
 
+    /// Whether there are recordings.
+    pub(crate) fn has_trails(&self) -> io::Result<bool> {
+        match fs::read_dir(self.trails()) {
+            Ok(mut entries) => Ok(entries.next().transpose()?.is_some()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Of the key that recordings are signed with.
     pub(crate) fn signing_key(&self) -> PathBuf {
         self.0.join("signing.key")

@@ -1,6 +1,7 @@
 //! The life of the gateway: configure, build, run, drain.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -139,9 +140,28 @@ async fn load_plugins(
 }
 
 /// What this node signs its recordings with: made at the first start, and kept.
+///
+/// # Errors
+/// Where it is gone and there are recordings: what a new key signs, those who know the old one cannot tell from a
+/// forgery, so it takes a person to decide for one.
 fn signing_key(data: &DataDir) -> anyhow::Result<SigningKey> {
     let path = data.signing_key();
-    let key = SigningKey::read_or_make(&path).with_context(|| {
+    let key = match SigningKey::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if data.has_trails()? {
+                bail!(
+                    "the key that signed the recordings in {} is gone: put {} back from a backup, or, if it is lost, \
+                     make another with `keyward trail signer --replace-lost --policy FILE` and give its public key \
+                     to everybody who verifies recordings",
+                    data.trails().display(),
+                    path.display()
+                );
+            }
+            SigningKey::make(&path)
+        }
+        found => found,
+    };
+    let key = key.with_context(|| {
         format!("the key that signs recordings, {}, can neither be read nor made", path.display())
     })?;
     tracing::info!(signer = %key.verifying_key(), "recordings are signed");

@@ -1,9 +1,9 @@
 //! The key that a node signs its recordings with.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -43,28 +43,46 @@ impl SigningKey {
     }
 
     /// The key in this file (PKCS#8 in PEM).
+    ///
+    /// # Errors
+    /// Also where others than its owner have any right to the file: they could sign as well.
     pub fn read(path: &Path) -> io::Result<Self> {
         const MOST: u64 = 4096;
+        let file = File::open(path)?;
+        let mode = file.metadata()?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            let open = format!(
+                "others than its owner may use it (mode {mode:03o}): `chmod 600` mends that; whoever has read it before can \
+                 sign as this node"
+            );
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, open));
+        }
         let mut pem = Zeroizing::new(Vec::with_capacity(MOST as usize));
-        File::open(path)?.take(MOST).read_to_end(&mut pem)?;
+        file.take(MOST).read_to_end(&mut pem)?;
         let wrong = || io::Error::new(io::ErrorKind::InvalidData, "it is no Ed25519 key in PEM (PKCS#8)");
         let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| wrong())?;
+        // What is parsed from PEM does not wipe itself.
+        let der = Zeroizing::new(der);
         let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der());
         key.map(Self).map_err(|_| wrong())
     }
 
-    /// The key in this file, which is made, for its owner only (mode 0600), where there is none. It appears as a whole: a
-    /// crash leaves no part of one.
-    pub fn read_or_make(path: &Path) -> io::Result<Self> {
-        match Self::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            found => return found,
-        }
+    /// Makes a key in this file, for its owner only (mode 0600). It appears as a whole: a crash leaves no part of one.
+    ///
+    /// # Errors
+    /// Also where the file exists: no key is ever written over.
+    pub fn make(path: &Path) -> io::Result<Self> {
         let key = Self::generate()?;
         let der = key.0.to_pkcs8v1().map_err(|_| io::Error::other("the key cannot be written"))?;
         let base64 = Zeroizing::new(Base64::encode_string(der.as_ref()));
         let new = path.with_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        // A crash left it, or somebody put it there to have the key written where it leads.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        // `create_new` (O_EXCL) follows no link, not even a dangling one (POSIX, open).
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(b"-----BEGIN PRIVATE KEY-----\n")?;
         for line in base64.as_bytes().chunks(64) {
             file.write_all(line)?;
@@ -72,7 +90,10 @@ impl SigningKey {
         }
         file.write_all(b"-----END PRIVATE KEY-----\n")?;
         file.sync_all()?;
-        std::fs::rename(&new, path)?;
+        // Unlike a rename, a link takes nobody's place.
+        let published = fs::hard_link(&new, path);
+        fs::remove_file(&new)?;
+        published?;
         // A key that a power cut takes back would leave recordings of a signer whom nobody knows.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
@@ -135,24 +156,58 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_made_once_for_its_owner_only_and_read_again() {
+    fn a_key_is_made_for_its_owner_only_and_never_in_the_place_of_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("signing.key");
         let missing = SigningKey::read(&path).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
-        let made = SigningKey::read_or_make(&path).unwrap().verifying_key();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(SigningKey::read_or_make(&path).unwrap().verifying_key(), made);
+        let made = SigningKey::make(&path).unwrap().verifying_key();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let again = SigningKey::make(&path).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(SigningKey::read(&path).unwrap().verifying_key(), made);
         assert_eq!(made.to_string().parse(), Ok(made));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_key_is_not_written_where_a_link_leads_nor_into_a_file_that_others_can_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, new) = (folder.path().join("signing.key"), folder.path().join("signing.new"));
+        let elsewhere = folder.path().join("elsewhere");
+        std::os::unix::fs::symlink(&elsewhere, &new).unwrap();
+        SigningKey::make(&path).unwrap();
+        assert!(!elsewhere.exists());
+        fs::remove_file(&path).unwrap();
+        fs::write(&new, "a part of a key").unwrap();
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o644)).unwrap();
+        SigningKey::make(&path).unwrap();
+        SigningKey::read(&path).unwrap();
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signing.key");
+        SigningKey::make(&path).unwrap();
+        for mode in [0o640, 0o604, 0o620, 0o666] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = SigningKey::read(&path).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+            assert!(refused.to_string().contains("chmod 600"));
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        SigningKey::read(&path).unwrap();
     }
 
     #[test]
     fn a_file_that_is_no_key_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("signing.key");
-        std::fs::write(&path, "something").unwrap();
-        assert!(SigningKey::read_or_make(&path).is_err());
-        assert_eq!(std::fs::read(&path).unwrap(), b"something");
+        fs::write(&path, "something").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(SigningKey::read(&path).is_err() && SigningKey::make(&path).is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"something");
         assert_eq!("c29tZXRoaW5n".parse::<VerifyingKey>(), Err(BadVerifyingKey));
     }
 

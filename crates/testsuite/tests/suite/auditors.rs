@@ -281,3 +281,24 @@ fn a_recording_of_a_killed_gateway_is_truncated_and_the_node_keeps_its_key() {
     site.gateway.start();
     assert_eq!(self::signer(&site), signer);
 }
+
+#[test]
+fn a_gateway_that_has_lost_its_key_does_not_sign_with_another_one_by_itself() {
+    let mut site = Site::open();
+    let recording = talk(&site);
+    let (before, policy) = (signer(&site), site.gateway.policy());
+    let key = site.gateway.data().join("signing.key");
+    let replace = || keyward(["trail", "signer", "--replace-lost", "--policy", policy.to_str().unwrap()]);
+    assert_eq!(replace().status.code(), Some(2), "a key that is there is not replaced");
+    site.gateway.kill();
+    fs::remove_file(&key).unwrap();
+
+    let refused = site.gateway.refuses_to_start();
+    assert!(refused.contains("is gone") && refused.contains("--replace-lost"), "{refused}");
+    assert!(!key.exists());
+
+    replace().must_succeed();
+    site.gateway.start();
+    assert_ne!(signer(&site), before);
+    assert_eq!(verify(&recording, &["--signed-by", &before]).0, 0);
+}

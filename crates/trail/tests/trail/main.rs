@@ -9,6 +9,7 @@ mod golden;
 mod verification;
 mod whole;
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ static SIGNER: LazyLock<Arc<SigningKey>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("signing.key");
     std::fs::write(&path, include_str!("signing.key")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     Arc::new(SigningKey::read(&path).unwrap())
 });
 

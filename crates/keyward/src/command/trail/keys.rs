@@ -56,12 +56,22 @@ pub(super) fn new_key(path: &Path) -> anyhow::Result<()> {
 }
 
 /// `keyward trail signer`.
-pub(super) fn signer(policy: &Path) -> anyhow::Result<()> {
+pub(super) fn signer(policy: &Path, replace_lost: bool) -> anyhow::Result<()> {
     let data = DataDir(load(policy)?.gateway.data_dir);
     let path = data.signing_key();
-    let key = SigningKey::read(&path).with_context(|| {
-        format!("{} cannot be read (a gateway makes it at its first start)", path.display())
-    })?;
+    let key = if replace_lost {
+        SigningKey::make(&path).with_context(|| format!("{} cannot be made", path.display()))?
+    } else {
+        SigningKey::read(&path).with_context(|| {
+            format!("{} cannot be read (a gateway makes it at its first start)", path.display())
+        })?
+    };
     println!("{}", key.verifying_key());
+    if replace_lost {
+        eprintln!(
+            "keyward: recordings are signed with this key from the gateway's next start: give it to everybody who \
+             verifies them, and keep the public key of before for those of before"
+        );
+    }
     Ok(())
 }

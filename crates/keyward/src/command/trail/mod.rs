@@ -40,7 +40,7 @@ pub(crate) fn trail(command: Trail) -> anyhow::Result<ExitCode> {
             return verify::verify(&file, &signer, any_signer, verbose);
         }
         Trail::NewKey { file } => keys::new_key(&file)?,
-        Trail::Signer { policy } => keys::signer(&policy)?,
+        Trail::Signer { policy, replace_lost } => keys::signer(&policy, replace_lost)?,
     }
     Ok(ExitCode::SUCCESS)
 }
