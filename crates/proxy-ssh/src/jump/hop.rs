@@ -91,8 +91,9 @@ impl Hops {
         self.by_number.is_empty()
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.by_number.len() >= MOST_HOPS
+    /// With `sessions` that have not ended yet, whether or not their channels are still there.
+    pub(super) fn is_full(&self, sessions: usize) -> bool {
+        self.by_number.len().max(sessions) >= MOST_HOPS
     }
 
     /// The sessions see their client leave.

@@ -128,6 +128,8 @@ impl Jump {
     /// One look at the client's socket and at those of the hops, each way. Whether anything moved.
     async fn step(&mut self) -> Result<bool, SshError> {
         let now = Instant::now();
+        // Where traffic never pauses, nobody waits for them.
+        while self.sessions.try_join_next().is_some() {}
         let look = match self.reads(MOST) {
             Reads::Yes => self.client.try_read().map_err(SshError::Io)?,
             Reads::No => Look::Nothing,
@@ -188,7 +190,7 @@ impl Jump {
 
     /// Begins the session of a hop; the other end of its connection.
     async fn begin(&mut self, wanted: &Wanted) -> Result<UnixStream, NoHop> {
-        if self.hops.is_full() {
+        if self.hops.is_full(self.sessions.len()) {
             return Err(NoHop::TooMany);
         }
         let accepted = self.jump_host.hop(&wanted.host, wanted.port).await.map_err(NoHop::Refused)?;
