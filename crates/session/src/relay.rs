@@ -134,7 +134,6 @@ impl LoggedIn {
         if let Some(places) = &mut core.places {
             places.logged_in();
         }
-        core.log_in_by = None;
         let activity = Activity::new();
         if core.connection.channels.rules.iter().any(|rule| rule.record) {
             match record(&core, &person, &remote_user, &target, &activity).await {
@@ -142,6 +141,8 @@ impl LoggedIn {
                 Err(reason) => return Err(core.end(&reason)),
             }
         }
+        // Not before: the deadline may still drop what is above.
+        core.log_in_by = None;
         let open = Open {
             shared: Arc::clone(&core.shared),
             id: core.id.clone(),
