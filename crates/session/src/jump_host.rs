@@ -28,6 +28,8 @@ pub struct JumpHost {
     pairs: KeyValuePairs,
     activity: Arc<Activity>,
     hops: Arc<AtomicUsize>,
+    /// Why hops were refused so far: each reason is worth one note and one line in the log.
+    noted: Vec<HopRefused>,
     _supervisor: AbortOnDropHandle<()>,
 }
 
@@ -116,12 +118,13 @@ impl JumpHost {
                 supervise(&activity, &connection.settings, &stopping, is_used).await;
             })
         };
-        Self { core, person, pairs, activity, hops, _supervisor: AbortOnDropHandle::new(supervisor) }
+        let supervisor = AbortOnDropHandle::new(supervisor);
+        Self { core, person, pairs, activity, hops, noted: Vec::new(), _supervisor: supervisor }
     }
 
     /// Opens a session with the server that `host` and `port` name: steps 2 and on are its own, as for a client that
     /// connects. Who the person is has been proven.
-    pub async fn hop(&self, host: &str, port: u16) -> Result<Accepted, HopRefused> {
+    pub async fn hop(&mut self, host: &str, port: u16) -> Result<Accepted, HopRefused> {
         match self.accept(host, port) {
             Ok(accepted) => {
                 let (host, id) = (Place(host, port), accepted.id());
@@ -129,12 +132,18 @@ impl JumpHost {
                 Ok(accepted)
             }
             Err(refused) => {
-                let host = Place(host, port);
-                tracing::info!(session = %self.core.id, client = %self.core.client, reason = %refused, "hop refused");
-                self.note(&format!("hop to {host} refused: {refused}")).await?;
+                if !self.noted.contains(&refused) {
+                    self.noted.push(refused);
+                    self.note_refused(Place(host, port), refused).await?;
+                }
                 Err(refused)
             }
         }
+    }
+
+    async fn note_refused(&self, host: Place<'_>, refused: HopRefused) -> Result<(), HopRefused> {
+        tracing::info!(session = %self.core.id, client = %self.core.client, reason = %refused, "hop refused");
+        self.note(&format!("hop to {host} refused: {refused}")).await
     }
 
     /// Notes that something else was asked for than a hop.

@@ -20,6 +20,8 @@ pub(super) const WINDOW: u32 = 2 * 1024 * 1024;
 pub(super) const PACKET: u32 = 32 * 1024;
 /// Hops at one time on one connection.
 const MOST_HOPS: usize = 100;
+/// The longest host that can be one, in bytes: a name has 253 characters at most (RFC 1035 section 2.3.4).
+const LONGEST_HOST: usize = 255;
 
 /// Whoever forgets `-J` reads this.
 const NO_PROGRAMS: &str = "this is a jump host: name the server too, as in ssh -J you@gateway user@server";
@@ -301,6 +303,10 @@ fn asked(open: &Open<'_>) -> Result<Heard, SshError> {
     let no = |reason, text| Some(open_failure(open.sender, reason, text));
     Ok(match open.kind {
         "direct-tcpip" => match channel::host_and_port(open.rest)? {
+            Some((host, _)) if host.len() > LONGEST_HOST => Heard::Refused {
+                what: "hop to a name that is too long",
+                answer: no(OpenFailure::ConnectFailed, "there is no such server"),
+            },
             Some((host, port)) => Heard::Hop(Wanted {
                 host: host.to_owned(),
                 port,

@@ -43,6 +43,8 @@ pub(crate) struct Jump {
     sessions: JoinSet<()>,
     /// What was refused and noted already: one note for each kind is enough.
     noted: HashSet<&'static str>,
+    /// How often the client was told no, whatever it asked for.
+    refused: u32,
 }
 
 /// Until when the connection is served.
@@ -60,6 +62,9 @@ const MOST: usize = 4 * 1024 * 1024;
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long their sessions may take to end when the connection is closed.
 const ENDING: Duration = Duration::from_secs(10);
+/// Whoever is told no more often than this on one connection asks without an end. Hops over the number that may be there
+/// at one time do not count: a client with much to do may try them again.
+const MOST_REFUSED: u32 = 200;
 
 impl Jump {
     pub(crate) fn new(client: Peer, jump_host: JumpHost, address: String, config: Arc<Config>) -> Self {
@@ -71,6 +76,7 @@ impl Jump {
             hops: Hops::default(),
             sessions: JoinSet::new(),
             noted: HashSet::new(),
+            refused: 0,
         }
     }
 
@@ -164,6 +170,7 @@ impl Jump {
                     if self.noted.insert(what) {
                         self.jump_host.refuse(what).await;
                     }
+                    self.count_refused()?;
                 }
                 // Boxed: what is rare would make the future larger.
                 Heard::Hop(wanted) => Box::pin(self.open(wanted)).await?,
@@ -181,11 +188,17 @@ impl Jump {
                 return self.client.send(&answer);
             }
             Err(NoHop::Refused(refused)) => {
+                self.count_refused()?;
                 (OpenFailure::AdministrativelyProhibited, refused.client_message())
             }
             Err(NoHop::TooMany) => (OpenFailure::ResourceShortage, "too many servers at one time"),
         };
         self.client.send(&open_failure(wanted.sender, reason, text))
+    }
+
+    fn count_refused(&mut self) -> Result<(), SshError> {
+        self.refused += 1;
+        if self.refused > MOST_REFUSED { Err(SshError::TooManyRequests) } else { Ok(()) }
     }
 
     /// Begins the session of a hop; the other end of its connection.
