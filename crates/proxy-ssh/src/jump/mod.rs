@@ -189,7 +189,11 @@ impl Jump {
             }
             Err(NoHop::Refused(refused)) => {
                 self.count_refused()?;
-                (OpenFailure::AdministrativelyProhibited, refused.client_message())
+                let reason = match refused {
+                    HopRefused::Limit(_) => OpenFailure::ResourceShortage,
+                    _ => OpenFailure::AdministrativelyProhibited,
+                };
+                (reason, refused.client_message())
             }
             Err(NoHop::TooMany) => (OpenFailure::ResourceShortage, "too many servers at one time"),
         };
