@@ -184,7 +184,8 @@ impl JumpHost {
         Ok(Accepted::hop(hop, Hop { jump_host: core.id.clone(), server, pairs, person }))
     }
 
-    /// A hop that is not in the record is not opened.
+    /// A hop is not opened when this fails. Of very many notes the ledger only keeps the count; the hop's own row names the
+    /// jump host all the same.
     async fn note(&self, text: &str) -> Result<(), HopRefused> {
         let core = &self.core;
         core.shared.store.add_note(&core.id, SystemTime::now().into(), text).await.map_err(|error| {
