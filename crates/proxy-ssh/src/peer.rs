@@ -18,6 +18,8 @@ use crate::socket::{ReadEnd, Socket};
 pub(crate) struct Peer {
     stream: Arc<Socket>,
     pub(crate) transport: Transport,
+    /// Looks at what the peer has said, for [`give_way`].
+    looks: u32,
 }
 
 /// What a peer has sent.
@@ -43,9 +45,12 @@ pub(crate) enum Look {
 /// How long a peer may take to fetch the last message and to close the connection.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// A peer that does not take its answers is not listened to with more than this waiting for it.
+const MOST_UNSENT: usize = 256 * 1024;
+
 impl Peer {
     pub(crate) fn new(stream: impl Into<Socket>, config: Arc<Config>) -> Result<Self, SshError> {
-        Ok(Self { stream: Arc::new(stream.into()), transport: Transport::new(config)? })
+        Ok(Self { stream: Arc::new(stream.into()), transport: Transport::new(config)?, looks: 0 })
     }
 
     /// The socket, to watch it while nobody reads.
@@ -54,8 +59,11 @@ impl Peer {
     }
 
     /// What the peer says next. Sends what is waiting to be sent meanwhile. Cancel-safe.
+    ///
+    /// A peer that never stops talking is still subject to time-outs, and takes no thread from the other sessions.
     pub(crate) async fn next(&mut self) -> Result<Incoming, SshError> {
         loop {
+            give_way(&mut self.looks).await;
             match self.transport.next(Instant::now())? {
                 Some(Event::HostKey(key)) => return Ok(Incoming::HostKey(Box::new(key))),
                 Some(Event::Ready) => return Ok(Incoming::Ready),
@@ -63,11 +71,22 @@ impl Peer {
                 Some(Event::Disconnected(farewell)) => return Err(SshError::Left(farewell.description)),
                 None => {}
             }
-            if self.write()? == Look::Nothing && self.read()? == Look::Nothing {
+            let wrote = self.write()?;
+            let reads = self.reads()?;
+            let has_read = reads == Reads::Yes && wrote == Look::Nothing && self.read()? == Look::Something;
+            if wrote == Look::Nothing && !has_read {
                 self.transport.rest();
-                self.ready(Reads::Yes).await?;
+                self.ready(reads).await?;
             }
         }
+    }
+
+    fn reads(&mut self) -> Result<Reads, SshError> {
+        if self.transport.backlog() <= MOST_UNSENT {
+            return Ok(Reads::Yes);
+        }
+        // What waits for the peer's part of a key exchange would wait for ever.
+        if self.transport.output().is_empty() { Err(SshError::TooManyRequests) } else { Ok(Reads::No) }
     }
 
     /// The next message; anything else does not belong here. Cancel-safe.
@@ -155,6 +174,7 @@ impl Peer {
             rustix::net::shutdown(&*self.stream, rustix::net::Shutdown::Write).ok()?;
             let mut rest = [0; 4096];
             loop {
+                give_way(&mut self.looks).await;
                 self.stream.ready(Interest::READABLE).await.ok()?;
                 match self.stream.try_read(&mut rest) {
                     Ok(0) => return Some(()),
@@ -164,6 +184,17 @@ impl Peer {
             }
         };
         let _ = tokio::time::timeout(LAST_WORDS, leaving).await;
+    }
+}
+
+/// Looks in a row at a socket that may always have something, before time-outs and other sessions have their turn.
+const LOOKS: u32 = 16;
+
+/// Reading without waiting takes nothing from the budget that the runtime gives to a task. Cancel-safe.
+async fn give_way(looks: &mut u32) {
+    *looks = looks.wrapping_add(1);
+    if looks.is_multiple_of(LOOKS) {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const AGENT_PATIENCE: Duration = Duration::from_secs(90);
 /// All that an agent may ever say: the window of its channel, which is never widened. Two lists of the longest kind.
 const WINDOW: u32 = 512 * 1024;
+/// Messages about its channel, whatever is in them: each costs work, some an answer.
+const MOST_MESSAGES: u32 = 4096;
 
 /// Why there is no agent, or no more of it; for the record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -59,6 +61,8 @@ pub(crate) struct UserAgent<'t> {
     packet: u32,
     /// What is left of our own window.
     left: usize,
+    /// What is left of [`MOST_MESSAGES`].
+    messages_left: u32,
     inbox: Inbox,
     until: Instant,
     state: State,
@@ -103,6 +107,7 @@ impl<'t> UserAgent<'t> {
                     window,
                     packet,
                     left: WINDOW as usize,
+                    messages_left: MOST_MESSAGES,
                     inbox: Inbox::default(),
                     until: Instant::now() + AGENT_PATIENCE,
                     state: State::Open,
@@ -190,6 +195,7 @@ impl<'t> UserAgent<'t> {
     async fn step(&mut self) -> Result<(), Fault> {
         let sent = in_time(self.until, self.early.next(self.client), NoAgent::Silent).await?;
         let Sent::OfAgent(message) = sent else { return Ok(()) };
+        self.messages_left = self.messages_left.checked_sub(1).ok_or(SshError::TooManyRequests)?;
         match Message::parse(&message)? {
             Message::Data { data, .. } => {
                 self.left = self.left.checked_sub(data.len()).ok_or(Fault::Agent(NoAgent::Broken))?;
@@ -211,6 +217,10 @@ async fn in_time(
     next: impl Future<Output = Result<Sent, SshError>>,
     late: NoAgent,
 ) -> Result<Sent, Fault> {
+    // A time-out looks at the clock only where there is something to wait for.
+    if Instant::now() >= until {
+        return Err(Fault::Agent(late));
+    }
     match tokio::time::timeout_at(until.into(), next).await {
         Ok(sent) => Ok(sent?),
         Err(_) => Err(Fault::Agent(late)),

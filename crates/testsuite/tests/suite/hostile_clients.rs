@@ -38,6 +38,22 @@ fn a_client_that_leaves_an_open_session_leaves_nothing() {
     nothing_is_left_of(&["logged in", "channel", "data"], 16);
 }
 
+#[test]
+fn a_client_that_never_stops_talking_is_cut_at_the_grace_time_and_holds_nobody_up() {
+    let site = Site::with(|draft| draft.settings = "login-grace = 4\n".to_owned());
+    let process = site.gateway.program().id();
+    site.ssh().exec("true").must_succeed();
+    let memory = resident_kib(process);
+    std::thread::scope(|scope| {
+        let floods = ["plain", "ignore", "service", "ignore", "service", "ignore"];
+        let floods = floods.map(|flood| scope.spawn(|| site.paramiko("log_in_flood", &[flood])));
+        assert_eq!(site.ssh().exec("echo served").text(), "served\n");
+        assert_eq!(floods.map(|flood| flood.join().unwrap()).concat(), "cut\n".repeat(6));
+    });
+    let now = resident_kib(process);
+    assert!(now < memory + 24 * 1024, "{memory} KiB grew to {now} KiB");
+}
+
 /// The gateway has as many open descriptors as before, about as much memory, and each session has its end.
 #[track_caller]
 fn nothing_is_left_of(states: &[&str], times: usize) {
