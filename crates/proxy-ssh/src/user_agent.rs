@@ -64,7 +64,8 @@ pub(crate) struct UserAgent<'t> {
     /// What is left of [`MOST_MESSAGES`].
     messages_left: u32,
     inbox: Inbox,
-    until: Instant,
+    /// What is left of [`AGENT_PATIENCE`]; what the target takes in between is not the agent's.
+    patience: Duration,
     state: State,
 }
 
@@ -95,10 +96,14 @@ impl<'t> UserAgent<'t> {
             packet: PACKET,
             rest: b"",
         }))?;
+        let until = Instant::now() + PATIENCE;
         loop {
-            let Sent::OfAgent(message) = in_time(until, early.next(client), NoAgent::Silent).await? else {
-                continue;
+            let sent = match in_time(until, early.next(client), NoAgent::Silent).await {
+                // An answer that came later could be taken for the target's, or the relay's.
+                Err(Fault::Agent(_)) => return Err(SshError::OutOfTurn.into()),
+                sent => sent?,
             };
+            let Sent::OfAgent(message) = sent else { continue };
             return match Message::parse(&message)? {
                 Message::Confirmation { sender, window, packet, .. } => Ok(Self {
                     client,
@@ -109,7 +114,7 @@ impl<'t> UserAgent<'t> {
                     left: WINDOW as usize,
                     messages_left: MOST_MESSAGES,
                     inbox: Inbox::default(),
-                    until: Instant::now() + AGENT_PATIENCE,
+                    patience: AGENT_PATIENCE,
                     state: State::Open,
                 }),
                 Message::OpenFailure { .. } => Err(Fault::Agent(NoAgent::None)),
@@ -150,9 +155,9 @@ impl<'t> UserAgent<'t> {
     /// Closes the channel, and waits until the client has done so too: nothing of it is left for the relay.
     pub(crate) async fn close(mut self) -> Result<(), SshError> {
         self.client.send(&channel::close(self.number))?;
-        self.until = Instant::now() + PATIENCE;
+        let until = Instant::now() + PATIENCE;
         while self.state == State::Open {
-            match self.step().await {
+            match self.step(until).await {
                 Ok(()) => {}
                 Err(Fault::Client(error)) => return Err(error),
                 Err(Fault::Agent(_)) => return Err(SshError::OutOfTurn),
@@ -162,12 +167,19 @@ impl<'t> UserAgent<'t> {
     }
 
     async fn ask(&mut self, request: &[u8]) -> Result<Vec<u8>, Fault> {
+        let asked = Instant::now();
+        let answer = self.ask_until(asked + self.patience, request).await;
+        self.patience = self.patience.saturating_sub(asked.elapsed());
+        answer
+    }
+
+    async fn ask_until(&mut self, until: Instant, request: &[u8]) -> Result<Vec<u8>, Fault> {
         let mut unsent = request;
         loop {
             unsent = self.send(unsent)?;
             match self.inbox.take() {
                 Ok(Some(answer)) if unsent.is_empty() => return Ok(answer),
-                Ok(None) if self.state == State::Open => self.step().await?,
+                Ok(None) if self.state == State::Open => self.step(until).await?,
                 Ok(None) => return Err(Fault::Agent(NoAgent::Silent)),
                 // An answer to a question that was not asked yet, or a length that none has.
                 Ok(Some(_)) | Err(_) => return Err(Fault::Agent(NoAgent::Broken)),
@@ -192,8 +204,8 @@ impl<'t> UserAgent<'t> {
     }
 
     /// Waits for the next message about the channel, and takes it in.
-    async fn step(&mut self) -> Result<(), Fault> {
-        let sent = in_time(self.until, self.early.next(self.client), NoAgent::Silent).await?;
+    async fn step(&mut self, until: Instant) -> Result<(), Fault> {
+        let sent = in_time(until, self.early.next(self.client), NoAgent::Silent).await?;
         let Sent::OfAgent(message) = sent else { return Ok(()) };
         self.messages_left = self.messages_left.checked_sub(1).ok_or(SshError::TooManyRequests)?;
         match Message::parse(&message)? {

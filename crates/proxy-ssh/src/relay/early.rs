@@ -2,6 +2,8 @@
 //! gateway's (see [`crate::early`]): here that becomes the target's, and nothing behind this file knows of it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use keyward_ssh::Transport;
 use keyward_ssh::channel::{self, Message, STDERR};
@@ -10,11 +12,15 @@ use keyward_ssh::message::{CHANNEL_CLOSE, CHANNEL_FAILURE, CHANNEL_OPEN_CONFIRMA
 use super::desk::{Desk, pass};
 use super::{End, Relay, Stop, end};
 use crate::SshError;
-use crate::early::{Early, PACKET, SESSION};
+use crate::early::{AGENT, Early, PACKET, SESSION};
+use crate::peer::hung_up;
+use crate::socket::Socket;
 
 const NOT_OPENED: &str = "keyward: The server did not open the session.\r\n";
 /// Of targets that take less in one packet nobody has heard; they get packets of this length all the same.
 const SHORTEST_PACKET: u32 = 1024;
+/// How long a target may take to open the channel; the client is not listened to meanwhile.
+const TIME_TO_OPEN: Duration = Duration::from_secs(30);
 
 /// Dropped once there is nothing left to do for it.
 #[derive(Debug)]
@@ -34,8 +40,10 @@ struct Renumbered {
 enum State {
     /// Among what is held.
     Held,
-    /// The target has been asked to open it.
-    Asked,
+    /// The target has been asked to open it, and has until then.
+    Asked {
+        until: Instant,
+    },
     Open {
         target: u32,
         packet: u32,
@@ -65,7 +73,14 @@ impl Beginning {
 
     /// Whether the client has to wait, since the target has not said yet what number the channel has.
     pub(super) fn waits(&self) -> bool {
-        self.channel.as_ref().is_some_and(|channel| channel.state == State::Asked)
+        self.waits_until().is_some()
+    }
+
+    pub(super) fn waits_until(&self) -> Option<Instant> {
+        match self.channel.as_ref()?.state {
+            State::Asked { until } => Some(until),
+            State::Held | State::Open { .. } | State::Refused | State::Over => None,
+        }
     }
 
     fn is_done(&self) -> bool {
@@ -80,9 +95,9 @@ impl Beginning {
         let message = self.held.pop_front()?;
         if let Some(channel) = &mut self.channel
             && channel.state == State::Held
-            && matches!(Message::parse(&message), Ok(Message::Open(open)) if open.sender == channel.client)
+            && matches!(Message::parse(&message), Ok(Message::Open(open)) if open.kind == "session" && open.sender == channel.client)
         {
-            channel.state = State::Asked;
+            channel.state = State::Asked { until: Instant::now() + TIME_TO_OPEN };
         }
         Some(message)
     }
@@ -119,19 +134,21 @@ impl Beginning {
         self.is_answered(client, state)
     }
 
-    /// The target has not: the same.
+    /// The target has not, or was not asked: the same.
     pub(super) fn is_refused(&mut self, client: u32) -> bool {
         self.is_answered(client, State::Refused)
     }
 
     fn is_answered(&mut self, client: u32, state: State) -> bool {
-        let asked = self.channel.as_mut().filter(|it| it.client == client && it.state == State::Asked);
+        let is_asked = |it: &&mut Renumbered| it.client == client && matches!(it.state, State::Asked { .. });
+        let asked = self.channel.as_mut().filter(is_asked);
         asked.map(|channel| channel.state = state).is_some()
     }
 
-    /// A target that uses the gateway's number could get what is meant for another channel.
+    /// A target that uses one of the gateway's numbers could get what is meant for another channel.
     pub(super) fn check_number(&self, target: u32) -> Result<(), SshError> {
-        if self.channel.is_some() && target == SESSION { Err(SshError::SameChannel) } else { Ok(()) }
+        let is_ours = self.channel.is_some() && matches!(target, SESSION | AGENT);
+        if is_ours { Err(SshError::SameChannel) } else { Ok(()) }
     }
 }
 
@@ -149,10 +166,31 @@ fn recipient_of(message: &mut [u8]) -> Option<&mut [u8; 4]> {
     if is_about_one { rest.first_chunk_mut() } else { None }
 }
 
+/// Waits for what the wait for the target may end with: the client leaves, or it takes too long. Cancel-safe.
+pub(super) async fn waited_in_vain(wait: Option<(Instant, Arc<Socket>)>) -> End {
+    let Some((until, client)) = wait else { return std::future::pending().await };
+    // Boxed: most clients are let in when the target is reached.
+    match tokio::time::timeout_at(until.into(), Box::pin(hung_up(&client))).await {
+        Ok(()) => End::Client(SshError::Closed),
+        Err(_) => End::Target(SshError::Closed),
+    }
+}
+
 impl Relay {
+    /// The wait for the target's number of the channel.
+    pub(super) fn wait(&self) -> Option<(Instant, Arc<Socket>)> {
+        let until = self.desk.early.as_ref()?.waits_until()?;
+        Some((until, self.client.stream()))
+    }
+
     /// Passes on what the client sent before, as far as the target has given a number.
     pub(super) async fn hear_held(&mut self) -> Result<(), Option<End>> {
         let Self { client, target, desk, is_unrecorded } = self;
+        // Also where the target says other things all the time.
+        let until = desk.early.as_ref().and_then(|early| early.waits_until());
+        if until.is_some_and(|until| until <= Instant::now()) {
+            return Err(Some(End::Target(SshError::Closed)));
+        }
         let mut back = Vec::new();
         while let Some(mut message) = desk.early.as_mut().and_then(|early| early.next_held()) {
             let passed = desk.pass_renamed(&mut message, &mut target.transport, &mut back).await;
@@ -205,7 +243,8 @@ mod tests {
     fn beginning() -> Beginning {
         let message = open(&Open { kind: "session", sender: 7, window: 100, packet: 100, rest: b"" });
         let held = VecDeque::from([channel::request_failure(), message, eof(SESSION)]);
-        Beginning::of(Early { held, bytes: 0, session: Some(EarlySession { client: 7, window: 100 }) })
+        let session = Some(EarlySession { client: 7, window: 100 });
+        Beginning::of(Early { held, session, ..Early::default() })
     }
 
     #[test]
@@ -225,6 +264,27 @@ mod tests {
     }
 
     #[test]
+    fn only_a_session_is_what_the_client_takes_for_open() {
+        let mut early = beginning();
+        let other = Open { kind: "direct-tcpip", sender: 7, window: 100, packet: 100, rest: b"" };
+        early.held.push_front(open(&other));
+        assert!(early.next_held().is_some() && !early.waits());
+        assert!(early.next_held().is_some() && early.next_held().is_some());
+        assert!(early.waits() && early.next_held().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_target_that_does_not_open_the_channel_is_not_waited_for_for_ever() {
+        let (client, peer) = tokio::net::UnixStream::pair().unwrap();
+        let (until, client) = (Instant::now() + Duration::from_millis(1), Arc::new(Socket::from(client)));
+        let end = waited_in_vain(Some((until, Arc::clone(&client)))).await;
+        assert!(matches!(end, End::Target(SshError::Closed)));
+        drop(peer);
+        let end = waited_in_vain(Some((until + TIME_TO_OPEN, client))).await;
+        assert!(matches!(end, End::Client(SshError::Closed)));
+    }
+
+    #[test]
     fn only_what_is_about_the_channel_is_renamed() {
         let mut early = beginning();
         while early.next_held().is_some() {}
@@ -240,6 +300,7 @@ mod tests {
         }
         let pieces = vec![data(3, &[1; 2000]), data(3, &[1; 1])];
         assert_eq!(early.rename(&mut data(SESSION, &[1; 2001])), Renamed::Pieces(pieces));
+        assert!(early.check_number(AGENT).is_err());
         assert!(early.check_number(SESSION).is_err() && early.check_number(3).is_ok());
     }
 

@@ -124,10 +124,12 @@ impl Relay {
             self.target.transport.rest();
             let (from_client, from_target) = (self.reads_client(), self.reads_target());
             let release = self.desk.next_release();
+            let wait = self.wait();
             tokio::select! {
                 ready = self.client.ready(from_client) => if let Err(error) = ready { return End::Client(error) },
                 ready = self.target.ready(from_target) => if let Err(error) = ready { return End::Target(error) },
                 cause = &mut over => return End::Over(cause),
+                end = early::waited_in_vain(wait) => return end,
                 () = self.desk.something_is_due() => {}
                 () = judged::reached(release) => {}
             }

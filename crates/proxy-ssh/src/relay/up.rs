@@ -13,6 +13,7 @@ use super::channel::{Asked, Channel, Id};
 use super::desk::{
     About, Desk, PACKET_IN_CONFIRMATION, packet_in_open, pass, pass_answer, pass_within, receiver, refuse,
 };
+use super::early;
 use super::files::{Files, NotAllowed};
 use super::forced::{self, Forced};
 use super::forward;
@@ -151,6 +152,14 @@ impl Desk {
         back: &mut Vec<Vec<u8>>,
     ) -> Result<(), Stop> {
         if self.table.is_full() {
+            if self
+                .early
+                .as_mut()
+                .is_some_and(|early| open.kind == "session" && early.is_refused(open.sender))
+            {
+                back.extend(early::not_opened(open.sender, open.window));
+                return Ok(());
+            }
             back.push(open_failure(open.sender, OpenFailure::ResourceShortage, "too many channels"));
             return Ok(());
         }
