@@ -309,7 +309,8 @@ mod tests {
         let mut early = beginning();
         while early.next_held().is_some() {}
         assert!(early.is_refused(7));
-        assert_eq!(early.rename(&mut eof(SESSION)), Renamed::Nothing);
+        let mut held = early.next_held().unwrap();
+        assert_eq!((early.rename(&mut held), early.next_held()), (Renamed::Nothing, None));
         assert!(!early.is_done());
         assert_eq!(early.rename(&mut channel::close(SESSION)), Renamed::Nothing);
         assert!(early.is_done());

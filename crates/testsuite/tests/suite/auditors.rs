@@ -245,7 +245,9 @@ fn a_recording_is_verified_without_any_private_key() {
     changed[place] ^= 1;
     fs::write(&copy, &changed).unwrap();
     let (status, said) = verify(&copy, &["--signed-by", &signer]);
-    assert!(status == 3 && said.contains("CHANGED somewhere in blocks 1 to "), "{status}: {said}");
+    // Which block the byte is in depends on how long the blocks are that were written in time; all are behind the first seal.
+    let place = ["CHANGED in block 1, ", "CHANGED somewhere in blocks 1 to "];
+    assert!(status == 3 && place.iter().any(|place| said.contains(place)), "{status}: {said}");
 
     fs::write(&copy, &bytes[..bytes.len() - 10]).unwrap();
     let (status, said) = verify(&copy, &["--signed-by", &signer]);
