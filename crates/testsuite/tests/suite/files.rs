@@ -69,11 +69,11 @@ fn git_pushes_and_clones(link: &Link) {
         export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_SSH="$ssh" GIT_SSH_VARIANT=simple
         export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@t GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@t
         git init -q --bare -b main "$far/repo.git"
-        git init -q -b main "$near/work"
-        cp "$near/file" "$near/work/file"
-        git -C "$near/work" add file
-        git -C "$near/work" commit -q -m first
-        git -C "$near/work" push -q "$to:$far/repo.git" main
+        git init -q -b main "$near/mine"
+        cp "$near/file" "$near/mine/file"
+        git -C "$near/mine" add file
+        git -C "$near/mine" commit -q -m first
+        git -C "$near/mine" push -q "$to:$far/repo.git" main
         git clone -q "$to:$far/repo.git" "$near/clone"
         cmp "$near/file" "$near/clone/file"
         git -C "$near/clone" log --format=%s
