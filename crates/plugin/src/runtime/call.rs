@@ -46,12 +46,11 @@ pub(super) async fn perform(
     let mut exit = None;
     let outcome = match begin(instance, &call, deadline).await {
         Ok((mut lease, _permit)) => {
-            printing.reached();
-            let (stdout, stderr) = (lease.stdout.take(), lease.stderr.take());
+            printing.reached(lease.stdout.take(), lease.stderr.take());
             let outcome = {
                 let mut outcome = pin!(converse(instance, &mut lease, call, deadline));
                 let early = timeout(TOGETHER, &mut outcome).await;
-                let mut output = pin!(printing.collect(stdout, stderr));
+                let mut output = pin!(printing.collect());
                 let (outcome, drained) = match early {
                     Ok(outcome) => (outcome, false),
                     Err(_) => tokio::select! {

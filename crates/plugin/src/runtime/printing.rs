@@ -1,10 +1,11 @@
 //! What a plugin prints during a call: collected, masked, logged and kept.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use keyward_model::Secret;
+use rustix::fs::{OFlags, fcntl_setfl};
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -20,6 +21,8 @@ use crate::mask::Masks;
 const MAX_LOOKED_AT: usize = 64 * 1024 * 1024;
 
 pub(super) struct Printing {
+    stdout_pipe: Pipe,
+    stderr_pipe: Pipe,
     stdout: Lines,
     stderr: Lines,
     secrets: Vec<Secret>,
@@ -37,6 +40,19 @@ pub(super) struct Printing {
 
 /// As much as is kept of a call, and what waits for it.
 const MAX_WAITING: usize = 1024 * 1024;
+
+/// As much as is read of one stream when its call is cancelled: what a pipe holds, unless the plugin made it larger.
+const MAX_LEFT: usize = 64 * 1024;
+
+/// The gateway's end of a stream.
+#[derive(Default)]
+enum Pipe {
+    /// Nobody is told of what comes.
+    Idle(OwnedFd),
+    Read(pipe::Receiver),
+    #[default]
+    Ended,
+}
 
 /// What may be seen.
 struct Shown {
@@ -60,8 +76,10 @@ impl Printing {
             plugin: instance.name.to_string(),
         };
         let waiting = call.hook.returns_credentials().then(Vec::new);
-        let (stdout, stderr) = Default::default();
+        let (stdout_pipe, stderr_pipe, stdout, stderr) = Default::default();
         Self {
+            stdout_pipe,
+            stderr_pipe,
             stdout,
             stderr,
             secrets,
@@ -75,26 +93,39 @@ impl Printing {
         }
     }
 
-    /// A process of the plugin has got the call.
-    pub(super) fn reached(&mut self) {
+    /// A process of the plugin has got the call; what it prints will come here.
+    pub(super) fn reached(&mut self, stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) {
         self.exit = Some(Exit::Killed);
+        self.stdout_pipe = stdout.map_or(Pipe::Ended, Pipe::Idle);
+        self.stderr_pipe = stderr.map_or(Pipe::Ended, Pipe::Idle);
     }
 
     /// Until both streams end. Cancel-safe: what was read is kept.
-    pub(super) async fn collect(&mut self, stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) {
-        let (mut stdout, mut stderr) = (reader(stdout), reader(stderr));
+    pub(super) async fn collect(&mut self) {
+        self.stdout_pipe.watch();
+        self.stderr_pipe.watch();
         let (mut out, mut err) = ([0; 4096], [0; 4096]);
-        while stdout.is_some() || stderr.is_some() {
+        while !(self.stdout_pipe.has_ended() && self.stderr_pipe.has_ended()) {
             tokio::select! {
-                read = read(&mut stdout, &mut out) => match read {
+                read = self.stdout_pipe.read(&mut out) => match read {
                     Ok(n @ 1..) => self.print(Stream::Stdout, out.get(..n).unwrap_or_default()),
-                    Ok(0) | Err(_) => stdout = None,
+                    Ok(0) | Err(_) => self.stdout_pipe = Pipe::Ended,
                 },
-                read = read(&mut stderr, &mut err) => match read {
+                read = self.stderr_pipe.read(&mut err) => match read {
                     Ok(n @ 1..) => self.print(Stream::Stderr, err.get(..n).unwrap_or_default()),
-                    Ok(0) | Err(_) => stderr = None,
+                    Ok(0) | Err(_) => self.stderr_pipe = Pipe::Ended,
                 },
             }
+        }
+    }
+
+    /// What was printed and nobody has read yet. Never waits.
+    fn take_rest(&mut self) {
+        for (stream, pipe) in [
+            (Stream::Stdout, std::mem::take(&mut self.stdout_pipe)),
+            (Stream::Stderr, std::mem::take(&mut self.stderr_pipe)),
+        ] {
+            self.print(stream, &pipe.rest());
         }
     }
 
@@ -150,6 +181,7 @@ impl Printing {
 
     /// The report of a call that nobody waits for any more.
     fn cancelled(&mut self) -> CallReport {
+        self.take_rest();
         self.take_last_lines();
         // What it would have returned is not known, and so cannot be masked.
         self.shown.log.left_out += self.waiting.take().map_or(0, |lines| lines.len() as u64);
@@ -201,17 +233,50 @@ fn keep(log: &mut Log, session: &str, plugin: &str, line: LogLine) {
     }
 }
 
-/// `None` where the system has no room to wait for one more stream, and it is lost.
-fn reader(stream: Option<OwnedFd>) -> Option<pipe::Receiver> {
-    pipe::Receiver::from_owned_fd(stream?)
-        .inspect_err(|error| tracing::warn!(%error, "the output of a plugin is lost"))
-        .ok()
+impl Pipe {
+    /// Ends where the system has no room to wait for one more stream, which is lost then.
+    fn watch(&mut self) {
+        *self = match std::mem::take(self) {
+            Self::Idle(pipe) => pipe::Receiver::from_owned_fd(pipe)
+                .inspect_err(|error| tracing::warn!(%error, "the output of a plugin is lost"))
+                .map_or(Self::Ended, Self::Read),
+            watched => watched,
+        };
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self, Self::Ended)
+    }
+
+    /// Never ready for a stream that has ended or is not watched. Cancel-safe.
+    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Read(pipe) => pipe.read(buffer).await,
+            Self::Idle(_) | Self::Ended => std::future::pending().await,
+        }
+    }
+
+    /// At most [`MAX_LEFT`] bytes that are there already.
+    fn rest(self) -> Vec<u8> {
+        match self {
+            Self::Idle(pipe) => match fcntl_setfl(&pipe, OFlags::NONBLOCK) {
+                Ok(()) => waiting_in(pipe.as_fd()),
+                Err(_) => Vec::new(),
+            },
+            Self::Read(pipe) => waiting_in(pipe.as_fd()),
+            Self::Ended => Vec::new(),
+        }
+    }
 }
 
-/// Never ready for a stream that has ended.
-async fn read(pipe: &mut Option<pipe::Receiver>, buffer: &mut [u8]) -> io::Result<usize> {
-    match pipe {
-        Some(pipe) => pipe.read(buffer).await,
-        None => std::future::pending().await,
+/// `pipe` must be one that never waits.
+fn waiting_in(pipe: BorrowedFd<'_>) -> Vec<u8> {
+    let mut rest = Vec::new();
+    let mut buffer = [0; 4096];
+    while rest.len() < MAX_LEFT
+        && let Ok(read @ 1..) = rustix::io::read(pipe, &mut buffer)
+    {
+        rest.extend_from_slice(buffer.get(..read).unwrap_or_default());
     }
+    rest
 }
