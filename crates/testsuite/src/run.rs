@@ -39,10 +39,11 @@ impl Run {
     }
 }
 
-/// Runs a program to its end; with all that it started, it is killed after [`PATIENCE`] times four.
+/// Runs a program to its end; with all that it started, it is killed after [`PATIENCE`] times eight: what takes half a
+/// minute on a quiet machine must end on a busy one too.
 #[track_caller]
 pub fn run(command: &mut Command, input: Input) -> Run {
-    run_within(command, input, PATIENCE * 4)
+    run_within(command, input, PATIENCE * 8)
 }
 
 /// A shell pipeline of which each part must succeed. `$1`, `$2` and so on are `arguments`.
