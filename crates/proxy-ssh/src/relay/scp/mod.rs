@@ -32,6 +32,8 @@ pub(crate) struct Watcher {
     replies: Replies,
     /// What the answers will be about.
     waiting: VecDeque<About>,
+    /// The answer about the end of a file that has come before the end: PuTTY answers once it has all its bytes.
+    early: Option<Reply>,
     /// Folders whose answer has not come.
     folders: VecDeque<FileEvent<'static>>,
     moving: Option<Moving>,
@@ -94,6 +96,7 @@ impl Watcher {
             line: Vec::new(),
             replies: Replies::default(),
             waiting: [About::Other].into(),
+            early: None,
             folders: VecDeque::new(),
             moving: None,
             done: Vec::new(),
@@ -140,8 +143,7 @@ impl Watcher {
                 Reading::Data(left) => self.piece_of_file(data, left),
                 Reading::Status => {
                     if first == 0 {
-                        self.expect(About::FileEnds)?;
-                        self.reading = Reading::Line;
+                        self.file_ends()?;
                     } else {
                         self.reading = Reading::Complaint;
                     }
@@ -193,8 +195,15 @@ impl Watcher {
         if let Some(moving) = &mut self.moving {
             moving.event.outcome = FileOutcome::Failed(words(line));
         }
+        self.file_ends()
+    }
+
+    fn file_ends(&mut self) -> Result<(), ScpFault> {
         self.reading = Reading::Line;
-        self.expect(About::FileEnds)
+        match self.early.take() {
+            Some(reply) => self.answered(About::FileEnds, reply),
+            None => self.expect(About::FileEnds),
+        }
     }
 
     fn whole_line(&mut self, line: &[u8]) -> Result<(), ScpFault> {
@@ -267,31 +276,42 @@ impl Watcher {
                 return Err(ScpFault::Line);
             }
             let Some(reply) = self.replies.feed(byte)? else { continue };
-            let about = self.waiting.pop_front();
-            if about.is_none() && self.rules.judge() {
-                return Err(ScpFault::OutOfTurn);
+            match self.waiting.pop_front() {
+                Some(about) => self.answered(about, reply)?,
+                None if self.is_at_the_end_of_a_file() && self.early.is_none() => self.early = Some(reply),
+                None if self.rules.judge() => return Err(ScpFault::OutOfTurn),
+                None => {}
             }
-            match (about, reply) {
-                (Some(About::FolderBegins), Reply::Yes) => self.done.extend(self.folders.pop_front()),
-                // It is not entered: what comes next is beside it.
-                (Some(About::FolderBegins), Reply::No(why)) => {
-                    self.places.leave();
-                    let event = self.folders.pop_front();
-                    let outcome = FileOutcome::Failed(words(&why));
-                    self.done.extend(event.map(|event| FileEvent { outcome, ..event }));
-                }
-                (Some(About::FileBegins), Reply::No(why)) => {
-                    // It takes no data, so none may have come.
-                    if self.moving.as_ref().is_some_and(|moving| moving.sum.bytes() > 0) {
-                        return Err(ScpFault::OutOfTurn);
-                    }
-                    self.reading = Reading::Line;
-                    self.ended(FileOutcome::Failed(words(&why)));
-                }
-                (Some(About::FileEnds), Reply::No(why)) => self.ended(FileOutcome::Failed(words(&why))),
-                (Some(About::FileEnds), Reply::Yes) => self.ended(FileOutcome::Done),
-                (Some(About::Other | About::FileBegins) | None, _) => {}
+        }
+        Ok(())
+    }
+
+    /// All of its bytes have come.
+    fn is_at_the_end_of_a_file(&self) -> bool {
+        matches!(self.reading, Reading::Status | Reading::Complaint)
+    }
+
+    fn answered(&mut self, about: About, reply: Reply) -> Result<(), ScpFault> {
+        match (about, reply) {
+            (About::FolderBegins, Reply::Yes) => self.done.extend(self.folders.pop_front()),
+            // It is not entered: what comes next is beside it.
+            (About::FolderBegins, Reply::No(why)) => {
+                self.places.leave();
+                let event = self.folders.pop_front();
+                let outcome = FileOutcome::Failed(words(&why));
+                self.done.extend(event.map(|event| FileEvent { outcome, ..event }));
             }
+            (About::FileBegins, Reply::No(why)) => {
+                // It takes no data, so none may have come.
+                if self.moving.as_ref().is_some_and(|moving| moving.sum.bytes() > 0) {
+                    return Err(ScpFault::OutOfTurn);
+                }
+                self.reading = Reading::Line;
+                self.ended(FileOutcome::Failed(words(&why)));
+            }
+            (About::FileEnds, Reply::No(why)) => self.ended(FileOutcome::Failed(words(&why))),
+            (About::FileEnds, Reply::Yes) => self.ended(FileOutcome::Done),
+            (About::Other | About::FileBegins, _) => {}
         }
         Ok(())
     }

@@ -79,6 +79,37 @@ fn a_download_is_recorded_by_the_path_of_its_command() {
     assert_eq!(events, ["download \"/srv/x\": failed, scp: /srv/x: No such file or directory"]);
 }
 
+/// As PuTTY does, also for a file of no bytes.
+#[test]
+fn who_has_all_bytes_of_a_file_may_answer_before_its_end() {
+    let talk: [(char, &[u8]); 11] = [
+        ('c', b"\0"),
+        ('t', b"C0644 6 x\n"),
+        ('c', b"\0"),
+        ('t', b"abcdef"),
+        ('c', b"\0"),
+        ('t', b"\0"),
+        ('t', b"C0644 0 y\n"),
+        ('c', b"\0\0"),
+        ('t', b"\x01y: vanished\n"),
+        ('t', b"C0644 1 z\n"),
+        ('c', b"\0"),
+    ];
+    for rules in [rules("/srv/.*"), FileRules::default()] {
+        let (events, fault) = follow("scp -r -f /srv/x", rules, &talk, 100);
+        assert_eq!(fault, None);
+        assert_eq!(events[0], format!("download \"/srv/x\": 6 bytes, sha256 {SHA256}"));
+        assert!(events[1].contains("failed, y: vanished"), "{events:?}");
+        assert!(events[2].contains("not finished"), "{events:?}");
+        assert_eq!(events.len(), 3);
+    }
+    for too_early in [&b"\0\0"[..], b"\0"] {
+        let twice: Vec<(char, &[u8])> = talk[..5].iter().copied().chain([('c', too_early)]).collect();
+        let (_, fault) = follow("scp -f /srv/x", rules("/srv/.*"), &twice, 100);
+        assert_eq!(fault, Some(ScpFault::OutOfTurn));
+    }
+}
+
 #[test]
 fn a_file_goes_only_where_all_its_possible_places_are_allowed() {
     let talk: [(char, &[u8]); 2] = [('t', b"\0"), ('c', b"C0644 6 passwd\n")];
