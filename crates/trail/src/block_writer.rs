@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::block::{BlockHeader, ENCRYPTED, HEADER_LEN, Kind, LINKED, MAX_BLOCKS, TYPED, WITH_NEXT, ZSTD};
-use crate::chain::Link;
+use crate::chain::{Extent, Link};
 use crate::cipher::TAG_LEN;
 use crate::end::End;
 use crate::error::TrailError;
@@ -86,6 +86,10 @@ impl<W: Write> BlockWriter<W> {
 
     pub(crate) fn flush(&mut self) -> Result<(), TrailError> {
         self.guarded(|blocks| blocks.out.flush())
+    }
+
+    pub(crate) fn extent(&self) -> Extent {
+        Extent { length: self.written, link: self.link }
     }
 
     pub(crate) fn into_inner(self) -> W {

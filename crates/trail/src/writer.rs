@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::block::{HEADER_LEN, MAX_EVENT};
 use crate::block_writer::{Batch, BlockWriter};
+use crate::chain::Extent;
 use crate::codec::{put_data, put_data_head, put_event};
 use crate::end::End;
 use crate::error::TrailError;
@@ -37,6 +38,11 @@ pub struct Writer<W> {
     /// Microseconds since the start, of the last event of all, and whether that was typed.
     last: u64,
     last_was_typed: bool,
+}
+
+/// A trail that has its end.
+pub struct Finished<W> {
+    blocks: BlockWriter<W>,
 }
 
 /// Events that wait to become a block.
@@ -114,13 +120,18 @@ impl<W: Write> Writer<W> {
     }
 
     /// Ends the trail, signed, and gives the output back, for example to sync it to the disk.
-    pub fn finish(mut self, at: Duration, end: &End) -> Result<W, TrailError> {
+    pub fn finish(self, at: Duration, end: &End) -> Result<W, TrailError> {
+        Ok(self.end(at, end)?.into_inner())
+    }
+
+    /// Ends the trail, signed.
+    pub fn end(mut self, at: Duration, end: &End) -> Result<Finished<W>, TrailError> {
         self.emit()?;
         let at = micros(at).max(self.last);
         self.blocks.end(at, end)?;
         self.blocks.seal(at)?;
         self.blocks.flush()?;
-        Ok(self.blocks.into_inner())
+        Ok(Finished { blocks: self.blocks })
     }
 
     /// Bytes of events that a crash would lose now.
@@ -187,6 +198,24 @@ impl<W: Write> Writer<W> {
             apart.emit(&mut self.blocks, true, with_next)?;
         }
         self.shown.emit(&mut self.blocks, false, false)
+    }
+}
+
+impl<W: Write> Finished<W> {
+    /// How far it reaches: whoever keeps that can tell later that it was cut back, or replaced.
+    pub fn extent(&self) -> Extent {
+        self.blocks.extent()
+    }
+
+    /// The output, for example to sync it to the disk.
+    pub fn into_inner(self) -> W {
+        self.blocks.into_inner()
+    }
+}
+
+impl<W: Write> fmt::Debug for Finished<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finished").field("extent", &self.extent()).finish_non_exhaustive()
     }
 }
 
