@@ -9,7 +9,7 @@ use crate::cipher::TAG_LEN;
 use crate::end::End;
 use crate::error::TrailError;
 use crate::header::Header;
-use crate::pack;
+use crate::pack::{self, Around};
 use crate::protection::{Ciphers, Protection};
 use crate::signature::{SIGNATURE_LEN, SigningKey};
 
@@ -108,6 +108,11 @@ impl<W: Write> BlockWriter<W> {
         self.unsealed
     }
 
+    /// Whether a stream is encrypted and holds what is typed.
+    pub(crate) fn is_secret(&self, typed: bool) -> bool {
+        self.ciphers.as_ref().is_some_and(|ciphers| ciphers.are_secret(typed))
+    }
+
     pub(crate) fn has_failed(&self) -> bool {
         self.failed
     }
@@ -127,7 +132,8 @@ impl<W: Write> BlockWriter<W> {
         let header = self.header(Kind::Events, flags, plain.len() + tail.len(), (first, last));
         let mut compressed = header.clone();
         compressed.flags |= ZSTD;
-        match pack::compress(plain, tail, spare, |packed| self.put(compressed, packed, &[])) {
+        let around = Around { spare, wipe: self.is_secret(typed) };
+        match pack::compress(plain, tail, around, |packed| self.put(compressed, packed, &[])) {
             Some(put) => put,
             None if tail.is_empty() => {
                 block.resize(block.len() + spare, 0);
