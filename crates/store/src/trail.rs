@@ -15,11 +15,11 @@ const PAGE: i64 = 1000;
 pub struct ClosedTrail {
     /// Verdict and reason as the recording has them, or why it has no end.
     pub end: String,
-    /// `None` where it has no end.
+    /// `None` where that is not known.
     pub last: Option<LastLink>,
 }
 
-/// How far a finished recording reaches.
+/// How far a closed recording reaches.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct LastLink {
     /// The link of its last block, in hexadecimal digits.
@@ -36,7 +36,7 @@ pub struct TrailRecord {
     pub trail: String,
     /// The public key that signs it; `None` for one of an earlier version.
     pub signer: Option<String>,
-    /// `None`: the session is open, the gateway died, or it was of an earlier version.
+    /// `None`: the session is open, the gateway has died and not started since, or it was of an earlier version.
     pub closed: Option<ClosedTrail>,
     pub is_open: bool,
 }

@@ -287,8 +287,16 @@ fn a_recording_of_a_killed_gateway_is_truncated_and_the_node_keeps_its_key() {
     );
     site.gateway.start();
     assert_eq!(self::signer(&site), signer);
+    // What the gateway finds at its start is what counts from then on.
+    until("the ledger has how far the recording reaches", PATIENCE, || {
+        let (status, said) = verify_at(&site, None);
+        assert_eq!(status, 1, "{said}");
+        said.contains("as it was closed").then_some(())
+    });
+    let bytes = fs::read(&recording).unwrap();
+    fs::write(&recording, &bytes[..header_len(&bytes) + 136]).unwrap();
     let (status, said) = verify_at(&site, None);
-    assert!(status == 1 && said.contains("it was never closed"), "{status}: {said}");
+    assert!(status == 3 && said.contains("CUT BACK"), "{status}: {said}");
 }
 
 /// The status of `keyward trail verify --policy`, of one recording or of all, and what it says.

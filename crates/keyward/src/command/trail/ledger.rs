@@ -202,7 +202,8 @@ fn compare(record: &TrailRecord, found: Option<&Verified>) -> Finding {
         return match record.is_open {
             true => Finding::fine("its session is open"),
             false => Finding::without_end(
-                "it was never closed, as when the gateway dies: whether something was cut off cannot be told",
+                "it was not closed, as when the gateway dies and has not started since: whether something was cut off \
+                 cannot be told",
             ),
         };
     };
@@ -213,7 +214,8 @@ fn compare(record: &TrailRecord, found: Option<&Verified>) -> Finding {
     let length = found.map_or(0, |found| found.extent.length);
     match found {
         Some(found) if length == last.length && found.extent.link() == last.link => {
-            Finding::fine(format!("as it was closed, with {length} bytes: {}", closed.end))
+            let says = format!("as it was closed, with {length} bytes: {}", closed.end);
+            if found.end.is_some() { Finding::fine(says) } else { Finding::without_end(says) }
         }
         Some(_) | None if length < last.length => Finding::wrong(format!(
             "CUT BACK: it had {} bytes when it was closed ({}), and {length} are there in whole blocks",
