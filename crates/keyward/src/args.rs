@@ -365,20 +365,11 @@ pub(crate) enum Trail {
     /// Say whether a recording is as the gateway wrote it: intact, truncated or changed, and where
     ///
     /// This takes no key of an auditor, and nothing of the gateway but its signer's public key, as `keyward trail signer`
-    /// prints it there. Ends with status 0 for an intact recording, 1 for one without its end, 3 for one that was changed,
+    /// prints it there. At the gateway, --policy also compares with what its ledger keeps of each recording: one that was
+    /// cut back to where it still fits together, replaced by another, or that is missing or unknown is told as that. Ends with status 0 for an intact recording, 1 for one without its end, 3 for one that was changed,
     /// that nobody or that another key has signed, and 2 where nothing could be checked: a missing file, a wrong argument,
     /// a file that is no recording or of a version that is not known.
-    Verify {
-        file: PathBuf,
-        #[command(flatten)]
-        signer: Signer,
-        /// Go without --signed-by: whoever has made the file can have signed it
-        #[arg(long, conflicts_with = "signed_by")]
-        any_signer: bool,
-        /// Say it of each block
-        #[arg(long, short)]
-        verbose: bool,
-    },
+    Verify(TrailVerify),
     /// Make an auditor's key: the private half into a file, the public one for the policy document is printed
     NewKey {
         /// Must not exist yet
@@ -393,6 +384,24 @@ pub(crate) enum Trail {
         #[arg(long)]
         replace_lost: bool,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TrailVerify {
+    /// The recording; without it, with --policy, all recordings of the gateway
+    #[arg(required_unless_present = "policy")]
+    pub(crate) file: Option<PathBuf>,
+    /// The policy document of the gateway, to compare with its ledger, which also knows the signers
+    #[arg(long)]
+    pub(crate) policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signer: Signer,
+    /// Go without --signed-by: whoever has made the file can have signed it
+    #[arg(long, conflicts_with_all = ["signed_by", "policy"])]
+    pub(crate) any_signer: bool,
+    /// Say it of each block, or of each recording
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
 }
 
 /// The keys of an encrypted recording.

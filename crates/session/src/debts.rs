@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::end::chain;
 use crate::gateway::Shared;
+use crate::lost::close_trails;
 use crate::settle::{LONGEST_PAUSE, SHORTEST_PAUSE};
 use crate::tell::{End, Hiding, Told};
 use crate::{NotLoadable, PluginVersion};
@@ -22,7 +23,7 @@ const AT_ONCE: usize = 8;
 
 impl Shared {
     /// At a start: what was running when the gateway died is interrupted or lost.
-    pub(crate) async fn recover(&self) -> Result<(), StoreError> {
+    pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), StoreError> {
         for interrupted in self.store.mark_interrupted().await? {
             tracing::error!(
                 session = %interrupted.session,
@@ -33,9 +34,13 @@ impl Shared {
             );
         }
         let now: UnixMillis = SystemTime::now().into();
-        for id in self.store.open_sessions().await? {
-            self.store.end_session(&id, now, Verdict::Lost, "the gateway died").await?;
+        let lost = self.store.open_sessions().await?;
+        for id in &lost {
+            self.store.end_session(id, now, Verdict::Lost, "the gateway died").await?;
             tracing::warn!(session = %id, "session was lost when the gateway died");
+        }
+        if !lost.is_empty() {
+            self.settling.spawn(close_trails(Arc::clone(self), lost));
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ mod known;
 mod limits;
 mod locate;
 mod log_in;
+mod lost;
 mod named;
 mod own_address;
 mod proof;

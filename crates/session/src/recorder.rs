@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use keyward_model::Verdict;
 use keyward_trail::{
-    ChannelId, Direction, End, Event, ExitStatus, Header, Protection, Stream, TrailError, TrailFile, Writer,
+    ChannelId, Direction, End, Event, ExitStatus, Extent, Header, Protection, Stream, TrailError, TrailFile,
+    Writer,
 };
 use std::borrow::Cow;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -65,7 +66,7 @@ enum Message {
     Finish {
         at: Duration,
         end: End,
-        done: oneshot::Sender<Result<(), TrailError>>,
+        done: oneshot::Sender<Result<Extent, TrailError>>,
     },
 }
 
@@ -105,8 +106,8 @@ impl Recorder {
         if self.queue.messages.is_closed() { Err(RecorderGone) } else { Ok(()) }
     }
 
-    /// Writes the end. Taps that are still around find the recording gone.
-    pub(crate) async fn finish(self, verdict: Verdict, reason: &str) -> Result<(), RecorderFailed> {
+    /// Writes the end, and says how far the recording reaches. Taps that are still around find it gone.
+    pub(crate) async fn finish(self, verdict: Verdict, reason: &str) -> Result<Extent, RecorderFailed> {
         let (done, result) = oneshot::channel();
         let end = End { verdict, reason: Some(reason.to_owned()) };
         let message = Message::Finish { at: self.queue.start.elapsed(), end, done };
@@ -335,8 +336,11 @@ async fn finish(mut writer: FileWriter, mut batch: Vec<Message>) -> Result<(), T
     let Some(Message::Finish { at, end, done }) = batch.pop() else { return Ok(()) };
     let written = elsewhere(move || {
         write(&mut writer, batch.into_iter())?;
+        let finished = writer.end(at, &end)?;
+        let extent = finished.extent();
         // A finished recording is evidence, so it outlives a power cut.
-        writer.finish(at, &end)?.sync().map_err(TrailError::Write)
+        finished.into_inner().sync().map_err(TrailError::Write)?;
+        Ok(extent)
     })
     .await;
     // The settling task reports it; nobody else waits any more.

@@ -12,7 +12,7 @@ use keyward_model::{ClientAddr, SessionId, TargetAddr};
 use keyward_policy::{
     AuditPolicy, ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, FileRules, KeyLimits,
 };
-use keyward_store::SessionFacts;
+use keyward_store::{ClosedTrail, SessionFacts};
 use keyward_trail::{ChannelId, Event, Header, Protection, Terminal, TrailError};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -214,7 +214,8 @@ async fn record(
         target: target.clone(),
     };
     let (path, name) = trail_path(core);
-    let facts = SessionFacts { trail: Some(name), ..SessionFacts::default() };
+    let signer = core.shared.signer.verifying_key().to_string();
+    let facts = SessionFacts { trail: Some(name), trail_signer: Some(signer), ..SessionFacts::default() };
     core.shared.store.update_session(&core.id, &facts).await?;
     let activity = Arc::clone(activity);
     let protection = protection(core);
@@ -227,11 +228,15 @@ async fn record(
         path.parent().map_or(Ok(()), make)?;
         Recorder::start(&path, &header, &protection, activity)
     });
-    match started.await {
-        Ok(Ok(recorder)) => Ok(recorder),
-        Ok(Err(error)) => Err(failed(&error)),
-        Err(error) => Err(failed(&error)),
-    }
+    let reason = match started.await {
+        Ok(Ok(recorder)) => return Ok(recorder),
+        Ok(Err(error)) => failed(&error),
+        Err(error) => failed(&error),
+    };
+    // So that nobody looks for it later.
+    let closed = ClosedTrail { end: format!("not begun: {reason}"), last: None };
+    core.shared.store.close_trail(&core.id, &closed).await?;
+    Err(reason)
 }
 
 /// The node's key signs every recording; the audit policy says who may read it.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use keyward_model::{InstanceName, Secret, SessionId, UnixMillis};
-use keyward_store::{Store, StoreError};
+use keyward_store::{ClosedTrail, LastLink, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -184,12 +184,11 @@ impl Shared {
 }
 
 async fn settle(shared: &Arc<Shared>, mut over: Settlement) {
-    if let Some(recorder) = over.recorder.take()
-        && let Err(error) = recorder.finish(over.ending.verdict, &over.ending.reason).await
-    {
-        tracing::error!(session = %over.id, error = %error, "recording could not be finished");
-    }
-    let ended = insist(&shared.settling, &over.id, || write_end(&shared.store, &over)).await;
+    let closed = match over.recorder.take() {
+        Some(recorder) => Some(finish(recorder, &over).await),
+        None => None,
+    };
+    let ended = insist(&shared.settling, &over.id, || write_end(&shared.store, &over, closed.as_ref())).await;
     if ended != Some(true) {
         return;
     }
@@ -212,9 +211,38 @@ async fn settle(shared: &Arc<Shared>, mut over: Settlement) {
     }
 }
 
-/// The last call and the end. `false`: the client was gone before the session's row was written, and nothing was
+/// Ends the recording. What the ledger keeps of it tells later whether it was cut back or replaced.
+async fn finish(recorder: Recorder, over: &Settlement) -> ClosedTrail {
+    let Ending { verdict, reason } = &over.ending;
+    match recorder.finish(*verdict, reason).await {
+        Ok(extent) => {
+            let last = Some(LastLink { link: extent.link(), length: extent.length });
+            ClosedTrail { end: format!("{verdict}: {reason}"), last }
+        }
+        Err(error) => {
+            let error = chain(&error);
+            tracing::error!(session = %over.id, error, "recording could not be finished");
+            ClosedTrail { end: format!("not finished: {error}"), last: None }
+        }
+    }
+}
+
+/// How the recording was closed, the last call and the end. `false`: the client was gone before the session's row was written, and nothing was
 /// called.
-async fn write_end(store: &Store, over: &Settlement) -> Result<bool, StoreError> {
+async fn write_end(
+    store: &Store,
+    over: &Settlement,
+    closed: Option<&ClosedTrail>,
+) -> Result<bool, StoreError> {
+    if let Some(closed) = closed {
+        match store.close_trail(&over.id, closed).await {
+            Ok(()) | Err(StoreError::UnknownSession(_)) => {}
+            Err(error) if error.may_pass() => return Err(error),
+            Err(error) => {
+                tracing::error!(session = %over.id, error = %chain(&error), "the recording's end could not be kept");
+            }
+        }
+    }
     if let Some(unwritten) = &over.unwritten {
         match unwritten.write(store).await {
             Ok(()) => {}

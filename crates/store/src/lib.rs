@@ -20,6 +20,7 @@ mod secret;
 mod session;
 mod session_ended;
 mod store;
+mod trail;
 
 pub use bundle::{BundleSummary, PutBundle, StoredBundle};
 pub use call::{CallId, CallRecord, Cookies, LogLine, NewCall};
@@ -33,3 +34,4 @@ pub use revision::{PluginRevision, RevisionId};
 pub use session::{NewSession, SessionFacts};
 pub use session_ended::{Debt, EndCall, Interrupted};
 pub use store::Store;
+pub use trail::{ClosedTrail, LastLink, TrailRecord};

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use crate::session::MAX_NOTES;
-use crate::{LogLine, PluginState, RevisionId, Role, Store, StoreError, row};
+use crate::{ClosedTrail, LogLine, PluginState, RevisionId, Role, Store, StoreError, row, trail};
 
 /// The most that [`Store::sessions`] returns at once.
 const MAX_PAGE: u32 = 1000;
@@ -46,6 +46,10 @@ pub struct SessionRecord {
     pub additional_metadata: Option<String>,
     /// The recording, relative to the place of recordings.
     pub trail: Option<String>,
+    /// The public key that signs it.
+    pub trail_signer: Option<String>,
+    /// How it was closed; `None`: the session is open, or the gateway died.
+    pub trail_closed: Option<ClosedTrail>,
     /// In the order of their first calls.
     pub plugins: Vec<PluginRecord>,
     pub calls: Vec<CallEntry>,
@@ -115,6 +119,8 @@ impl Store {
             gateway_groups: row::optional_json(&found, "gateway_groups")?,
             additional_metadata: row::optional(&found, "additional_metadata")?,
             trail: row::optional(&found, "trail")?,
+            trail_signer: row::optional(&found, "trail_signer")?,
+            trail_closed: trail::closed(&found)?,
             plugins: plugins(&mut view, id).await?,
             calls: calls(&mut view, id).await?,
             notes: notes(&mut view, id).await?,

@@ -37,6 +37,8 @@ pub struct SessionFacts {
     pub additional_metadata: Option<String>,
     /// The recording, relative to the place of recordings.
     pub trail: Option<String>,
+    /// The public key that signs it.
+    pub trail_signer: Option<String>,
 }
 
 impl Store {
@@ -69,7 +71,8 @@ impl Store {
                 target_hostname = CASE WHEN $5 IS NULL THEN target_hostname ELSE $6 END,
                 target_address = COALESCE($5, target_address),
                 additional_metadata = COALESCE($7, additional_metadata),
-                trail = COALESCE($8, trail)
+                trail = COALESCE($8, trail),
+                trail_signer = COALESCE($9, trail_signer)
              WHERE id = $1",
         )
         .bind(id.as_str())
@@ -80,6 +83,7 @@ impl Store {
         .bind(facts.target.as_ref().and_then(|target| clip_some(target.hostname.as_deref(), WORD)))
         .bind(clip_some(facts.additional_metadata.as_deref(), PAGE))
         .bind(clip_some(facts.trail.as_deref(), SENTENCE))
+        .bind(clip_some(facts.trail_signer.as_deref(), WORD))
         .execute(self.writer())
         .await?;
         changed_one(done.rows_affected(), id)

@@ -4,12 +4,12 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::block::{BlockHeader, ENCRYPTED, HEADER_LEN, Kind, LINKED, MAX_BLOCKS, TYPED, WITH_NEXT, ZSTD};
-use crate::chain::Link;
+use crate::chain::{Extent, Link};
 use crate::cipher::TAG_LEN;
 use crate::end::End;
 use crate::error::TrailError;
 use crate::header::Header;
-use crate::pack;
+use crate::pack::{self, Around};
 use crate::protection::{Ciphers, Protection};
 use crate::signature::{SIGNATURE_LEN, SigningKey};
 
@@ -88,6 +88,10 @@ impl<W: Write> BlockWriter<W> {
         self.guarded(|blocks| blocks.out.flush())
     }
 
+    pub(crate) fn extent(&self) -> Extent {
+        Extent { length: self.written, link: self.link }
+    }
+
     pub(crate) fn into_inner(self) -> W {
         self.out
     }
@@ -102,6 +106,11 @@ impl<W: Write> BlockWriter<W> {
 
     pub(crate) fn is_unsealed(&self) -> bool {
         self.unsealed
+    }
+
+    /// Whether a stream is encrypted and holds what is typed.
+    pub(crate) fn is_secret(&self, typed: bool) -> bool {
+        self.ciphers.as_ref().is_some_and(|ciphers| ciphers.are_secret(typed))
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -123,7 +132,8 @@ impl<W: Write> BlockWriter<W> {
         let header = self.header(Kind::Events, flags, plain.len() + tail.len(), (first, last));
         let mut compressed = header.clone();
         compressed.flags |= ZSTD;
-        match pack::compress(plain, tail, spare, |packed| self.put(compressed, packed, &[])) {
+        let around = Around { spare, wipe: self.is_secret(typed) };
+        match pack::compress(plain, tail, around, |packed| self.put(compressed, packed, &[])) {
             Some(put) => put,
             None if tail.is_empty() => {
                 block.resize(block.len() + spare, 0);

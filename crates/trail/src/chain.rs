@@ -4,6 +4,21 @@
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Link(pub(crate) [u8; Link::LEN]);
 
+/// How far a trail reaches. Two trails with the same one are the same from their first byte to their last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Extent {
+    /// Bytes, up to the end of the last whole block.
+    pub length: u64,
+    pub(crate) link: Link,
+}
+
+impl Extent {
+    /// The link of the last block, in hexadecimal digits.
+    pub fn link(&self) -> String {
+        blake3::Hash::from_bytes(self.link.0).to_hex().to_string()
+    }
+}
+
 impl Link {
     pub(crate) const LEN: usize = 32;
 

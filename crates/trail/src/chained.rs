@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use crate::block::{BlockHeader, HEADER_LEN, Kind, LINKED};
-use crate::chain::Link;
+use crate::chain::{Extent, Link};
 use crate::error::{Damage, TrailError};
 use crate::header::Begun;
 use crate::signature::{SIGNATURE_LEN, VerifyingKey};
@@ -52,6 +52,11 @@ impl<R: Read> Chained<R> {
     pub(crate) fn new(source: R, begun: &Begun) -> Self {
         let (signer, link, offset) = (begun.protected.signer, begun.root, begun.length);
         Self { source, signer, link, offset, number: 0 }
+    }
+
+    /// As far as whole blocks were read.
+    pub(crate) fn extent(&self) -> Extent {
+        Extent { length: self.offset, link: self.link }
     }
 
     /// The next block. After an error nothing more can be read: where the next one begins is not known.

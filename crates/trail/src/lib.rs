@@ -40,6 +40,7 @@ mod writer;
 
 pub use asciicast::export_asciicast;
 pub use auditor_key::AuditorKey;
+pub use chain::Extent;
 pub use end::{End, Ending};
 pub use error::{Damage, TrailError};
 pub use event::{ChannelId, Direction, Event, ExitStatus, Stream, Terminal};
@@ -52,5 +53,5 @@ pub use protection::Protection;
 pub use reader::Reader;
 pub use recipient::{KeyError, Recipient};
 pub use signature::{BadVerifyingKey, SigningKey, VerifyingKey};
-pub use verify::{BlockFound, Integrity, Standing, Verified, verify};
-pub use writer::Writer;
+pub use verify::{BlockFound, Integrity, Standing, Verified, claimed_header, verify};
+pub use writer::{Finished, Writer};

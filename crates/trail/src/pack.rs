@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use zstd::bulk::Compressor;
 
+use zeroize::Zeroize;
+
 use crate::block::HEADER_LEN;
 
 /// zstd's level; `examples/trail_bench.rs` measures it.
@@ -24,14 +26,24 @@ struct Packer {
     block: Vec<u8>,
 }
 
+/// What is asked for beside the compression.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Around {
+    /// Bytes of room behind the payload.
+    pub(crate) spare: usize,
+    /// Leaves nothing of the payload in the memory that is kept. zstd's own work memory is not reached by that: it is used
+    /// again, and freed, as it is.
+    pub(crate) wipe: bool,
+}
+
 /// Compresses `plain` and what follows it, each as a frame, and hands them to `consume`, with room for a block's header in
-/// front and `spare` bytes behind.
+/// front and some bytes behind.
 ///
 /// `None`, and nothing consumed, where compression does not pay: the block is then stored as it is.
 pub(crate) fn compress<T>(
     plain: &[u8],
     tail: &[u8],
-    spare: usize,
+    around: Around,
     consume: impl FnOnce(&mut [u8]) -> T,
 ) -> Option<T> {
     let longer = if tail.len() > plain.len() { tail } else { plain };
@@ -39,7 +51,10 @@ pub(crate) fn compress<T>(
         return None;
     }
     let mut packer = Packer::take()?;
-    let consumed = packer.pack(plain, tail, spare).map(consume);
+    let consumed = packer.pack(plain, tail, around.spare).map(consume);
+    if around.wipe {
+        packer.block.zeroize();
+    }
     packer.give_back();
     consumed
 }
@@ -122,7 +137,7 @@ mod tests {
     use crate::noise::noise;
 
     fn stored_compressed(plain: &[u8]) -> bool {
-        compress(plain, &[], 0, |_| ()).is_some()
+        compress(plain, &[], Around::default(), |_| ()).is_some()
     }
 
     #[test]
@@ -142,10 +157,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_secret_is_wiped_from_the_memory_that_is_kept() {
+        let text = "a word that nobody else may read ".repeat(100);
+        let around = Around { spare: 16, wipe: true };
+        assert!(compress(text.as_bytes(), &[], around, |_| ()).is_some());
+        let idle = IDLE.lock().unwrap();
+        let holds = |packer: &Packer| packer.block.windows(8).any(|bytes| text.as_bytes().starts_with(bytes));
+        assert!(!idle.iter().any(holds));
+    }
+
+    #[test]
     fn idle_compressors_are_few() {
         std::thread::scope(|scope| {
             for _ in 0..4 * MAX_IDLE {
-                scope.spawn(|| compress(&[0; 4096], &[], 0, |_| ()));
+                scope.spawn(|| compress(&[0; 4096], &[], Around::default(), |_| ()));
             }
         });
         assert!(IDLE.lock().unwrap().len() <= MAX_IDLE);

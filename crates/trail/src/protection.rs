@@ -43,6 +43,11 @@ impl Ciphers {
     pub(crate) fn of(&self, typed: bool) -> Option<&Cipher> {
         if typed { self.typed.as_ref() } else { self.shown.as_ref() }
     }
+
+    /// Whether a stream is encrypted and holds what is typed: that is not to stay in memory.
+    pub(crate) fn are_secret(&self, typed: bool) -> bool {
+        self.of(typed).is_some() && (typed || self.typed.is_none())
+    }
 }
 
 impl Protection {

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use crate::block::Kind;
+use crate::chain::Extent;
 use crate::chained::{Chained, Next, Place, Stored};
 use crate::end::End;
 use crate::error::{Damage, TrailError};
@@ -27,6 +28,8 @@ pub struct Verified {
     pub unsigned: u64,
     /// Up to when it is signed: the last event before the last signature that is right.
     pub signed_until: Duration,
+    /// As far as there are whole blocks, whatever is wrong with them.
+    pub extent: Extent,
 }
 
 /// Times are since the start of the session, and signed: what blocks behind the last signature say of theirs is not told.
@@ -65,6 +68,8 @@ pub struct BlockFound {
 pub enum Standing {
     /// A signature that is right covers it, and everything before it.
     Signed,
+    /// The same, but by another key than the one that was asked for.
+    SignedByOther,
     /// It fits the block before, which anybody can bring about: no signature covers it.
     Chained,
     Damaged(Damage),
@@ -73,6 +78,11 @@ pub enum Standing {
 /// INVARIANT: the most blocks that wait for their seal. A node seals every ten seconds, which is a tenth of that; of blocks
 /// that wait longer, the first are told as not signed.
 const MOST_WAITING: usize = 1 << 18;
+
+/// What a file says of itself, whoever has made it.
+pub fn claimed_header(mut source: impl Read) -> Result<Header, TrailError> {
+    Ok(Header::read(&mut source)?.header)
+}
 
 /// Reads a whole trail. `each` is told of each block, in order, as soon as a signature covers it or none can any more.
 ///
@@ -85,7 +95,9 @@ pub fn verify(
 ) -> Result<Verified, TrailError> {
     let begun = Header::read(&mut source)?;
     let mut chained = Chained::new(source, &begun);
-    let mut findings = Findings::default();
+    let signer = begun.protected.signer;
+    let other = signed_by.is_some_and(|key| *key != signer);
+    let mut findings = Findings { other, ..Findings::default() };
     let mut waiting = Waiting::default();
     let cut = loop {
         match chained.next() {
@@ -100,8 +112,6 @@ pub fn verify(
         }
     };
     waiting.tell(&mut each);
-    let signer = begun.protected.signer;
-    let other = signed_by.is_some_and(|key| *key != signer);
     let integrity = match findings.integrity(cut) {
         Integrity::Unsigned { damage } => Integrity::Unsigned { damage },
         _signed if other => Integrity::OtherSigner,
@@ -109,7 +119,8 @@ pub fn verify(
     };
     let Findings { blocks, unsigned, signed_until, end, .. } = findings;
     let end = end.filter(|end| end.sealed).map(|end| end.says);
-    Ok(Verified { header: begun.header, signer, integrity, end, blocks, unsigned, signed_until })
+    let (header, extent) = (begun.header, chained.extent());
+    Ok(Verified { header, signer, integrity, end, blocks, unsigned, signed_until, extent })
 }
 
 /// Blocks of which nothing can be told before the next seal.
@@ -119,8 +130,8 @@ struct Waiting(VecDeque<BlockFound>);
 impl Waiting {
     fn add(&mut self, found: BlockFound, each: &mut impl FnMut(&BlockFound)) {
         match &found.standing {
-            Standing::Signed => {
-                self.0.iter_mut().for_each(|block| block.standing = Standing::Signed);
+            Standing::Signed | Standing::SignedByOther => {
+                self.0.iter_mut().for_each(|block| block.standing = found.standing.clone());
                 self.tell(each);
                 each(&found);
             }
@@ -144,6 +155,8 @@ impl Waiting {
 
 #[derive(Default)]
 struct Findings {
+    /// Whether the signer is another one than was asked for.
+    other: bool,
     blocks: u64,
     unsigned: u64,
     /// Whether any signature was right, and so the header is its signer's.
@@ -162,7 +175,7 @@ struct EndFound {
 }
 
 impl Findings {
-    /// A seal that is right is [`Standing::Signed`]; of other blocks that fit, only the next seal can say that.
+    /// A seal that is right is signed, by whomever; of other blocks that fit, only the next seal can say that.
     fn add(&mut self, stored: &Stored) -> BlockFound {
         let header = &stored.header;
         let (first, last) = (Duration::from_micros(header.first), Duration::from_micros(header.last));
@@ -220,7 +233,7 @@ impl Findings {
                 self.signed = true;
                 self.signed_until = last;
                 self.end.iter_mut().for_each(|end| end.sealed = true);
-                Standing::Signed
+                if self.other { Standing::SignedByOther } else { Standing::Signed }
             }
         }
     }

@@ -5,8 +5,12 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use zeroize::Zeroize;
+
 use crate::block::{HEADER_LEN, MAX_EVENT};
 use crate::block_writer::{Batch, BlockWriter};
+use crate::chain::Extent;
+use crate::cipher::TAG_LEN;
 use crate::codec::{put_data, put_data_head, put_event};
 use crate::end::End;
 use crate::error::TrailError;
@@ -22,6 +26,8 @@ const BLOCK_LEN: usize = 64 * 1024;
 const LONG_DATA: usize = 32 * 1024;
 /// Longer data becomes several events.
 const MAX_DATA: usize = 256 * 1024;
+/// The most bytes of a data event in front of its data: four numbers and a byte.
+const EVENT_HEAD: usize = 48;
 
 /// A trail being written.
 ///
@@ -37,6 +43,11 @@ pub struct Writer<W> {
     /// Microseconds since the start, of the last event of all, and whether that was typed.
     last: u64,
     last_was_typed: bool,
+}
+
+/// A trail that has its end.
+pub struct Finished<W> {
+    blocks: BlockWriter<W>,
 }
 
 /// Events that wait to become a block.
@@ -80,7 +91,7 @@ impl<W: Write> Writer<W> {
         let typed = self.typed.is_some() && is_typed(event);
         let at = self.time(micros(at), typed);
         let Event::Data { channel, direction, stream, bytes } = event else {
-            return self.append(typed, at, |buffer, delta| put_event(buffer, delta, event));
+            return self.append(typed, at, 0, |buffer, delta| put_event(buffer, delta, event));
         };
         if bytes.is_empty() {
             return Ok(());
@@ -91,7 +102,8 @@ impl<W: Write> Writer<W> {
                 let put_head = |head: &mut Vec<u8>| put_data_head(head, 0, *channel, way, piece.len());
                 self.put_long(typed, at, put_head, piece)?;
             } else {
-                self.append(typed, at, |buffer, delta| put_data(buffer, delta, *channel, way, piece))?;
+                let put = |buffer: &mut Vec<u8>, delta| put_data(buffer, delta, *channel, way, piece);
+                self.append(typed, at, piece.len(), put)?;
             }
         }
         Ok(())
@@ -114,13 +126,18 @@ impl<W: Write> Writer<W> {
     }
 
     /// Ends the trail, signed, and gives the output back, for example to sync it to the disk.
-    pub fn finish(mut self, at: Duration, end: &End) -> Result<W, TrailError> {
+    pub fn finish(self, at: Duration, end: &End) -> Result<W, TrailError> {
+        Ok(self.end(at, end)?.into_inner())
+    }
+
+    /// Ends the trail, signed.
+    pub fn end(mut self, at: Duration, end: &End) -> Result<Finished<W>, TrailError> {
         self.emit()?;
         let at = micros(at).max(self.last);
         self.blocks.end(at, end)?;
         self.blocks.seal(at)?;
         self.blocks.flush()?;
-        Ok(self.blocks.into_inner())
+        Ok(Finished { blocks: self.blocks })
     }
 
     /// Bytes of events that a crash would lose now.
@@ -145,12 +162,15 @@ impl<W: Write> Writer<W> {
         self.typed.as_deref_mut().into_iter().chain([&mut self.shown])
     }
 
+    /// Notes an event that holds so many bytes of data.
     fn append(
         &mut self,
         typed: bool,
         at: u64,
+        data: usize,
         put: impl FnOnce(&mut Vec<u8>, u64),
     ) -> Result<(), TrailError> {
+        let secret = self.blocks.is_secret(typed);
         if self.blocks.has_failed() {
             return Err(TrailError::Stopped);
         }
@@ -158,6 +178,9 @@ impl<W: Write> Writer<W> {
             Some(apart) if typed => apart,
             Some(_) | None => &mut self.shown,
         };
+        if secret {
+            gathered.make_room(data);
+        }
         gathered.append(at, put)?;
         let full = gathered.length() >= BLOCK_LEN;
         (self.last, self.last_was_typed) = (at, typed);
@@ -190,9 +213,39 @@ impl<W: Write> Writer<W> {
     }
 }
 
+impl<W: Write> Finished<W> {
+    /// How far it reaches: whoever keeps that can tell later that it was cut back, or replaced.
+    pub fn extent(&self) -> Extent {
+        self.blocks.extent()
+    }
+
+    /// The output, for example to sync it to the disk.
+    pub fn into_inner(self) -> W {
+        self.blocks.into_inner()
+    }
+}
+
+impl<W: Write> fmt::Debug for Finished<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finished").field("extent", &self.extent()).finish_non_exhaustive()
+    }
+}
+
 impl Gathered {
     fn length(&self) -> usize {
         self.buffer.len().saturating_sub(HEADER_LEN)
+    }
+
+    /// Makes room for an event with so many bytes of data, and for the tag of its block. A vector that grows by itself
+    /// leaves a copy behind.
+    fn make_room(&mut self, data: usize) {
+        let needed = self.buffer.len() + HEADER_LEN + EVENT_HEAD + data + TAG_LEN;
+        if self.buffer.capacity() < needed {
+            let mut larger = Vec::with_capacity(needed.next_power_of_two());
+            larger.extend_from_slice(&self.buffer);
+            self.buffer.zeroize();
+            self.buffer = larger;
+        }
     }
 
     fn append(&mut self, at: u64, put: impl FnOnce(&mut Vec<u8>, u64)) -> Result<(), TrailError> {
@@ -225,8 +278,20 @@ impl Gathered {
         }
         let (first, last, block) = (self.first, self.last, &mut self.buffer);
         let put = blocks.events(Batch { typed, with_next, first, last, block, tail: &[] });
-        self.buffer.clear();
+        if blocks.is_secret(typed) {
+            // Also where the write has failed, or a compressed copy was written.
+            self.buffer.zeroize();
+        } else {
+            self.buffer.clear();
+        }
         put
+    }
+}
+
+/// A session that ends in an error has not written it.
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        self.buffer.zeroize();
     }
 }
 
@@ -273,6 +338,20 @@ mod tests {
         writer.flush().unwrap();
         assert_eq!((writer.buffered(), writer.shown.buffer.capacity()), (0, 0));
         assert!(size_of::<Writer<TrailFile>>() <= 192);
+    }
+
+    #[test]
+    fn the_buffer_of_what_is_encrypted_does_not_grow_by_itself() {
+        let mut gathered = Gathered::default();
+        for (n, length) in [1, 50, 700, 1, LONG_DATA - 1, LONG_DATA - 1].into_iter().enumerate() {
+            gathered.make_room(length);
+            let room = gathered.buffer.capacity();
+            let way = (Direction::FromClient, Stream::Main);
+            let channel = ChannelId(u32::MAX);
+            let put = |buffer: &mut Vec<u8>, delta| put_data(buffer, delta, channel, way, &vec![7; length]);
+            gathered.append(u64::MAX >> (6 - n), put).unwrap();
+            assert!(gathered.buffer.len() + TAG_LEN <= room && gathered.buffer.capacity() == room);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use keyward_model::{InstanceName, SessionId, UnixMillis};
-use keyward_store::{CallEntry, SessionRecord, SessionSummary, Store};
+use keyward_store::{CallEntry, ClosedTrail, SessionRecord, SessionSummary, Store};
 use serde_json::{Value, json};
 
 use super::{load, open_to_look, shown};
@@ -121,6 +121,8 @@ fn whole(record: &SessionRecord) -> Value {
         "gateway_groups": record.gateway_groups,
         "additional_metadata": record.additional_metadata,
         "trail": record.trail,
+        "trail_signer": record.trail_signer,
+        "trail_closed": record.trail_closed,
         "plugins": record.plugins.iter().map(|plugin| json!({
             "instance": plugin.instance,
             "role": plugin.role.as_str(),
@@ -183,6 +185,11 @@ fn print(record: &SessionRecord) {
     line("reason", session.reason.clone());
     line("metadata", record.additional_metadata.clone());
     line("recording", record.trail.clone());
+    line("signed by", record.trail_signer.clone());
+    if let Some(ClosedTrail { end, last }) = &record.trail_closed {
+        let last = last.as_ref().map(|last| format!(", {} bytes to link {}", last.length, last.link));
+        line("closed", Some(format!("{end}{}", last.unwrap_or_default())));
+    }
     for plugin in &record.plugins {
         let outcome =
             plugin.outcome.as_ref().map(|outcome| format!(", session_ended: {outcome}")).unwrap_or_default();

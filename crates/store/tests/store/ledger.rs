@@ -1,7 +1,36 @@
 use keyward_model::{SessionId, TargetAddr, UnixMillis, Verdict};
-use keyward_store::{Role, SessionFacts, StoreError};
+use keyward_store::{ClosedTrail, LastLink, Role, SessionFacts, StoreError};
 
 use crate::{END, Fixture, call, new_session, otp, plugin, polled};
+
+#[tokio::test]
+async fn how_a_recording_was_closed_is_kept_and_found_by_session_and_by_name() {
+    let fixture = Fixture::new().await;
+    let (store, new) = (&fixture.store, new_session(7));
+    store.begin_session(&new).await.unwrap();
+    assert_eq!(store.trail_of(&new.id).await.unwrap(), None);
+    let (trail, signer) = (Some("7/7.trail".to_owned()), Some("key".to_owned()));
+    let facts = SessionFacts { trail, trail_signer: signer.clone(), ..SessionFacts::default() };
+    store.update_session(&new.id, &facts).await.unwrap();
+    let record = store.trail_named("7/7.trail").await.unwrap().unwrap();
+    assert_eq!(
+        (&record.session, &record.signer, &record.closed, record.is_open),
+        (&new.id, &signer, &None, true)
+    );
+    let last = Some(LastLink { link: "00ff".into(), length: u64::from(u32::MAX) + 1 });
+    for closed in
+        [ClosedTrail { end: "not finished".into(), last: None }, ClosedTrail { end: "accept".into(), last }]
+    {
+        store.close_trail(&new.id, &closed).await.unwrap();
+        let record = store.trail_of(&new.id).await.unwrap().unwrap();
+        assert_eq!(record.closed, Some(closed));
+        assert_eq!(store.trails("").await.unwrap(), [record]);
+    }
+    assert!(store.trails("7/7.trail").await.unwrap().is_empty());
+    let unknown =
+        store.close_trail(&new_session(8).id, &ClosedTrail { end: String::new(), last: None }).await;
+    assert!(matches!(unknown, Err(StoreError::UnknownSession(_))));
+}
 
 #[tokio::test]
 async fn a_session_ends_once_and_keeps_its_first_verdict() {

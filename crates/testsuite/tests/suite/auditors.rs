@@ -254,8 +254,13 @@ fn a_recording_is_verified_without_any_private_key() {
     assert!(status == 1 && said.contains("\ntruncated: "), "{status}: {said}");
 
     let other = Site::open();
-    let (status, said) = verify(&recording, &["--signed-by", &self::signer(&other)]);
+    let (status, said) = verify(&recording, &["--signed-by", &self::signer(&other), "--verbose"]);
     assert!(status == 3 && said.contains("SIGNED BY ANOTHER KEY"), "{status}: {said}");
+    let mut blocks = said.lines().filter(|line| line.starts_with("block "));
+    assert!(
+        blocks.clone().count() > 2 && blocks.all(|line| line.ends_with(": signed by ANOTHER KEY")),
+        "{said}"
+    );
 }
 
 #[test]
@@ -282,6 +287,72 @@ fn a_recording_of_a_killed_gateway_is_truncated_and_the_node_keeps_its_key() {
     );
     site.gateway.start();
     assert_eq!(self::signer(&site), signer);
+    // What the gateway finds at its start is what counts from then on.
+    until("the ledger has how far the recording reaches", PATIENCE, || {
+        let (status, said) = verify_at(&site, None);
+        assert_eq!(status, 1, "{said}");
+        said.contains("as it was closed").then_some(())
+    });
+    let bytes = fs::read(&recording).unwrap();
+    fs::write(&recording, &bytes[..header_len(&bytes) + 136]).unwrap();
+    let (status, said) = verify_at(&site, None);
+    assert!(status == 3 && said.contains("CUT BACK"), "{status}: {said}");
+}
+
+/// The status of `keyward trail verify --policy`, of one recording or of all, and what it says.
+fn verify_at(site: &Site, recording: Option<&Path>) -> (i32, String) {
+    let policy = site.gateway.policy();
+    let mut arguments = vec!["trail".as_ref(), "verify".as_ref(), "--policy".as_ref(), policy.as_path()];
+    arguments.extend(recording);
+    let run = keyward(arguments);
+    (run.status.code().unwrap_or(-1), String::from_utf8(run.stdout).unwrap())
+}
+
+#[test]
+fn a_recording_that_was_cut_back_replaced_or_removed_is_told_from_the_ledger() {
+    let site = Site::open();
+    for _ in 0..2 {
+        site.ssh().exec("echo shown").must_succeed();
+    }
+    site.ended(2);
+    let recordings = site.gateway.recordings();
+    let [one, other] = recordings.as_slice() else { panic!("{recordings:?}") };
+    let bytes = fs::read(one).unwrap();
+    let all = |status: i32, word: &str, wrong: u32| {
+        let (found, said) = verify_at(&site, None);
+        assert!(found == status && said.contains(word), "{found}: {said}");
+        assert!(said.ends_with(&format!("recordings, {wrong} of them not as they should be\n")), "{said}");
+    };
+    let this = |status: i32, word: &str| {
+        let (found, said) = verify_at(&site, Some(one));
+        assert!(found == status && said.contains(&format!("\nledger: {word}")), "{found}: {said}");
+    };
+    all(0, "2 recordings", 0);
+    this(0, "as it was closed");
+    let id = one.file_stem().unwrap().to_str().unwrap();
+    let closed = &site.gateway.session(id)["trail_closed"];
+    assert_eq!(closed["last"]["length"], bytes.len());
+    assert!(closed["end"].as_str().unwrap().starts_with("accept: "), "{closed}");
+
+    // Without its last seal, and without its end: whole blocks, and what is there is signed.
+    let first_seal = header_len(&bytes) + 136;
+    for length in [bytes.len() - 136, first_seal] {
+        fs::write(one, &bytes[..length]).unwrap();
+        let (status, said) = verify(one, &["--signed-by", &signer(&site)]);
+        assert!(status == 1 && said.contains("truncated"), "{said}");
+        this(3, "CUT BACK");
+        all(3, "CUT BACK", 1);
+    }
+    fs::copy(other, one).unwrap();
+    assert_eq!(verify(one, &["--signed-by", &signer(&site)]).0, 0);
+    this(3, "REPLACED");
+    all(3, "REPLACED", 1);
+    fs::remove_file(one).unwrap();
+    all(3, "MISSING", 1);
+    fs::write(one, &bytes).unwrap();
+    fs::copy(other, one.with_file_name("another.trail")).unwrap();
+    all(3, "another.trail  UNKNOWN", 1);
+    this(0, "as it was closed");
 }
 
 #[test]

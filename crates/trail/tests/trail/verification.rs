@@ -222,6 +222,10 @@ fn another_signer_is_told_from_the_one_who_was_asked_for() {
     assert_eq!(integrity(&trail), Integrity::OtherSigner);
     let by_other = verify(trail.as_slice(), Some(&other.verifying_key()), |_| ()).unwrap();
     assert_eq!(by_other.integrity, Integrity::Intact);
+    let mut standings = Vec::new();
+    verify(trail.as_slice(), Some(&signer()), |block| standings.push(block.standing.clone())).unwrap();
+    assert_eq!(standings, vec![Standing::SignedByOther; standings.len()]);
+    assert_eq!(standings.len() as u64, by_other.blocks);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `keyward trail`.
 
 mod keys;
+mod ledger;
 mod verify;
 
 use std::fs::{File, OpenOptions};
@@ -16,7 +17,7 @@ use keyward_trail::{ChannelId, Ending, PlayOptions, Reader, export_asciicast, pl
 use crate::args::{ExportFormat, Keys, Signer, Trail};
 use crate::command::shown;
 
-pub(crate) fn trail(command: Trail) -> anyhow::Result<ExitCode> {
+pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
     match command {
         Trail::Play { file, keys, signer, speed, max_idle, channel } => {
             let options = PlayOptions {
@@ -36,9 +37,7 @@ pub(crate) fn trail(command: Trail) -> anyhow::Result<ExitCode> {
         Trail::Export { file, keys, signer, format, channel, output } => {
             export(&mut open(&file, &keys, &signer)?, format, channel, output.as_deref())?;
         }
-        Trail::Verify { file, signer, any_signer, verbose } => {
-            return verify::verify(&file, &signer, any_signer, verbose);
-        }
+        Trail::Verify(asked) => return verify::verify(&asked).await,
         Trail::NewKey { file } => keys::new_key(&file)?,
         Trail::Signer { policy, replace_lost } => keys::signer(&policy, replace_lost)?,
     }

@@ -11,48 +11,57 @@ use keyward_trail::{
     BlockFound, Integrity, Standing, TrailError, Verified, VerifyingKey, verify as verify_trail,
 };
 
-use crate::args::Signer;
+use super::ledger::Ledger;
+use crate::args::{Signer, TrailVerify};
 use crate::command::shown;
 
 // Not among them: 2, which is what every command ends with that could not do its work.
-const INTACT: u8 = 0;
-const TRUNCATED: u8 = 1;
-const CHANGED: u8 = 3;
+pub(super) const INTACT: u8 = 0;
+pub(super) const TRUNCATED: u8 = 1;
+pub(super) const CHANGED: u8 = 3;
 
-pub(super) fn verify(
-    path: &Path,
-    signed_by: &Signer,
-    any_signer: bool,
-    verbose: bool,
-) -> anyhow::Result<ExitCode> {
+pub(super) async fn verify(asked: &TrailVerify) -> anyhow::Result<ExitCode> {
+    let TrailVerify { file, policy, signer: signed_by, any_signer, verbose } = asked;
     let key = signer(signed_by)?;
-    if key.is_none() && !any_signer {
-        bail!(
+    let status = match (file, policy) {
+        (Some(file), Some(policy)) => Ledger::open(policy, key).await?.verify(file, *verbose).await?,
+        (None, Some(policy)) => Ledger::open(policy, key).await?.verify_all(*verbose).await?,
+        (Some(_), None) if key.is_none() && !any_signer => bail!(
             "name the key that should have signed it: --signed-by KEY, as `keyward trail signer` prints it at the \
              gateway; --any-signer goes without, and tells nothing of who has written the recording"
-        );
-    }
+        ),
+        (Some(file), None) => check(file, key.as_ref(), *verbose)?.0,
+        (None, None) => bail!("name a recording, or with --policy the gateway whose recordings are meant"),
+    };
+    Ok(ExitCode::from(status))
+}
+
+/// Checks a recording, says what was found, and gives the exit status.
+pub(super) fn check(
+    path: &Path,
+    key: Option<&VerifyingKey>,
+    verbose: bool,
+) -> anyhow::Result<(u8, Option<Verified>)> {
     let file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
     let each = |block: &BlockFound| {
         if verbose {
             print_block(block);
         }
     };
-    let status = match verify_trail(BufReader::new(file), key.as_ref(), each) {
-        Ok(found) => report(&found, key.as_ref()),
+    Ok(match verify_trail(BufReader::new(file), key, each) {
+        Ok(found) => (report(&found, key), Some(found)),
         Err(error @ TrailError::HeaderCut) => {
             println!("truncated: {error}");
-            TRUNCATED
+            (TRUNCATED, None)
         }
         Err(error @ TrailError::Header(_)) => {
             println!("CHANGED: {error}");
-            CHANGED
+            (CHANGED, None)
         }
         Err(error) => {
             return Err(error).with_context(|| format!("{} cannot be checked", path.display()));
         }
-    };
-    Ok(ExitCode::from(status))
+    })
 }
 
 /// The key that was asked for.
@@ -78,6 +87,7 @@ fn print_block(block: &BlockFound) {
     let times = format!("{} to {}", time(*first), time(*last));
     match standing {
         Standing::Signed => println!("{block}, {times}: signed"),
+        Standing::SignedByOther => println!("{block}, claims {times}: signed by ANOTHER KEY"),
         Standing::Chained => println!("{block}, claims {times}: NOT SIGNED, it fits the block before"),
         Standing::Damaged(damage) => println!("{block}, claims {times}: CHANGED: {damage}"),
     }

@@ -1,0 +1,229 @@
+//! `keyward trail verify --policy`: recordings against what the ledger keeps of them.
+//!
+//! A recording that was cut back to where a block ends, or replaced by another of the same node, is signed all the same.
+//! The ledger knows how far each of them reached when it was closed.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use keyward_store::{Store, TrailRecord};
+use keyward_trail::{Integrity, TrailError, Verified, VerifyingKey, claimed_header, verify as verify_trail};
+
+use super::verify::{CHANGED, INTACT, TRUNCATED, check, time};
+use crate::command::{load, open_to_look, shown};
+use crate::data_dir::DataDir;
+
+/// The recordings of a gateway.
+pub(super) struct Ledger {
+    store: Store,
+    trails: PathBuf,
+    /// Who must have signed them; `None`: who the ledger says.
+    asked: Option<VerifyingKey>,
+}
+
+/// What one recording was found to be: in words, and as an exit status.
+struct Finding {
+    status: u8,
+    says: String,
+}
+
+impl Finding {
+    fn fine(says: impl Into<String>) -> Self {
+        Self { status: INTACT, says: says.into() }
+    }
+
+    fn without_end(says: impl Into<String>) -> Self {
+        Self { status: TRUNCATED, says: says.into() }
+    }
+
+    fn wrong(says: impl Into<String>) -> Self {
+        Self { status: CHANGED, says: says.into() }
+    }
+}
+
+impl Ledger {
+    pub(super) async fn open(policy: &Path, asked: Option<VerifyingKey>) -> anyhow::Result<Self> {
+        let policy = load(policy)?;
+        let store = open_to_look(&policy).await?;
+        Ok(Self { store, trails: DataDir(policy.gateway.data_dir).trails(), asked })
+    }
+
+    /// One recording, wherever it is: a file with the name of a session's recording is meant to be that.
+    pub(super) async fn verify(&self, file: &Path, verbose: bool) -> anyhow::Result<u8> {
+        let record = self.record_of(file).await?;
+        let key = match &record {
+            Some(record) => self.signer(record)?,
+            None => self.asked,
+        };
+        let (status, found) = check(file, key.as_ref(), verbose)?;
+        let compared = match &record {
+            Some(record) => compare(record, found.as_ref()),
+            None => Finding::wrong("UNKNOWN: no session of this gateway has such a recording"),
+        };
+        println!("ledger: {}", shown(&compared.says));
+        Ok(status.max(compared.status))
+    }
+
+    async fn record_of(&self, file: &Path) -> anyhow::Result<Option<TrailRecord>> {
+        if let Some(name) = file.file_name().and_then(OsStr::to_str) {
+            let unique = name.strip_suffix(".trail").unwrap_or(name);
+            let folder = unique.get(unique.len().saturating_sub(2)..).unwrap_or_default();
+            let found = self.store.trail_named(&format!("{folder}/{unique}.trail")).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        let opened = File::open(file).with_context(|| format!("{} cannot be opened", file.display()))?;
+        match claimed_header(BufReader::new(opened)) {
+            Ok(header) => Ok(self.store.trail_of(&header.session).await?),
+            // What is wrong with it is said by the check.
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Who must have signed a recording.
+    fn signer(&self, record: &TrailRecord) -> anyhow::Result<Option<VerifyingKey>> {
+        let of_ledger = || record.signer.as_deref().map(str::parse).transpose();
+        match self.asked {
+            Some(asked) => Ok(Some(asked)),
+            None => of_ledger().with_context(|| format!("the signer of session {}", record.session)),
+        }
+    }
+
+    /// All of them, and what else is where they are. Says which are not as they should be, or with `verbose` of each what
+    /// it is.
+    pub(super) async fn verify_all(&self, verbose: bool) -> anyhow::Result<u8> {
+        let (mut worst, mut count, mut wrong) = (INTACT, 0u64, 0u64);
+        let mut tell = |name: &str, finding: Finding| {
+            (worst, count) = (worst.max(finding.status), count + 1);
+            if finding.status != INTACT {
+                wrong += 1;
+            }
+            if verbose || finding.status != INTACT {
+                println!("{}  {}", shown(name), shown(&finding.says));
+            }
+        };
+        let mut after = String::new();
+        loop {
+            let page = self.store.trails(&after).await?;
+            let Some(last) = page.last() else { break };
+            after = last.trail.clone();
+            for record in &page {
+                tell(&record.trail, self.look_at(record)?);
+            }
+        }
+        for folder in entries(&self.trails)? {
+            for file in entries(&self.trails.join(&folder))? {
+                let name = format!("{folder}/{file}");
+                if self.store.trail_named(&name).await?.is_none() {
+                    tell(&name, Finding::wrong("UNKNOWN: no session of this gateway has such a recording"));
+                }
+            }
+        }
+        println!("{count} recordings, {wrong} of them not as they should be");
+        Ok(worst)
+    }
+
+    fn look_at(&self, record: &TrailRecord) -> anyhow::Result<Finding> {
+        let path = self.trails.join(&record.trail);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(missing(record)),
+            Err(error) => {
+                return Err(error).with_context(|| format!("{} cannot be opened", path.display()));
+            }
+        };
+        let signer = self.signer(record)?;
+        Ok(match verify_trail(BufReader::new(file), signer.as_ref(), |_| ()) {
+            Ok(found) => match damage(&found) {
+                Some(says) => Finding::wrong(says),
+                None => compare(record, Some(&found)),
+            },
+            Err(error @ (TrailError::Read(_) | TrailError::Version(_) | TrailError::Features(_))) => {
+                return Err(error).with_context(|| format!("{} cannot be checked", path.display()));
+            }
+            Err(TrailError::HeaderCut) => compare(record, None),
+            Err(error) => Finding::wrong(format!("CHANGED: {error}")),
+        })
+    }
+}
+
+/// The names in a folder, in order; none where it is no folder.
+fn entries(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let found = match fs::read_dir(folder) {
+        Ok(found) => found.collect::<Result<Vec<_>, _>>(),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error),
+    };
+    let found = found.with_context(|| format!("{} cannot be read", folder.display()))?;
+    let mut names: Vec<_> =
+        found.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn missing(record: &TrailRecord) -> Finding {
+    match &record.closed {
+        None if record.is_open => Finding::without_end("not there yet: its session is open"),
+        Some(closed) if closed.last.is_none() => {
+            Finding::without_end(format!("not there: the ledger says of its end: {}", closed.end))
+        }
+        None | Some(_) => Finding::wrong("MISSING: the ledger has this recording, and there is no such file"),
+    }
+}
+
+/// What is wrong with a recording whatever the ledger says.
+fn damage(found: &Verified) -> Option<String> {
+    match &found.integrity {
+        Integrity::Intact | Integrity::Truncated { .. } => None,
+        Integrity::Changed { at, damage, .. } => Some(format!("CHANGED after {}: {damage}", time(*at))),
+        Integrity::Unsigned { .. } => Some("UNSIGNED: anybody can have made this file".to_owned()),
+        Integrity::OtherSigner => Some(format!("SIGNED BY ANOTHER KEY: {}", found.signer)),
+    }
+}
+
+/// `found`: `None` where not even a header is there.
+fn compare(record: &TrailRecord, found: Option<&Verified>) -> Finding {
+    if let Some(found) = found
+        && found.header.session != record.session
+    {
+        let says = format!(
+            "REPLACED: this is the recording of session {}, in the place of that of {}",
+            found.header.session, record.session
+        );
+        return Finding::wrong(says);
+    }
+    let Some(closed) = &record.closed else {
+        return match record.is_open {
+            true => Finding::fine("its session is open"),
+            false => Finding::without_end(
+                "it was not closed, as when the gateway dies and has not started since: whether something was cut off \
+                 cannot be told",
+            ),
+        };
+    };
+    let Some(last) = &closed.last else {
+        let says = format!("{}: whether something was cut off cannot be told", closed.end);
+        return Finding::without_end(says);
+    };
+    let length = found.map_or(0, |found| found.extent.length);
+    match found {
+        Some(found) if length == last.length && found.extent.link() == last.link => {
+            let says = format!("as it was closed, with {length} bytes: {}", closed.end);
+            if found.end.is_some() { Finding::fine(says) } else { Finding::without_end(says) }
+        }
+        Some(_) | None if length < last.length => Finding::wrong(format!(
+            "CUT BACK: it had {} bytes when it was closed ({}), and {length} are there in whole blocks",
+            last.length, closed.end
+        )),
+        Some(_) | None => Finding::wrong(format!(
+            "REPLACED: this is not what was closed with {} bytes ({})",
+            last.length, closed.end
+        )),
+    }
+}

@@ -1,0 +1,101 @@
+//! What the ledger keeps of recordings: enough to tell later whether each one is there, and as it was when it was closed.
+
+use keyward_model::SessionId;
+use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
+
+use crate::bounds::{SENTENCE, clip};
+use crate::{Store, StoreError, row};
+
+/// How many [`Store::trails`] returns at once.
+const PAGE: i64 = 1000;
+
+/// A recording as it was closed.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct ClosedTrail {
+    /// Verdict and reason as the recording has them, or why it has no end.
+    pub end: String,
+    /// `None` where that is not known.
+    pub last: Option<LastLink>,
+}
+
+/// How far a closed recording reaches.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct LastLink {
+    /// The link of its last block, in hexadecimal digits.
+    pub link: String,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// The recording of a session.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TrailRecord {
+    pub session: SessionId,
+    /// Relative to the place of recordings.
+    pub trail: String,
+    /// The public key that signs it; `None` for one of an earlier version.
+    pub signer: Option<String>,
+    /// `None`: the session is open, the gateway has died and not started since, or it was of an earlier version.
+    pub closed: Option<ClosedTrail>,
+    pub is_open: bool,
+}
+
+impl Store {
+    /// Keeps how a session's recording was closed. Said again, it overwrites what was there.
+    pub async fn close_trail(&self, id: &SessionId, closed: &ClosedTrail) -> Result<(), StoreError> {
+        let length = closed.last.as_ref().map(|last| i64::try_from(last.length).unwrap_or(i64::MAX));
+        let done = sqlx::query(
+            "UPDATE sessions SET trail_end = $2, trail_link = $3, trail_length = $4 WHERE id = $1",
+        )
+        .bind(id.as_str())
+        .bind(clip(&closed.end, SENTENCE))
+        .bind(closed.last.as_ref().map(|last| last.link.as_str()))
+        .bind(length)
+        .execute(self.writer())
+        .await?;
+        match done.rows_affected() {
+            0 => Err(StoreError::UnknownSession(id.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Recordings in the order of their names, after the one of this name: 1,000 at most.
+    pub async fn trails(&self, after: &str) -> Result<Vec<TrailRecord>, StoreError> {
+        let page = sqlx::query("SELECT * FROM sessions WHERE trail > $1 ORDER BY trail LIMIT $2");
+        let rows = page.bind(after).bind(PAGE).fetch_all(self.readers()).await?;
+        rows.iter().map(record).collect()
+    }
+
+    /// The recording of this name.
+    pub async fn trail_named(&self, name: &str) -> Result<Option<TrailRecord>, StoreError> {
+        let one = sqlx::query("SELECT * FROM sessions WHERE trail = $1");
+        let found = one.bind(name).fetch_optional(self.readers()).await?;
+        found.as_ref().map(record).transpose()
+    }
+
+    /// The recording of a session; `None` where the session is not known, or has none.
+    pub async fn trail_of(&self, id: &SessionId) -> Result<Option<TrailRecord>, StoreError> {
+        let one = sqlx::query("SELECT * FROM sessions WHERE id = $1 AND trail IS NOT NULL");
+        let found = one.bind(id.as_str()).fetch_optional(self.readers()).await?;
+        found.as_ref().map(record).transpose()
+    }
+}
+
+fn record(found: &SqliteRow) -> Result<TrailRecord, StoreError> {
+    Ok(TrailRecord {
+        session: row::name(found, "id")?,
+        trail: row::text(found, "trail")?,
+        signer: row::optional(found, "trail_signer")?,
+        closed: closed(found)?,
+        is_open: row::optional_time(found, "ended")?.is_none(),
+    })
+}
+
+pub(crate) fn closed(found: &SqliteRow) -> Result<Option<ClosedTrail>, StoreError> {
+    let Some(end) = row::optional(found, "trail_end")? else { return Ok(None) };
+    let link = row::optional(found, "trail_link")?;
+    let length = row::optional_number(found, "trail_length")?;
+    let last = link.zip(length).map(|(link, length)| LastLink { link, length });
+    Ok(Some(ClosedTrail { end, last }))
+}
