@@ -227,8 +227,8 @@ async fn finish(recorder: Recorder, over: &Settlement) -> ClosedTrail {
     }
 }
 
-/// How the recording was closed, the last call and the end. `false`: the client was gone before the session's row was written, and nothing was
-/// called.
+/// How the recording was closed, the last call and the end. `false`: the client was gone before the session's row was
+/// written, and nothing was called.
 async fn write_end(
     store: &Store,
     over: &Settlement,
