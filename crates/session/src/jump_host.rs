@@ -203,6 +203,28 @@ impl Drop for JumpHost {
     }
 }
 
+impl HopPlace {
+    /// Why the gateway has ended the jump host's session, if it has.
+    pub(crate) fn ended(&self) -> Option<EndCause> {
+        self.activity.ended()
+    }
+
+    /// Ends the hop with its jump host, and for the same cause, unless what `watch`es it has done so before.
+    pub(crate) fn watch<W: Future<Output = ()>>(
+        &self,
+        hop: Arc<Activity>,
+        watch: W,
+    ) -> impl Future<Output = ()> + use<W> {
+        let jump_host = Arc::clone(&self.activity);
+        async move {
+            tokio::select! {
+                () = watch => {}
+                cause = jump_host.over() => hop.end(cause),
+            }
+        }
+    }
+}
+
 impl Drop for HopPlace {
     fn drop(&mut self) {
         self.activity.user_passed();

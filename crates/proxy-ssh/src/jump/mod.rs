@@ -58,7 +58,7 @@ enum Until {
 const MUCH: usize = 256 * 1024;
 /// and with more than this the client is not either. Until then it is: the keys that its messages wait for may be new.
 const MOST: usize = 4 * 1024 * 1024;
-/// How long hops may take to say goodbye when the gateway stops.
+/// How long hops may take to say goodbye when the gateway ends the connection.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long their sessions may take to end when the connection is closed.
 const ENDING: Duration = Duration::from_secs(10);
@@ -91,10 +91,8 @@ impl Jump {
                 Err(error) => return End::Client(error),
             },
         };
-        if cause == EndCause::Stopping {
-            // The sessions end by themselves, and each has a last sentence for the person.
-            let _ = tokio::time::timeout(LAST_WORDS, self.serve(Until::NoHopIsLeft)).await;
-        }
+        // The sessions end by themselves, for the same cause, and each has a last sentence for the person.
+        let _ = tokio::time::timeout(LAST_WORDS, self.serve(Until::NoHopIsLeft)).await;
         End::Over(cause)
     }
 
