@@ -28,6 +28,7 @@ mod log_in;
 mod named;
 mod own_address;
 mod proof;
+mod proof_age;
 mod recorder;
 mod rehearsal;
 mod relay;
