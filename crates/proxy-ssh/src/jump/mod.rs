@@ -5,6 +5,7 @@
 //! it does not take stops the channel by its window.
 
 mod hop;
+mod rest;
 
 use std::collections::HashSet;
 use std::pin::pin;
@@ -41,6 +42,8 @@ pub(crate) struct Jump {
     hops: Hops,
     /// Ends with the connection.
     sessions: JoinSet<()>,
+    /// What closed channels have left for their sessions is on its way there. No more of them than sessions for long.
+    leaving: JoinSet<()>,
     /// What was refused and noted already: one note for each kind is enough.
     noted: HashSet<&'static str>,
     /// How often the client was told no, whatever it asked for.
@@ -75,6 +78,7 @@ impl Jump {
             config,
             hops: Hops::default(),
             sessions: JoinSet::new(),
+            leaving: JoinSet::new(),
             noted: HashSet::new(),
             refused: 0,
         }
@@ -98,7 +102,9 @@ impl Jump {
 
     /// Says goodbye, and waits a little for the sessions of the hops to end: their client is gone.
     pub(crate) async fn close(&mut self, reason: Disconnect, text: &str) {
-        self.hops.close();
+        for rest in self.hops.close() {
+            self.leaving.spawn(rest.hand_over());
+        }
         self.client.leave(reason, text).await;
         let ended = async { while self.sessions.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(ENDING, ended).await;
@@ -134,6 +140,7 @@ impl Jump {
         let now = Instant::now();
         // Where traffic never pauses, nobody waits for them.
         while self.sessions.try_join_next().is_some() {}
+        while self.leaving.try_join_next().is_some() {}
         let look = match self.reads(MOST) {
             Reads::Yes => self.client.try_read().map_err(SshError::Io)?,
             Reads::No => Look::Nothing,
@@ -161,6 +168,10 @@ impl Jump {
             match heard {
                 Heard::Nothing => {}
                 Heard::Answer(answer) => self.client.send(&answer)?,
+                Heard::Closed { rest, answer } => {
+                    self.leaving.spawn(rest.hand_over());
+                    self.client.send(&answer)?;
+                }
                 Heard::Refused { what, answer } => {
                     if let Some(answer) = answer {
                         self.client.send(&answer)?;

@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use keyward_testsuite::{
-    Askpass, PATIENCE, Plug, Program, Putty, Sshd, UserCa, password_line, peers_program, plugin_python, until,
+    Askpass, PATIENCE, Paramiko, PeerServer, Plug, Program, Putty, Sshd, UserCa, password_line,
+    peers_program, plugin_python, until,
 };
 use serde_json::{Value, json};
 
@@ -175,6 +176,22 @@ fn files_go_both_ways_over_a_jump_and_arrive_whole() {
     };
     assert_eq!(hops.len(), 6);
     assert!(hops.iter().all(|hop| hop["verdict"] == "accept"), "{hops:#?}");
+}
+
+#[test]
+fn what_a_client_sends_before_it_closes_a_hop_arrives_whole() {
+    // sshd throws away what its command has not read when its client leaves.
+    let server = PeerServer::start("small_packets_server", &[]);
+    let site = site_with(|draft| {
+        let (addr, host_key) = (server.addr(), server.host_key());
+        draft.connection = format!("known-host-keys = [{{ host = \"{addr}\", key = \"{host_key}\" }}]\n");
+        draft.target = format!("{{ inband = {{ allow = [\"{addr}\"], jump-host = true }} }}");
+    });
+    let (host, port) = (server.addr().ip().to_string(), server.addr().port().to_string());
+    let client = Paramiko { addr: site.addr(), login: &site.sshd.user(), key: &site.person };
+    let _client = client.start("hop_leaves", &[&host, &port, "6000000"]);
+    let whole = || server.log().iter().any(|line| line == "received 6000000").then_some(());
+    until("the server has all of it", PATIENCE, whole);
 }
 
 #[test]
