@@ -54,7 +54,7 @@ pub use keyward_content::{CannotJudge, Finding, Judge, Modes, Output};
 pub use known::{CertificateRefused, CertificateTerms, Unjudged, VerifiedCertificate};
 pub use limits::Refused;
 pub use locate::Located;
-pub use log_in::LoginTarget;
+pub use log_in::{AgentOutcome, LoginTarget, TakenKey};
 pub use named::Named;
 pub use proof::{Factor, KnownKey, Proof, Standing};
 pub use recorder::{RecorderGone, Tap};
