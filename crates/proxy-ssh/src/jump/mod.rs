@@ -200,7 +200,12 @@ impl Jump {
                 self.count_refused()?;
                 let reason = match refused {
                     HopRefused::Limit(_) => OpenFailure::ResourceShortage,
-                    _ => OpenFailure::AdministrativelyProhibited,
+                    HopRefused::NoServer => OpenFailure::ConnectFailed,
+                    HopRefused::Certificate
+                    | HopRefused::Expired
+                    | HopRefused::Old
+                    | HopRefused::Changed
+                    | HopRefused::Over => OpenFailure::AdministrativelyProhibited,
                 };
                 (reason, refused.client_message())
             }

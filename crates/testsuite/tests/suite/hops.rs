@@ -47,15 +47,21 @@ pub(crate) fn config(site: &Site) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Runs a script in which `$ssh` has that configuration, and `$1` is a folder.
+/// Runs a script in which `$ssh` has that configuration, and `$1` is a folder. `$control` is for a connection to the jump
+/// host that is shared, through which `hop` then runs a command on the server.
 #[track_caller]
 pub(crate) fn with_config(site: &Site, script: &str) -> Run {
     let config = config(site);
-    let script = format!("unset SSH_AUTH_SOCK; config=$2 ssh=\"ssh -F $2\" server=$3\n{script}");
+    let script = format!("unset SSH_AUTH_SOCK; config=$2 ssh=\"ssh -F $2\" server=$3\n{SHARED}\n{script}");
     let folder = site.sshd.folder().join("near");
     fs::create_dir_all(&folder).unwrap();
     shell(&script, &[folder.to_str().unwrap(), &config, &site.sshd.addr().to_string()])
 }
+
+const SHARED: &str = r#"
+    control="-o ControlPath=$1/control"
+    hop() { timeout 100 $ssh -o ProxyCommand="$ssh $control -W %h:%p keyward" db "$@"; }
+"#;
 
 /// The jump host's session and those of its hops, once there are `count` in all and all have ended.
 #[track_caller]

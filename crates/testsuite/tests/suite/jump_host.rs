@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::hops::{config, ended, jump_host, notes, site, site_with, with_config};
 use crate::site::{Draft, Site};
+use crate::tools::CONFIGURE_ANSIBLE;
 
 #[test]
 fn a_server_behind_the_jump_host_is_a_session_of_its_own() {
@@ -198,9 +199,7 @@ fn what_a_client_sends_before_it_closes_a_hop_arrives_whole() {
 fn one_connection_to_the_jump_host_serves_several_hops_at_once_and_its_end_is_theirs() {
     let site = site();
     let script = r#"
-        control="-o ControlPath=$1/control"
         $ssh $control -o ControlMaster=yes -fN keyward
-        hop() { timeout 60 $ssh -o ProxyCommand="$ssh $control -W %h:%p keyward" db "$@"; }
         for n in 1 2 3 4 5; do
             hop "head -c 3000000 /dev/zero; echo $n" | tail -c 2 > "$1/out-$n" &
         done
@@ -277,9 +276,7 @@ fn a_person_behind_a_jump_host_reads_that_the_gateway_stops() {
 fn hops_are_opened_by_the_policy_of_today_or_not_at_all() {
     let site = site();
     let script = r#"
-        control="-o ControlPath=$1/control"
         $ssh $control -o ControlMaster=yes -fN keyward
-        hop() { $ssh -o ProxyCommand="$ssh $control -W %h:%p keyward" db "$@"; }
         hop "echo before"
         : > "$1/ready"
         while [ ! -e "$1/changed" ]; do sleep 0.1; done
@@ -340,16 +337,7 @@ fn ansible_runs_a_playbook_behind_a_jump_host() {
     let site = site();
     let script = r#"
         near=$1 far=$1/far; mkdir -p "$far"
-        cat > "$near/ansible.cfg" <<END
-[defaults]
-inventory = $near/hosts
-local_tmp = $near/local
-remote_tmp = $far/remote
-[ssh_connection]
-pipelining = True
-control_path = $near/%%C
-ssh_args = -F $config -o ControlMaster=auto -o ControlPersist=2s
-END
+        configure_ansible "-F $config -o ControlMaster=auto -o ControlPersist=2s"
         echo "db ansible_python_interpreter=/usr/bin/python3" > "$near/hosts"
         cat > "$near/play.yml" <<END
 - hosts: all
@@ -359,12 +347,11 @@ END
     - fetch: { src: "$far/copied", dest: "$near/fetched", flat: true }
 END
         head -c 300001 /dev/urandom > "$near/file"
-        export ANSIBLE_CONFIG="$near/ansible.cfg" ANSIBLE_NOCOLOR=1 LC_ALL=C.UTF-8 HOME="$near"
         "$4" "$near/play.yml"
         cmp "$near/file" "$near/fetched"
     "#;
     let script = script.replace("\"$4\"", peers_program("ansible-playbook").to_str().unwrap());
-    let printed = with_config(&site, &script).text();
+    let printed = with_config(&site, &format!("{CONFIGURE_ANSIBLE}{script}")).text();
     assert!(printed.contains("ok=2 ") && printed.contains("failed=0 "), "{printed}");
 }
 
