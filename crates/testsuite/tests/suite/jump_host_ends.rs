@@ -24,6 +24,7 @@ fn hops_end_with_the_session_of_their_jump_host_and_for_the_same_cause() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a server that never answers")]
 fn a_hop_that_is_not_logged_in_yet_ends_with_its_jump_host_and_for_the_same_cause() {
     // The system takes the connection for it, and nobody answers there.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
