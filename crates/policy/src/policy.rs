@@ -46,7 +46,7 @@ pub struct GatewaySettings {
     pub starling_join: Option<Secret>,
     /// Sessions at one time, over all connections.
     pub max_sessions: NonZeroUsize,
-    /// How many of them may be not logged in yet.
+    /// How many of them may be not logged in yet: each hop of a jump host counts until it has logged in on its server.
     pub max_log_ins: NonZeroUsize,
     /// Hook calls at one time (contract section 3, "Many at once").
     pub max_plugin_calls: NonZeroUsize,

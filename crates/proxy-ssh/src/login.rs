@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use keyward_model::{Secret, SessionId};
 use keyward_policy::Algorithms;
-use keyward_session::{CertificateOrder, ClientGone, Connected, Ended, LoginTarget, OfferedKey, Reason};
+use keyward_session::{AgentOutcome, CertificateOrder, Connected, Ended, LoginTarget, OfferedKey, Reason};
 use keyward_ssh::auth::{self, Prompt, Reply};
 use keyward_ssh::{SignatureAlgorithm, SigningKey};
 use zeroize::Zeroizing;
@@ -133,7 +133,7 @@ impl LoginTarget<Talk<'_>> for Login {
         self.try_codes(connected).await
     }
 
-    async fn try_agent(&mut self, talk: &mut Talk<'_>) -> Result<Option<String>, ClientGone> {
+    async fn try_agent(&mut self, talk: &mut Talk<'_>) -> AgentOutcome {
         self.try_agent_of(talk).await
     }
 
@@ -316,7 +316,7 @@ pub(crate) async fn in_time(
 }
 
 /// What the request takes is taken from `patience`.
-async fn within(
+pub(crate) async fn within(
     patience: &mut Duration,
     request: impl Future<Output = Result<Answer, SshError>>,
 ) -> Result<Answer, SshError> {

@@ -22,6 +22,8 @@ use crate::{HostKeys, SshError, algorithms, login};
 
 /// For the record.
 const CLIENT_LEFT: &str = "the client closed the connection";
+/// What is said to a client that asks a jump host again and again for what it does not get.
+const TOO_MANY_REFUSED: &str = "Too many requests were refused on this connection.";
 /// What is said when the target ends the connection.
 const SERVER_LOST: &str = "The connection to the server was lost.";
 
@@ -233,12 +235,18 @@ impl Connection {
         let why = match &end {
             jump::End::Client(error) => {
                 log_end(&session, &client, error);
-                CLIENT_LEFT
+                match error {
+                    SshError::TooManyRequests => "the client was refused too often",
+                    _ => CLIENT_LEFT,
+                }
             }
             jump::End::Over(_) => "the gateway ended the session",
         };
         match end {
             jump::End::Client(SshError::Protocol(fault)) => jump.close(fault.disconnect(), "").await,
+            jump::End::Client(SshError::TooManyRequests) => {
+                jump.close(Disconnect::ByApplication, TOO_MANY_REFUSED).await;
+            }
             jump::End::Client(_) => jump.close(Disconnect::ByApplication, "").await,
             jump::End::Over(cause) => jump.close(Disconnect::ByApplication, sentence(&cause)).await,
         }

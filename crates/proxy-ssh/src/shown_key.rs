@@ -125,6 +125,7 @@ async fn by_policy(
         force_command: options.force_command.as_deref(),
         source_addresses: options.source_addresses.as_deref(),
         extensions: &options.extensions,
+        valid_before: certificate.valid_before(),
     };
     named.check_certificate(&verified).await
 }

@@ -290,8 +290,9 @@ impl<'p> Talk<'p> {
         Ok(self.early.take())
     }
 
-    /// Lets the client in and opens a channel to the agent that it lends. Nothing can be asked after this.
-    pub(crate) async fn agent(&mut self) -> Result<UserAgent<'_>, Fault> {
+    /// Lets the client in and opens a channel to the agent that it lends, which answers by then or not at all. Nothing can
+    /// be asked after this.
+    pub(crate) async fn agent(&mut self, by: std::time::Instant) -> Result<UserAgent<'_>, Fault> {
         let early = match self.early.take() {
             Some(early) => early,
             None => {
@@ -299,7 +300,7 @@ impl<'p> Talk<'p> {
                 Box::default()
             }
         };
-        UserAgent::open(self.client, self.early.insert(early)).await
+        UserAgent::open(self.client, self.early.insert(early), by).await
     }
 }
 

@@ -11,8 +11,10 @@ use crate::SshError;
 use crate::early::{AGENT, Early, PACKET, Sent};
 use crate::peer::Peer;
 
-/// How long a client may take until it has lent its agent, and to open and to close the channel to it.
+/// How long a client may take until it has lent its agent, and to open the channel to it,
 const PATIENCE: Duration = Duration::from_secs(30);
+/// and to close it.
+pub(crate) const CLOSING: Duration = PATIENCE;
 /// How long the agent may take for everything together: people confirm signatures, and touch security keys.
 const AGENT_PATIENCE: Duration = Duration::from_secs(90);
 /// All that an agent may ever say: the window of its channel, which is never widened. Two lists of the longest kind.
@@ -31,6 +33,8 @@ pub(crate) enum NoAgent {
     None,
     #[error("the agent gave no answer")]
     Silent,
+    #[error("it took too long to try the agent's keys")]
+    Slow,
     #[error("the agent does not keep to its protocol")]
     Broken,
 }
@@ -64,6 +68,8 @@ pub(crate) struct UserAgent<'t> {
     /// What is left of [`MOST_MESSAGES`].
     messages_left: u32,
     inbox: Inbox,
+    /// When all is to be done, whoever took the time.
+    by: Instant,
     /// What is left of [`AGENT_PATIENCE`]; what the target takes in between is not the agent's.
     patience: Duration,
     state: State,
@@ -78,8 +84,8 @@ enum State {
 
 impl<'t> UserAgent<'t> {
     /// Waits for the client to lend its agent, and opens a channel to it. The client is let in already.
-    pub(crate) async fn open(client: &'t mut Peer, early: &'t mut Early) -> Result<Self, Fault> {
-        let until = Instant::now() + PATIENCE;
+    pub(crate) async fn open(client: &'t mut Peer, early: &'t mut Early, by: Instant) -> Result<Self, Fault> {
+        let until = by.min(Instant::now() + PATIENCE);
         loop {
             match in_time(until, early.next(client), NoAgent::Late).await? {
                 Sent::Lent => break,
@@ -114,6 +120,7 @@ impl<'t> UserAgent<'t> {
                     left: WINDOW as usize,
                     messages_left: MOST_MESSAGES,
                     inbox: Inbox::default(),
+                    by,
                     patience: AGENT_PATIENCE,
                     state: State::Open,
                 }),
@@ -155,7 +162,7 @@ impl<'t> UserAgent<'t> {
     /// Closes the channel, and waits until the client has done so too: nothing of it is left for the relay.
     pub(crate) async fn close(mut self) -> Result<(), SshError> {
         self.client.send(&channel::close(self.number))?;
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + CLOSING;
         while self.state == State::Open {
             match self.step(until).await {
                 Ok(()) => {}
@@ -168,7 +175,7 @@ impl<'t> UserAgent<'t> {
 
     async fn ask(&mut self, request: &[u8]) -> Result<Vec<u8>, Fault> {
         let asked = Instant::now();
-        let answer = self.ask_until(asked + self.patience, request).await;
+        let answer = self.ask_until(self.by.min(asked + self.patience), request).await;
         self.patience = self.patience.saturating_sub(asked.elapsed());
         answer
     }

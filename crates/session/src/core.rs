@@ -13,7 +13,7 @@ use keyward_store::{CallId, Role};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::end::chain;
+use crate::end::{chain, ending};
 use crate::gateway::Shared;
 use crate::hidden::Hidden;
 use crate::hook::Unwritten;
@@ -112,6 +112,9 @@ impl Core {
         if self.shared.stopping.is_cancelled() {
             let reason = Reason::Stopping;
             return Ending { verdict: reason.verdict(), reason: chain(&reason) };
+        }
+        if let Some(cause) = self.hop_place.as_ref().and_then(HopPlace::ended) {
+            return ending(Some(cause), "the jump host's session has ended");
         }
         if let Some((by, patience)) = self.log_in_by
             && by <= Instant::now()

@@ -27,11 +27,14 @@ pub(crate) struct Person {
 
 impl From<Proof> for Person {
     fn from(proof: Proof) -> Self {
-        proof.user.map_or_else(Self::default, |ProvenUser { name, groups, password, limits: _ }| Self {
-            user: Some(name),
-            groups: Some(groups),
-            password,
-        })
+        proof.user.map_or_else(
+            Self::default,
+            |ProvenUser { name, groups, password, limits: _, valid_before: _ }| Self {
+                user: Some(name),
+                groups: Some(groups),
+                password,
+            },
+        )
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use keyward_model::{Grammar, KeyValuePairs, LoginString, Requested, SessionId, TargetMode};
 use keyward_policy::{Inband, KeyPermission, Target};
@@ -18,6 +18,7 @@ use crate::activity::{Activity, EndCause, supervise};
 use crate::core::Core;
 use crate::end::{chain, ending};
 use crate::proof::ProvenUser;
+use crate::proof_age::ProofAge;
 use crate::{Accepted, Ended, Named, Proof, Reason, Refused};
 
 /// A person who may open hops. Dropping it ends its session, but not the hops.
@@ -25,6 +26,7 @@ use crate::{Accepted, Ended, Named, Proof, Reason, Refused};
 pub struct JumpHost {
     core: Box<Core>,
     person: ProvenUser,
+    proof_age: ProofAge,
     pairs: KeyValuePairs,
     activity: Arc<Activity>,
     hops: Arc<AtomicUsize>,
@@ -56,6 +58,10 @@ pub enum HopRefused {
     NoServer,
     #[error("the certificate does not permit forwarding")]
     Certificate,
+    #[error("the certificate has expired since the log-in")]
+    Expired,
+    #[error("the log-in is older than 12 hours")]
+    Old,
     #[error("the policy of the gateway has changed: connect anew")]
     Changed,
     #[error(transparent)]
@@ -70,6 +76,8 @@ impl HopRefused {
         match self {
             Self::NoServer => "this is no name and no address of a server",
             Self::Certificate => "your certificate does not permit forwarding",
+            Self::Expired => "your certificate has expired: log in again",
+            Self::Old => "your log-in is too old: log in again",
             Self::Changed => "the gateway's policy has changed: connect anew",
             Self::Limit(_) => "the gateway takes no more sessions at the moment",
             Self::Over => "the session was ended by the gateway",
@@ -119,7 +127,8 @@ impl JumpHost {
             })
         };
         let supervisor = AbortOnDropHandle::new(supervisor);
-        Self { core, person, pairs, activity, hops, noted: Vec::new(), _supervisor: supervisor }
+        let proof_age = ProofAge { proven: Instant::now(), valid_before: person.valid_before };
+        Self { core, person, proof_age, pairs, activity, hops, noted: Vec::new(), _supervisor: supervisor }
     }
 
     /// Opens a session with the server that `host` and `port` name: steps 2 and on are its own, as for a client that
@@ -171,6 +180,7 @@ impl JumpHost {
         if !self.person.limits.allow(KeyPermission::Forwarding) {
             return Err(HopRefused::Certificate);
         }
+        self.proof_age.check(Instant::now(), SystemTime::now())?;
         let server = Requested::new(host, port).ok_or(HopRefused::NoServer)?;
         let current = core.shared.current();
         // Who may do what was judged by the old one, and a new session is judged by the new one.
@@ -199,6 +209,28 @@ impl Drop for JumpHost {
     fn drop(&mut self) {
         if self.core.ending.is_none() {
             self.core.ending = Some(ending(self.activity.ended(), "the client closed the connection"));
+        }
+    }
+}
+
+impl HopPlace {
+    /// Why the gateway has ended the jump host's session, if it has.
+    pub(crate) fn ended(&self) -> Option<EndCause> {
+        self.activity.ended()
+    }
+
+    /// Ends the hop with its jump host, and for the same cause, unless what `watch`es it has done so before.
+    pub(crate) fn watch<W: Future<Output = ()>>(
+        &self,
+        hop: Arc<Activity>,
+        watch: W,
+    ) -> impl Future<Output = ()> + use<W> {
+        let jump_host = Arc::clone(&self.activity);
+        async move {
+            tokio::select! {
+                () = watch => {}
+                cause = jump_host.over() => hop.end(cause),
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use keyward_model::Secret;
 use keyward_plugin::{DirectoryError, DirectoryPerson, PeopleDirectory};
@@ -37,6 +38,8 @@ pub struct VerifiedCertificate<'a> {
     pub force_command: Option<&'a str>,
     pub source_addresses: Option<&'a str>,
     pub extensions: &'a [String],
+    /// From when on it is worth nothing any more.
+    pub valid_before: Option<SystemTime>,
 }
 
 /// Why a certificate that was verified is not taken all the same.
@@ -88,7 +91,10 @@ impl Named {
             }
         };
         let password = Some(password.clone());
-        Ok(groups.map(|groups| Factor { method, groups, password, limits: KeyLimits::default() }))
+        Ok(groups.map(|groups| {
+            let limits = KeyLimits::default();
+            Factor { method, groups, password, limits, valid_before: None }
+        }))
     }
 
     /// The groups of the local user whose password this is.
@@ -119,7 +125,10 @@ impl Named {
         let is_revoked = authentication.has_revoked(key);
         let Some(known) = self.look_up().await? else { return Ok(None) };
         let may_use = !is_revoked && known.public_keys.iter().any(|line| same_key(line, key));
-        Ok(may_use.then(|| KnownKey { groups: known.groups.clone(), limits: KeyLimits::default() }))
+        Ok(may_use.then(|| {
+            let limits = KeyLimits::default();
+            KnownKey { groups: known.groups.clone(), limits, valid_before: None }
+        }))
     }
 
     /// By which certificates the person may be known at this point; `None`: by none. Whom the backend does not know is
@@ -151,7 +160,8 @@ impl Named {
         let limits =
             KeyLimits::of_certificate(certificate.force_command.map(str::to_owned), certificate.extensions);
         let known = self.look_up().await?.ok_or(CertificateRefused::NotTaken);
-        Ok(known.map(|known| KnownKey { groups: known.groups.clone(), limits }))
+        let valid_before = certificate.valid_before;
+        Ok(known.map(|known| KnownKey { groups: known.groups.clone(), limits, valid_before }))
     }
 
     /// What the backend knows of the person; `None`: it does not know them.

@@ -1,5 +1,6 @@
 //! Step 11: in which order a target is offered what the session can get, whatever protocol it speaks.
 
+use std::fmt;
 use std::future::Future;
 
 use keyward_model::Secret;
@@ -32,15 +33,43 @@ pub trait LoginTarget<C: Conversation>: Send {
         passwords: Vec<Secret>,
     ) -> impl Future<Output = Result<Connected, Ended>> + Send;
 
-    /// Tries the keys of the person's own agent, for as long as it wants one. Gives the name of the one that it took, for
-    /// the record. After this, nothing can be asked.
-    fn try_agent(
-        &mut self,
-        conversation: &mut C,
-    ) -> impl Future<Output = Result<Option<String>, ClientGone>> + Send;
+    /// Tries the keys of the person's own agent, for as long as it wants one. After this, nothing can be asked.
+    fn try_agent(&mut self, conversation: &mut C) -> impl Future<Output = AgentOutcome> + Send;
 
     /// Why the gateway is not in; `None`: it is.
     fn refusal(&self) -> Option<Reason>;
+}
+
+/// What came of the person's agent.
+#[derive(Debug)]
+#[must_use]
+pub struct AgentOutcome {
+    /// What the target has accepted, one after the other, whatever came after it.
+    pub taken: Vec<TakenKey>,
+    pub client: Result<(), ClientGone>,
+}
+
+/// A key of the person's agent, in words for the record, that the target has accepted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum TakenKey {
+    /// Its signature has let the gateway in.
+    LetIn(String),
+    /// Its signature was accepted, and the target wants more.
+    InPart(String),
+    /// The target let the gateway in when it was asked about the key: nobody has signed anything.
+    Unsigned(String),
+}
+
+impl fmt::Display for TakenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LetIn(key) => write!(f, "logged in on the target with the agent's key {key}"),
+            Self::InPart(key) => write!(f, "the target accepted the agent's key {key}, and wanted more"),
+            Self::Unsigned(key) => {
+                write!(f, "logged in on the target by the name of the agent's key {key}, without a signature")
+            }
+        }
+    }
 }
 
 impl Connected {
@@ -87,17 +116,18 @@ impl Connected {
         target: &mut T,
         conversation: &mut C,
     ) -> Result<Self, Ended> {
-        let stage = self.proven()?;
+        let mut stage = self.proven()?;
         if !stage.core.limits.allow_kind(ChannelKind::Agent) {
             return stage
                 .noted("the agent was not asked: the certificate does not permit to forward it")
                 .await;
         }
-        match target.try_agent(conversation).await {
-            Ok(Some(key)) => {
-                stage.noted(&format!("logged in on the target with the agent's key {key}")).await
-            }
-            Ok(None) => Ok(stage),
+        let AgentOutcome { taken, client } = target.try_agent(conversation).await;
+        for key in taken {
+            stage = stage.noted(&key.to_string()).await?;
+        }
+        match client {
+            Ok(()) => Ok(stage),
             Err(gone) => Err(stage.fail(&gone.into())),
         }
     }

@@ -1,5 +1,7 @@
 //! What has been proven of a person, method by method (RFC 4252 section 5.1).
 
+use std::time::SystemTime;
+
 use keyward_model::Secret;
 use keyward_policy::{Authentication, KeyLimits, Method};
 
@@ -20,6 +22,8 @@ pub(crate) struct ProvenUser {
     pub(crate) password: Option<Secret>,
     /// Of the key or the certificate that was used.
     pub(crate) limits: KeyLimits,
+    /// From when on a certificate that was used is worth nothing any more.
+    pub(crate) valid_before: Option<SystemTime>,
 }
 
 /// One method that has succeeded, for the user of the login string. It is worth something to the session that gave it,
@@ -31,6 +35,7 @@ pub struct Factor {
     pub(crate) groups: Vec<String>,
     pub(crate) password: Option<Secret>,
     pub(crate) limits: KeyLimits,
+    pub(crate) valid_before: Option<SystemTime>,
 }
 
 /// A public key, or a certificate's key, that the user may use, offered by somebody who need not hold the private one.
@@ -39,14 +44,15 @@ pub struct Factor {
 pub struct KnownKey {
     pub(crate) groups: Vec<String>,
     pub(crate) limits: KeyLimits,
+    pub(crate) valid_before: Option<SystemTime>,
 }
 
 impl KnownKey {
     /// The factor, once the protocol has verified a signature of this connection with the private key
     /// (RFC 4252 section 7). Each call is a place to look at in a review.
     pub fn signed(self) -> Factor {
-        let Self { groups, limits } = self;
-        Factor { method: Method::PublicKey, groups, password: None, limits }
+        let Self { groups, limits, valid_before } = self;
+        Factor { method: Method::PublicKey, groups, password: None, limits, valid_before }
     }
 }
 
@@ -66,6 +72,8 @@ pub(crate) struct Progress {
     left: Vec<Vec<Method>>,
     password: Option<Secret>,
     limits: KeyLimits,
+    /// Of the certificate that expires first.
+    valid_before: Option<SystemTime>,
 }
 
 impl Progress {
@@ -91,11 +99,12 @@ impl Progress {
 
     /// Goes a step further in each alternative whose turn the method was. The proof, once one of them is whole.
     pub(crate) fn credit(&mut self, name: &str, factor: Factor) -> Standing {
-        let Factor { method, groups, password, limits } = factor;
+        let Factor { method, groups, password, limits, valid_before } = factor;
         self.password = password.or(self.password.take());
         if method == Method::PublicKey {
             self.limits = limits;
         }
+        self.valid_before = [self.valid_before, valid_before].into_iter().flatten().min();
         let mut is_whole = false;
         for sequence in &mut self.left {
             if sequence.first() == Some(&method) {
@@ -112,6 +121,7 @@ impl Progress {
                 groups,
                 password: self.password.take(),
                 limits: std::mem::take(&mut self.limits),
+                valid_before: self.valid_before,
             }),
         })
     }
@@ -128,7 +138,13 @@ mod tests {
     }
 
     fn factor(method: Method) -> Factor {
-        Factor { method, groups: Vec::new(), password: None, limits: KeyLimits::default() }
+        Factor {
+            method,
+            groups: Vec::new(),
+            password: None,
+            limits: KeyLimits::default(),
+            valid_before: None,
+        }
     }
 
     fn is_enough(progress: &mut Progress, method: Method) -> bool {
@@ -158,7 +174,8 @@ mod tests {
     fn what_a_key_is_limited_to_and_the_password_outlast_the_other_factors() {
         let mut progress = progress(&[&[PublicKey, Password, KeyboardInteractive]]);
         let limits = KeyLimits { forced_command: Some("true".into()), ..KeyLimits::default() };
-        let key = Factor { limits: limits.clone(), ..factor(PublicKey) };
+        let expires = SystemTime::now();
+        let key = Factor { limits: limits.clone(), valid_before: Some(expires), ..factor(PublicKey) };
         let password = Factor { password: Some(Secret::new("pw".into())), ..factor(Password) };
         for factor in [key, password] {
             assert!(matches!(progress.credit("ann", factor), Standing::More));
@@ -169,5 +186,6 @@ mod tests {
             panic!("no proof")
         };
         assert_eq!((user.limits, user.password.unwrap().expose()), (limits, "pw"));
+        assert_eq!(user.valid_before, Some(expires));
     }
 }

@@ -159,7 +159,11 @@ impl LoggedIn {
         };
         tracing::info!(session = %core.id, client = %core.client, target = %open.target, "logged in on the target");
         let channels = Channels { open: Arc::new(open) };
-        let supervisor = AbortOnDropHandle::new(tokio::spawn(watch(Arc::clone(&channels.open))));
+        let (watch, activity) = (watch(Arc::clone(&channels.open)), Arc::clone(&channels.open.activity));
+        let supervisor = AbortOnDropHandle::new(match &core.hop_place {
+            Some(place) => tokio::spawn(place.watch(activity, watch)),
+            None => tokio::spawn(watch),
+        });
         Ok(Self { core, channels, _supervisor: supervisor })
     }
 

@@ -1,27 +1,34 @@
-"""An AsyncSSH server that takes little in one packet, and says how much came in the longest one; it takes any login."""
+"""An AsyncSSH server that takes little in one packet, and says how much came in the longest one; it takes any login.
+With PEER_HASTY it lets in whoever asks about a key, before anybody has signed."""
 
 import asyncio
 import hashlib
+import os
 import sys
 import threading
 
 import asyncssh
 
 PACKET = 5000
+if os.environ.get("PEER_HASTY"):
+    # All that it ever sends by itself is that a key is worth a signature.
+    asyncssh.auth._ServerPublicKeyAuth.send_packet = lambda auth, *_, **__: asyncio.ensure_future(auth.send_success())
 
 
 class Session(asyncssh.SSHServerSession):
     def connection_made(self, chan):
-        self.chan, self.longest, self.hash = chan, 0, hashlib.sha256()
+        self.chan, self.longest, self.count, self.hash = chan, 0, 0, hashlib.sha256()
 
     def exec_requested(self, command):
         return True
 
     def data_received(self, data, datatype):
         self.longest = max(self.longest, len(data))
+        self.count += len(data)
         self.hash.update(data)
 
     def eof_received(self):
+        print("received", self.count, file=sys.stderr, flush=True)
         self.chan.write(f"{self.hash.hexdigest()} {self.longest <= PACKET}\n".encode())
         self.chan.exit(0)
 

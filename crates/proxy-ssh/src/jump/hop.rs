@@ -11,6 +11,7 @@ use keyward_ssh::channel::{self, Message, Open, OpenFailure, open_failure};
 use rustix::net::{Shutdown, shutdown};
 use tokio::net::UnixStream;
 
+use super::rest::Rest;
 use crate::SshError;
 use crate::peer::Reads;
 
@@ -81,6 +82,11 @@ pub(super) enum Heard {
     Nothing,
     Answer(Vec<u8>),
     Hop(Wanted),
+    /// The client has closed a channel that was open.
+    Closed {
+        rest: Rest,
+        answer: Vec<u8>,
+    },
     /// Something else than a hop, for the record, and what the client is told if it wants to know.
     Refused {
         what: &'static str,
@@ -98,9 +104,9 @@ impl Hops {
         self.by_number.len().max(sessions) >= MOST_HOPS
     }
 
-    /// The sessions see their client leave.
-    pub(super) fn close(&mut self) {
-        self.by_number.clear();
+    /// The sessions see their client leave, once they have what is left for them.
+    pub(super) fn close(&mut self) -> impl Iterator<Item = Rest> {
+        std::mem::take(&mut self.by_number).into_values().filter_map(Hop::rest)
     }
 
     /// Adds a channel; its number.
@@ -167,9 +173,10 @@ impl Hops {
     }
 
     fn closed_by_client(&mut self, number: u32) -> Heard {
-        let Some(mut hop) = self.by_number.remove(&number) else { return Heard::Nothing };
-        match hop.stream.take() {
-            Some(_) => Heard::Answer(channel::close(hop.theirs)),
+        let Some(hop) = self.by_number.remove(&number) else { return Heard::Nothing };
+        let answer = channel::close(hop.theirs);
+        match hop.rest() {
+            Some(rest) => Heard::Closed { rest, answer },
             // The gateway has said so before.
             None => Heard::Nothing,
         }
@@ -207,6 +214,11 @@ impl Hops {
 }
 
 impl Hop {
+    /// What the session has not taken yet.
+    fn rest(self) -> Option<Rest> {
+        self.stream.map(|stream| Rest { stream, waiting: self.waiting })
+    }
+
     fn sends(&self) -> bool {
         self.from_client == FromClient::More
     }

@@ -5,6 +5,7 @@
 //! it does not take stops the channel by its window.
 
 mod hop;
+mod rest;
 
 use std::collections::HashSet;
 use std::pin::pin;
@@ -41,6 +42,8 @@ pub(crate) struct Jump {
     hops: Hops,
     /// Ends with the connection.
     sessions: JoinSet<()>,
+    /// What closed channels have left for their sessions is on its way there. No more of them than sessions for long.
+    leaving: JoinSet<()>,
     /// What was refused and noted already: one note for each kind is enough.
     noted: HashSet<&'static str>,
     /// How often the client was told no, whatever it asked for.
@@ -58,7 +61,7 @@ enum Until {
 const MUCH: usize = 256 * 1024;
 /// and with more than this the client is not either. Until then it is: the keys that its messages wait for may be new.
 const MOST: usize = 4 * 1024 * 1024;
-/// How long hops may take to say goodbye when the gateway stops.
+/// How long hops may take to say goodbye when the gateway ends the connection.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long their sessions may take to end when the connection is closed.
 const ENDING: Duration = Duration::from_secs(10);
@@ -75,6 +78,7 @@ impl Jump {
             config,
             hops: Hops::default(),
             sessions: JoinSet::new(),
+            leaving: JoinSet::new(),
             noted: HashSet::new(),
             refused: 0,
         }
@@ -91,16 +95,16 @@ impl Jump {
                 Err(error) => return End::Client(error),
             },
         };
-        if cause == EndCause::Stopping {
-            // The sessions end by themselves, and each has a last sentence for the person.
-            let _ = tokio::time::timeout(LAST_WORDS, self.serve(Until::NoHopIsLeft)).await;
-        }
+        // The sessions end by themselves, for the same cause, and each has a last sentence for the person.
+        let _ = tokio::time::timeout(LAST_WORDS, self.serve(Until::NoHopIsLeft)).await;
         End::Over(cause)
     }
 
     /// Says goodbye, and waits a little for the sessions of the hops to end: their client is gone.
     pub(crate) async fn close(&mut self, reason: Disconnect, text: &str) {
-        self.hops.close();
+        for rest in self.hops.close() {
+            self.leaving.spawn(rest.hand_over());
+        }
         self.client.leave(reason, text).await;
         let ended = async { while self.sessions.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(ENDING, ended).await;
@@ -136,6 +140,7 @@ impl Jump {
         let now = Instant::now();
         // Where traffic never pauses, nobody waits for them.
         while self.sessions.try_join_next().is_some() {}
+        while self.leaving.try_join_next().is_some() {}
         let look = match self.reads(MOST) {
             Reads::Yes => self.client.try_read().map_err(SshError::Io)?,
             Reads::No => Look::Nothing,
@@ -163,6 +168,10 @@ impl Jump {
             match heard {
                 Heard::Nothing => {}
                 Heard::Answer(answer) => self.client.send(&answer)?,
+                Heard::Closed { rest, answer } => {
+                    self.leaving.spawn(rest.hand_over());
+                    self.client.send(&answer)?;
+                }
                 Heard::Refused { what, answer } => {
                     if let Some(answer) = answer {
                         self.client.send(&answer)?;
@@ -191,7 +200,12 @@ impl Jump {
                 self.count_refused()?;
                 let reason = match refused {
                     HopRefused::Limit(_) => OpenFailure::ResourceShortage,
-                    _ => OpenFailure::AdministrativelyProhibited,
+                    HopRefused::NoServer => OpenFailure::ConnectFailed,
+                    HopRefused::Certificate
+                    | HopRefused::Expired
+                    | HopRefused::Old
+                    | HopRefused::Changed
+                    | HopRefused::Over => OpenFailure::AdministrativelyProhibited,
                 };
                 (reason, refused.client_message())
             }

@@ -1,7 +1,7 @@
 //! OpenSSH's certificates (PROTOCOL.certkeys): a key, whose it is and for what, signed by an authority.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::public::{field_count, openssh_line};
 use super::{KeyError, PublicKey, SignatureAlgorithm};
@@ -129,6 +129,11 @@ impl Certificate {
 
     pub fn serial(&self) -> u64 {
         self.serial
+    }
+
+    /// From when on it is worth nothing any more; `None`: the end of its time lies beyond what a clock can say.
+    pub fn valid_before(&self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_secs(self.valid.end))
     }
 
     /// The users or hosts that it is for.

@@ -4,78 +4,14 @@ use std::fs;
 use std::process::Command;
 
 use keyward_testsuite::{
-    Askpass, PATIENCE, Plug, Program, Putty, Run, Sshd, UserCa, password_line, peers_program, plugin_python,
-    shell, until,
+    Askpass, PATIENCE, Paramiko, PeerServer, Plug, Program, Putty, Sshd, UserCa, password_line,
+    peers_program, plugin_python, until,
 };
 use serde_json::{Value, json};
 
+use crate::hops::{config, ended, jump_host, notes, site, site_with, with_config};
 use crate::site::{Draft, Site};
-
-/// A site whose gateway is a jump host to its server.
-#[track_caller]
-fn site() -> Site {
-    site_with(|_| ())
-}
-
-#[track_caller]
-fn site_with(edit: impl FnOnce(&mut Draft)) -> Site {
-    Site::with(|draft| {
-        jump_host(draft);
-        edit(draft);
-    })
-}
-
-fn jump_host(draft: &mut Draft) {
-    let server = draft.server;
-    draft.target = format!("{{ inband = {{ allow = [\"{server}\"], jump-host = true }} }}");
-}
-
-/// Writes what a person has in `~/.ssh/config`: `keyward` is the jump host, `db` the server behind it.
-fn config(site: &Site) -> String {
-    let (gateway, server, user, folder) =
-        (site.addr(), site.sshd.addr(), site.sshd.user(), site.sshd.folder());
-    let text = format!(
-        "Host keyward\nHostName {}\nPort {}\nUser {user}\nIdentityFile {}\n\
-         Host db\nHostName {}\nPort {}\nUser {user}\nProxyJump keyward\nPubkeyAuthentication no\n\
-         Host *\nBatchMode yes\nIdentitiesOnly yes\nStrictHostKeyChecking accept-new\n\
-         UserKnownHostsFile {}\nConnectTimeout 20\n",
-        gateway.ip(),
-        gateway.port(),
-        site.person.path().display(),
-        server.ip(),
-        server.port(),
-        folder.join("known_hosts_of_hops").display(),
-    );
-    let path = folder.join("config_of_hops");
-    fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
-/// Runs a script in which `$ssh` has that configuration, and `$1` is a folder.
-#[track_caller]
-fn with_config(site: &Site, script: &str) -> Run {
-    let config = config(site);
-    let script = format!("unset SSH_AUTH_SOCK; config=$2 ssh=\"ssh -F $2\" server=$3\n{script}");
-    let folder = site.sshd.folder().join("near");
-    fs::create_dir_all(&folder).unwrap();
-    shell(&script, &[folder.to_str().unwrap(), &config, &site.sshd.addr().to_string()])
-}
-
-/// The jump host's session and those of its hops, once there are `count` in all and all have ended.
-#[track_caller]
-fn ended(site: &Site, count: usize) -> (Value, Vec<Value>) {
-    let sessions = site.gateway.ended_sessions(count);
-    let whole = sessions.iter().map(|session| site.gateway.session(session["id"].as_str().unwrap()));
-    let (mut jumps, hops): (Vec<Value>, Vec<Value>) =
-        whole.partition(|session| session["jump_host"].is_null());
-    assert_eq!(jumps.len(), 1, "{jumps:#?} {hops:#?}");
-    (jumps.remove(0), hops)
-}
-
-fn notes(session: &Value) -> String {
-    let notes = session["notes"].as_array().unwrap().iter();
-    notes.map(|note| format!("{}\n", note["text"].as_str().unwrap())).collect()
-}
+use crate::tools::CONFIGURE_ANSIBLE;
 
 #[test]
 fn a_server_behind_the_jump_host_is_a_session_of_its_own() {
@@ -244,12 +180,26 @@ fn files_go_both_ways_over_a_jump_and_arrive_whole() {
 }
 
 #[test]
+fn what_a_client_sends_before_it_closes_a_hop_arrives_whole() {
+    // sshd throws away what its command has not read when its client leaves.
+    let server = PeerServer::start("small_packets_server", &[]);
+    let site = site_with(|draft| {
+        let (addr, host_key) = (server.addr(), server.host_key());
+        draft.connection = format!("known-host-keys = [{{ host = \"{addr}\", key = \"{host_key}\" }}]\n");
+        draft.target = format!("{{ inband = {{ allow = [\"{addr}\"], jump-host = true }} }}");
+    });
+    let (host, port) = (server.addr().ip().to_string(), server.addr().port().to_string());
+    let client = Paramiko { addr: site.addr(), login: &site.sshd.user(), key: &site.person };
+    let _client = client.start("hop_leaves", &[&host, &port, "6000000"]);
+    let whole = || server.log().iter().any(|line| line == "received 6000000").then_some(());
+    until("the server has all of it", PATIENCE, whole);
+}
+
+#[test]
 fn one_connection_to_the_jump_host_serves_several_hops_at_once_and_its_end_is_theirs() {
     let site = site();
     let script = r#"
-        control="-o ControlPath=$1/control"
         $ssh $control -o ControlMaster=yes -fN keyward
-        hop() { timeout 60 $ssh -o ProxyCommand="$ssh $control -W %h:%p keyward" db "$@"; }
         for n in 1 2 3 4 5; do
             hop "head -c 3000000 /dev/zero; echo $n" | tail -c 2 > "$1/out-$n" &
         done
@@ -326,9 +276,7 @@ fn a_person_behind_a_jump_host_reads_that_the_gateway_stops() {
 fn hops_are_opened_by_the_policy_of_today_or_not_at_all() {
     let site = site();
     let script = r#"
-        control="-o ControlPath=$1/control"
         $ssh $control -o ControlMaster=yes -fN keyward
-        hop() { $ssh -o ProxyCommand="$ssh $control -W %h:%p keyward" db "$@"; }
         hop "echo before"
         : > "$1/ready"
         while [ ! -e "$1/changed" ]; do sleep 0.1; done
@@ -389,16 +337,7 @@ fn ansible_runs_a_playbook_behind_a_jump_host() {
     let site = site();
     let script = r#"
         near=$1 far=$1/far; mkdir -p "$far"
-        cat > "$near/ansible.cfg" <<END
-[defaults]
-inventory = $near/hosts
-local_tmp = $near/local
-remote_tmp = $far/remote
-[ssh_connection]
-pipelining = True
-control_path = $near/%%C
-ssh_args = -F $config -o ControlMaster=auto -o ControlPersist=2s
-END
+        configure_ansible "-F $config -o ControlMaster=auto -o ControlPersist=2s"
         echo "db ansible_python_interpreter=/usr/bin/python3" > "$near/hosts"
         cat > "$near/play.yml" <<END
 - hosts: all
@@ -408,12 +347,11 @@ END
     - fetch: { src: "$far/copied", dest: "$near/fetched", flat: true }
 END
         head -c 300001 /dev/urandom > "$near/file"
-        export ANSIBLE_CONFIG="$near/ansible.cfg" ANSIBLE_NOCOLOR=1 LC_ALL=C.UTF-8 HOME="$near"
         "$4" "$near/play.yml"
         cmp "$near/file" "$near/fetched"
     "#;
     let script = script.replace("\"$4\"", peers_program("ansible-playbook").to_str().unwrap());
-    let printed = with_config(&site, &script).text();
+    let printed = with_config(&site, &format!("{CONFIGURE_ANSIBLE}{script}")).text();
     assert!(printed.contains("ok=2 ") && printed.contains("failed=0 "), "{printed}");
 }
 

@@ -32,19 +32,19 @@ fn curl_moves_files_over_sftp_and_scp(link: &Link) {
     assert!(printed.ends_with("missing 78\n"), "{printed}");
 }
 
+/// `configure_ansible SSH-ARGUMENTS`, for modules through the standard input of a command, in the folders `$near` and `$far`.
+pub(crate) const CONFIGURE_ANSIBLE: &str = r#"
+    configure_ansible() {
+        printf '%s\n' "[defaults]" "inventory = $near/hosts" "local_tmp = $near/local" "remote_tmp = $far/remote" \
+            "[ssh_connection]" "pipelining = True" "control_path = $near/%%C" "ssh_args = $1" > "$near/ansible.cfg"
+        export ANSIBLE_CONFIG="$near/ansible.cfg" ANSIBLE_NOCOLOR=1 LC_ALL=C.UTF-8 HOME="$near"
+    }
+"#;
+
 /// As Ansible is set up where speed counts: modules through the standard input of a command, one connection for all.
 fn ansible_runs_a_playbook(link: &Link) {
     let script = r#"
-        cat > "$near/ansible.cfg" <<END
-[defaults]
-inventory = $near/hosts
-local_tmp = $near/local
-remote_tmp = $far/remote
-[ssh_connection]
-pipelining = True
-control_path = $near/%%C
-ssh_args = -F none -o ControlMaster=auto -o ControlPersist=20s -o StrictHostKeyChecking=no -o UserKnownHostsFile=$near/known
-END
+        configure_ansible "-F none -o ControlMaster=auto -o ControlPersist=20s -o StrictHostKeyChecking=no -o UserKnownHostsFile=$near/known"
         cat > "$near/hosts" <<END
 target ansible_host=${addr%:*} ansible_port=${addr#*:} ansible_user=$user ansible_ssh_private_key_file=$key ansible_python_interpreter=/usr/bin/python3
 END
@@ -60,7 +60,6 @@ END
     - fetch: { src: "$far/copied", dest: "$near/fetched", flat: true }
 END
         head -c 300001 /dev/urandom > "$near/file"
-        export ANSIBLE_CONFIG="$near/ansible.cfg" ANSIBLE_NOCOLOR=1 LC_ALL=C.UTF-8 HOME="$near"
         "$ansible" "$near/play.yml" || { "$ansible" -vvv "$near/play.yml" >&2; false; }
         for master in "$near"/????????????????????????????????????????; do
             ssh -o ControlPath="$master" -O exit target 2>/dev/null
@@ -69,7 +68,7 @@ END
         cmp "$near/file" "$near/fetched"
         cat "$far/lines"
     "#;
-    let printed = in_folders(link, script);
+    let printed = in_folders(link, &format!("{CONFIGURE_ANSIBLE}{script}"));
     assert!(printed.contains("ok=4 "), "{printed}");
     assert!(printed.contains("changed=4 ") && printed.contains("failed=0 "), "{printed}");
     assert!(printed.ends_with("\none\n"), "{printed}");

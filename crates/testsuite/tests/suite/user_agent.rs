@@ -68,6 +68,50 @@ fn the_persons_agent_logs_in_and_the_record_names_its_key() {
     assert_eq!(site.gateway.play(&site.gateway.recordings()[0]), "in\nerr\n");
 }
 
+/// What the record says of the agent's keys, without their fingerprints.
+#[track_caller]
+fn taken(site: &Site) -> Vec<String> {
+    let of_keys = site.notes(1).into_iter().filter(|note| note.contains("the agent's key"));
+    of_keys
+        .map(|note| note.split(' ').filter(|word| !word.starts_with("SHA256:")).collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+#[test]
+fn a_key_of_the_agent_that_is_not_enough_for_the_server_is_in_the_record_too() {
+    let account = Account::create();
+    let site = site_on(Sshd::with("AuthenticationMethods publickey,password"), |draft| {
+        draft.remote_user.clone_from(&account.name);
+        draft.credentials = format!("passwords = [\"{}\"]\n", account.password);
+        draft.connection = draft.connection.replace("[\"agent\"]", "[\"agent\", \"passwords\"]");
+    });
+    let script = format!(r#"with "$key" -- "$ssh" -A "{}@target" "echo in""#, account.name);
+    assert_eq!(run(&site, &script).text(), "in\n");
+    assert!(
+        taken(&site)[0].starts_with("the target accepted the agent's key ssh-ed25519"),
+        "{:?}",
+        site.notes(1)
+    );
+}
+
+#[test]
+fn each_key_of_the_agent_that_the_server_wants_is_in_the_record() {
+    let site = site_on(Sshd::with("AuthenticationMethods publickey,publickey"), |_| ());
+    let other = KeyPair::generate(site.sshd.folder(), "of-the-agent", "rsa");
+    let known = site.sshd.folder().join("authorized_keys");
+    let both = std::fs::read_to_string(&known).unwrap() + &other.public();
+    std::fs::write(known, both).unwrap();
+    let script = format!(r#"with "$key" '{}' -- "$ssh" -A "$to" "echo in""#, other.path().display());
+    assert_eq!(run(&site, &script).text(), "in\n");
+    assert_eq!(
+        taken(&site),
+        [
+            "the target accepted the agent's key ssh-ed25519 and wanted more",
+            "logged in on the target with the agent's key ssh-rsa"
+        ]
+    );
+}
+
 #[test]
 fn an_agent_that_logs_in_is_not_at_the_server_unless_a_rule_of_channels_says_so() {
     let site = site_with(|_| ());
@@ -273,16 +317,33 @@ fn a_certificate_that_does_not_permit_to_forward_agents_keeps_the_agent_shut() {
     assert!(site.notes(1).iter().any(|note| note.contains("the certificate does not permit to forward it")));
 }
 
-#[test]
-fn a_server_that_takes_little_in_one_packet_gets_no_more() {
-    let server = PeerServer::start("small_packets_server", &[]);
-    let site = site_with(|draft| {
+/// A site whose server is this one.
+#[track_caller]
+fn site_before(server: &PeerServer) -> Site {
+    site_with(|draft| {
         let (addr, host_key) = (server.addr(), server.host_key());
         draft.connection = format!(
             "known-host-keys = [{{ host = \"{addr}\", key = \"{host_key}\" }}]\nlog-in = [\"agent\"]\n"
         );
         draft.target = format!("{{ fixed = \"{addr}\" }}");
-    });
+    })
+}
+
+#[test]
+fn a_server_that_lets_in_whoever_names_a_key_is_in_the_record_as_such() {
+    let server = PeerServer::start("small_packets_server", &[("PEER_HASTY", "yes")]);
+    let site = site_before(&server);
+    run(&site, r#"with "$key" -- "$ssh" -A "$to" "hash" < /dev/null"#).must_succeed();
+    assert_eq!(
+        taken(&site),
+        ["logged in on the target by the name of the agent's key ssh-ed25519 without a signature"]
+    );
+}
+
+#[test]
+fn a_server_that_takes_little_in_one_packet_gets_no_more() {
+    let server = PeerServer::start("small_packets_server", &[]);
+    let site = site_before(&server);
     let script = r#"
         head -c 3000000 /dev/urandom > "$near/sent"
         with "$key" -- "$ssh" -A "$to" "hash" < "$near/sent" > "$near/hash"

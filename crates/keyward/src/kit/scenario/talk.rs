@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use keyward_model::{Secret, SessionId};
 use keyward_proxy_ssh::key_fault;
 use keyward_session::{
-    CertificateOrder, ClientGone, Connected, Conversation, Echo, Ended, LoginTarget, OfferedKey, Question,
-    Reason, TotpCode,
+    AgentOutcome, CertificateOrder, ClientGone, Connected, Conversation, Echo, Ended, LoginTarget,
+    OfferedKey, Question, Reason, TotpCode,
 };
 use keyward_store::Store;
 
@@ -179,9 +179,9 @@ impl<C: Conversation> LoginTarget<C> for ScriptedTarget {
         Ok(stage)
     }
 
-    async fn try_agent(&mut self, _conversation: &mut C) -> Result<Option<String>, ClientGone> {
+    async fn try_agent(&mut self, _conversation: &mut C) -> AgentOutcome {
         // Scripted people have no agent.
-        Ok(None)
+        AgentOutcome { taken: Vec::new(), client: Ok(()) }
     }
 
     fn refusal(&self) -> Option<Reason> {
