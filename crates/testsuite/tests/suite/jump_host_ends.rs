@@ -12,7 +12,7 @@ const TIMED_OUT: &str = "The session has timed out.";
 
 #[test]
 fn hops_end_with_the_session_of_their_jump_host_and_for_the_same_cause() {
-    let site = site_with(|draft| draft.settings = "session-timeout = 10\n".to_owned());
+    let site = site_with(|draft| draft.settings = "session-timeout = 20\n".to_owned());
     let run = with_config(&site, "$ssh db 'echo up; exec sleep 100'");
     assert_eq!(run.status.code(), Some(255), "{run:?}");
     assert!(run.stderr.contains(TIMED_OUT), "{run:?}");
@@ -50,7 +50,7 @@ fn a_certificate_that_has_expired_since_the_log_in_opens_no_more_hops() {
     });
     // The configuration's own key is known as well: without it only the certificate is left.
     fs::rename(site.person.path(), site.sshd.folder().join("away")).unwrap();
-    let key = ca.certified(&format!("-n {} -V always:+20s", site.sshd.user()));
+    let key = ca.certified(&format!("-n {} -V always:+40s", site.sshd.user()));
     let script = r#"
         $ssh $control -i KEY -E "$1/master" -o ControlMaster=yes -fN keyward
         hop "echo before"
