@@ -51,7 +51,7 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
         }
         Command::Environment(environment) => command::environment(environment).await,
         Command::Session(session) => command::session(session).await,
-        Command::Trail(trail) => command::trail(trail),
+        Command::Trail(trail) => command::trail(trail).await,
         Command::User(user) => command::user(user),
         Command::Demo { check, environment } => {
             log_to_stderr("error");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::text::{Lines, Text};
 use crate::{ChannelId, Direction, Event, Header, Reader, Stream, Terminal, TrailError};
 
 /// Writes one channel as asciicast v2: output of both streams, input, changes of the window; of sftp and scp what was
@@ -170,70 +171,6 @@ fn write_header(
         env: terminal.map(|terminal| Env { term: &terminal.term }),
     };
     writeln!(out, "{}", serde_json::to_string(&first)?)
-}
-
-#[derive(Clone, Copy)]
-enum Lines {
-    AsTheyAre,
-    WithCarriageReturn,
-}
-
-/// Bytes becoming text piece by piece: a character that a piece breaks off waits for the next one.
-struct Text {
-    lines: Lines,
-    /// The beginning of a character, 3 bytes at most.
-    held: Vec<u8>,
-    after_return: bool,
-}
-
-impl Text {
-    fn new(lines: Lines) -> Self {
-        Self { lines, held: Vec::new(), after_return: false }
-    }
-
-    fn take(&mut self, bytes: &[u8]) -> String {
-        let mut all = std::mem::take(&mut self.held);
-        all.extend_from_slice(bytes);
-        let mut text = String::with_capacity(all.len());
-        let mut chunks = all.utf8_chunks().peekable();
-        while let Some(chunk) = chunks.next() {
-            text.push_str(chunk.valid());
-            let broken = chunk.invalid();
-            if broken.is_empty() {
-                continue;
-            }
-            if chunks.peek().is_none() && may_continue(broken) {
-                self.held = broken.to_vec();
-            } else {
-                text.push(char::REPLACEMENT_CHARACTER);
-            }
-        }
-        match self.lines {
-            Lines::AsTheyAre => text,
-            Lines::WithCarriageReturn => self.with_returns(&text),
-        }
-    }
-
-    fn end(&mut self) -> &'static str {
-        if std::mem::take(&mut self.held).is_empty() { "" } else { "\u{fffd}" }
-    }
-
-    fn with_returns(&mut self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len());
-        for c in text.chars() {
-            if c == '\n' && !self.after_return {
-                out.push('\r');
-            }
-            out.push(c);
-            self.after_return = c == '\r';
-        }
-        out
-    }
-}
-
-/// Whether bytes are the beginning of a character rather than an error.
-fn may_continue(bytes: &[u8]) -> bool {
-    std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
 
 #[cfg(test)]

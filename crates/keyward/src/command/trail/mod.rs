@@ -1,7 +1,11 @@
 //! `keyward trail`.
 
 mod keys;
+mod moment;
+mod player;
+mod tty;
 mod verify;
+mod watch;
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Write};
@@ -11,27 +15,25 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use keyward_trail::{ChannelId, Ending, PlayOptions, Reader, export_asciicast, play};
+use keyward_trail::{ChannelId, Ending, PlayOptions, Reader, export_asciicast};
 
 use crate::args::{ExportFormat, Keys, Signer, Trail};
 use crate::command::shown;
 
-pub(crate) fn trail(command: Trail) -> anyhow::Result<ExitCode> {
+pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
     match command {
-        Trail::Play { file, keys, signer, speed, max_idle, channel } => {
+        Trail::Play { file, keys, signer, speed, max_idle, skip_idle, from, channel } => {
+            let max_idle = max_idle.or(skip_idle).map(Duration::try_from_secs_f64).transpose();
+            let recording = open(&file, &keys, &signer)?;
+            let started = recording.reader.header().started;
+            let from = from.map(|text| moment::parse(&text, started)).transpose().context("--from")?;
             let options = PlayOptions {
                 speed: speed.parse()?,
-                max_idle: max_idle.map(Duration::try_from_secs_f64).transpose().context("--max-idle")?,
+                max_idle: max_idle.context("--skip-idle")?,
+                from: from.unwrap_or_default(),
                 channel: channel.map(ChannelId),
             };
-            let mut recording = open(&file, &keys, &signer)?;
-            let mut out = std::io::stdout().lock();
-            let played = play(&mut recording.reader, &mut out, options, std::thread::sleep);
-            // What was shown before an error may be as unsigned as what follows it.
-            let flushed = out.flush();
-            recording.report();
-            played?;
-            flushed?;
+            watch::play(recording, options).await?;
         }
         Trail::Export { file, keys, signer, format, channel, output } => {
             export(&mut open(&file, &keys, &signer)?, format, channel, output.as_deref())?;
