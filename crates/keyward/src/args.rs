@@ -332,8 +332,8 @@ pub(crate) enum Trail {
     /// Show a recording as it was
     ///
     /// On a terminal, keys steer it: space pauses, left and right go back and forward ten seconds, + and - change the
-    /// speed, q ends it. The recording cannot reach the terminal: what it shows is drawn anew, without titles, clipboards
-    /// and questions that a terminal would answer.
+    /// speed, q ends it. The recording cannot reach the terminal: what it shows is drawn, without titles, clipboards and
+    /// questions that a terminal would answer. A file or a program gets exactly what was shown.
     Play {
         file: PathBuf,
         #[command(flatten)]
@@ -426,7 +426,14 @@ pub(crate) struct Signer {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum ExportFormat {
     /// asciicast v2, for asciinema and its players
-    Asciicast,
+    #[value(alias = "asciicast")]
+    AsciicastV2,
+    /// asciicast v3, for asciinema 3 and later
+    AsciicastV3,
+    /// What was new on the screen, with times
+    Text,
+    /// The typed commands as the screen shows them, each as JSON in a line of its own
+    Commands,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! Playing a trail on a terminal, at the speed at which it happened.
 
+use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::time::Duration;
 
@@ -13,10 +14,21 @@ pub struct PlayOptions {
     pub speed: Speed,
     /// Longer pauses of the session are cut to this, before the speed is applied. `None`: none is.
     pub max_idle: Option<Duration>,
+    pub to: Destination,
     /// What was shown before this moment is shown at once.
     pub from: Duration,
     /// Only this channel. `None`: all of them.
     pub channel: Option<ChannelId>,
+}
+
+/// Where a recording is played to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Destination {
+    /// A file or a program, which get exactly what was shown.
+    #[default]
+    File,
+    /// A terminal, which draws, and does nothing else that the recording asks for.
+    Terminal,
 }
 
 /// How much faster than it happened: 2 is twice as fast.
@@ -71,8 +83,8 @@ impl Speed {
 /// Writes what the client was shown to `out`, calling `sleep` for each pause of the session.
 ///
 /// What was done to files is a line each, in the place of the bytes of sftp and scp.
-/// [`Reader::ending`] says afterwards how the session ended. A terminal that it is played on draws, and nothing else:
-/// what would have it answer, or outlast the session, is left out, and bytes that are not UTF-8 become U+FFFD.
+/// [`Reader::ending`] says afterwards how the session ended. For a terminal, what would have it answer, or outlast the session, is
+/// left out, and bytes that are not UTF-8 become U+FFFD.
 pub fn play<R: Read>(
     reader: &mut Reader<R>,
     out: &mut impl Write,
@@ -96,13 +108,20 @@ fn play_through<R: Read>(
     let mut shown = Shown::new(options.channel, Lines::AsTheyAre);
     for item in reader {
         let (at, event) = item?;
-        let Some(Sight::Text(text)) = shown.take(&event) else { continue };
+        let text = match options.to {
+            Destination::File => shown.bytes(&event).map(Cow::into_owned),
+            Destination::Terminal => match shown.take(&event) {
+                Some(Sight::Text(text)) => Some(filter.pass(&text).into_bytes()),
+                Some(Sight::Size(..)) | None => None,
+            },
+        };
+        let Some(text) = text else { continue };
         let pause = at.saturating_sub(before).min(options.max_idle.unwrap_or(Duration::MAX));
         if !pause.is_zero() {
             out.flush().map_err(TrailError::Output)?;
             sleep(options.speed.of(pause));
         }
-        out.write_all(filter.pass(&text).as_bytes()).map_err(TrailError::Output)?;
+        out.write_all(&text).map_err(TrailError::Output)?;
         before = before.max(at);
     }
     Ok(())
@@ -184,7 +203,8 @@ mod tests {
         writer.write(Duration::ZERO, &data(b"00h.")).unwrap();
         let trail = writer.finish(Duration::ZERO, &crate::samples::end()).unwrap();
         let (mut out, mut reader) = (Vec::new(), Reader::new(trail.as_slice(), &[]).unwrap());
-        play(&mut reader, &mut out, PlayOptions::default(), |_| ()).unwrap();
+        let options = PlayOptions { to: Destination::Terminal, ..PlayOptions::default() };
+        play(&mut reader, &mut out, options, |_| ()).unwrap();
         let out = String::from_utf8(out).unwrap();
         let end = out.strip_prefix("\x1b[31mred\u{fffd}.").unwrap();
         assert!(end.starts_with("\x1b[m"), "{end:?}");

@@ -5,6 +5,7 @@ use std::io::{Read, Seek};
 use std::time::Duration;
 
 use crate::canvas::Canvas;
+use crate::frames::{Frame, Frames};
 use crate::reader::Mark;
 use crate::screen::Screen;
 use crate::shown::{Shown, Sight};
@@ -27,6 +28,10 @@ pub struct Replay<R> {
     at: Duration,
     next: Option<(Duration, Sight)>,
     is_over: bool,
+    /// What was read can be gone back to without reading it all again.
+    frames: Frames,
+    /// Bytes of text since the last place where there is a frame.
+    behind: usize,
 }
 
 impl<R: Read + Seek> Replay<R> {
@@ -36,7 +41,20 @@ impl<R: Read + Seek> Replay<R> {
         let start = reader.mark()?;
         let shown = Shown::new(channel, Lines::WithCarriageReturn);
         let (screen, canvas, at) = (Screen::new(), Canvas::default(), Duration::ZERO);
-        Some(Self { reader, start, channel, shown, screen, canvas, at, next: None, is_over: false })
+        let (frames, next) = (Frames::new(), None);
+        Some(Self {
+            reader,
+            start,
+            channel,
+            shown,
+            screen,
+            canvas,
+            at,
+            next,
+            is_over: false,
+            frames,
+            behind: 0,
+        })
     }
 
     pub fn reader(&self) -> &Reader<R> {
@@ -55,6 +73,7 @@ impl<R: Read + Seek> Replay<R> {
     /// When the screen changes next. `None`: never.
     pub fn next_at(&mut self) -> Result<Option<Duration>, TrailError> {
         while self.next.is_none() && !self.is_over {
+            self.keep_frame();
             match self.reader.next() {
                 Some(item) => {
                     let (at, event) = item.inspect_err(|_| self.is_over = true)?;
@@ -70,6 +89,9 @@ impl<R: Read + Seek> Replay<R> {
     pub fn step(&mut self, to: Duration) -> Result<bool, TrailError> {
         match self.next_at()?.filter(|at| *at <= to).and_then(|_| self.next.take()) {
             Some((at, sight)) => {
+                if let Sight::Text(text) = &sight {
+                    self.behind += text.len();
+                }
                 self.screen.show(&sight, &mut ());
                 self.at = self.at.max(at);
                 Ok(true)
@@ -83,18 +105,40 @@ impl<R: Read + Seek> Replay<R> {
 
     /// Goes to another moment.
     pub fn seek(&mut self, to: Duration) -> Result<(), TrailError> {
-        if to < self.at {
-            self.rewind()?;
+        let begins = self.at;
+        match self.frames.before(to) {
+            Some(frame) if to < begins || frame.at > begins => {
+                self.reader.go(&frame.mark)?;
+                self.shown = frame.shown.clone();
+                self.screen = Screen::restored(frame.size, &frame.dump);
+                (self.at, self.next, self.is_over, self.behind) = (frame.at, None, false, 0);
+            }
+            None if to < begins => self.rewind()?,
+            Some(_) | None => {}
         }
         while self.step(to)? {}
         Ok(())
+    }
+
+    /// Between two blocks, with all that was read on the screen, there may be a frame.
+    fn keep_frame(&mut self) {
+        let Some(mark) = self.reader.mark() else { return };
+        let at = Duration::from_micros(mark.time);
+        if !self.frames.wants(at, self.behind) {
+            return;
+        }
+        if let Some(dump) = self.screen.dump() {
+            let (shown, size) = (self.shown.clone(), self.screen.terminal().size());
+            self.frames.add(Frame { at, mark, shown, size, dump });
+            self.behind = 0;
+        }
     }
 
     fn rewind(&mut self) -> Result<(), TrailError> {
         self.reader.go(&self.start)?;
         self.shown = Shown::new(self.channel, Lines::WithCarriageReturn);
         (self.screen, self.at) = (Screen::new(), Duration::ZERO);
-        (self.next, self.is_over) = (None, false);
+        (self.next, self.is_over, self.behind) = (None, false, 0);
         Ok(())
     }
 
@@ -152,6 +196,34 @@ mod tests {
         replay.seek(Duration::ZERO).unwrap();
         assert_eq!(replay.text().concat(), "");
         assert_eq!(replay.next_at().unwrap(), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_moment_of_a_long_recording_is_the_same_from_a_frame_and_from_the_beginning() {
+        let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
+        for n in 0..3000u64 {
+            let text = format!("\x1b[{};1H\x1b[3{}mnumber {n}\x1b[K\x1b[", n % 20 + 1, n % 7);
+            let rest = format!("m{}", ". ".repeat(500));
+            writer.write(Duration::from_secs(2 * n), &data(text.as_bytes())).unwrap();
+            writer.write(Duration::from_secs(2 * n + 1), &data(rest.as_bytes())).unwrap();
+            writer.flush().unwrap();
+        }
+        let trail = writer.finish(Duration::from_secs(6000), &end()).unwrap();
+        let open = || Replay::new(Reader::new(Cursor::new(&trail), &[]).unwrap(), None).unwrap();
+        let mut replay = open();
+        replay.seek(Duration::MAX).unwrap();
+        assert!(
+            replay.frames.before(Duration::MAX).is_some_and(|frame| frame.at > Duration::from_secs(5000))
+        );
+        for at in [5990, 17, 4001, 1500, 5999, 2000, 2001] {
+            let (mut other, at) = (open(), Duration::from_secs(at));
+            other.seek(at).unwrap();
+            replay.seek(at).unwrap();
+            assert_eq!(replay.screen.dump(), other.screen.dump(), "{at:?}");
+            assert_eq!(replay.next_at().unwrap(), other.next_at().unwrap());
+        }
+        replay.seek(Duration::MAX).unwrap();
+        assert!(replay.reader.ending().is_some() && !replay.reader.has_unsigned());
     }
 
     #[test]

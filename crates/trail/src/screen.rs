@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use avt::parser::{Function, Parser};
+use avt::parser::{Function, Parser, State};
 use avt::{Line, Observation, Observer, Terminal};
 
 use crate::shown::Sight;
@@ -21,6 +21,9 @@ pub(crate) struct Screen {
 
 /// Looks on while a screen is drawn.
 pub(crate) trait Watch {
+    /// `function` is about to be carried out.
+    fn before(&mut self, _terminal: &Terminal, _function: &Function) {}
+
     /// A row has left the screen at its top.
     fn gone(&mut self, _line: &Line) {}
 }
@@ -72,6 +75,7 @@ impl Screen {
                 Function::Rep(count) => Function::Rep(count.min(MOST_COLUMNS as u16)),
                 function => function,
             };
+            watch.before(&self.terminal, &function);
             self.terminal.execute_with(function, Leaving(watch));
         }
     }
@@ -83,6 +87,19 @@ impl Screen {
         let columns = (columns as usize).min(MOST_COLUMNS);
         let rows = (rows as usize).min(MOST_CELLS / columns);
         self.terminal.resize_with(columns, rows, Leaving(watch));
+    }
+
+    /// What draws this screen on an empty one of the same size. `None`: not now, a sequence is begun.
+    pub(crate) fn dump(&self) -> Option<String> {
+        matches!(self.parser.state, State::Ground).then_some(())?;
+        catch_unwind(AssertUnwindSafe(|| self.terminal.dump())).ok()
+    }
+
+    /// The screen that was dumped.
+    pub(crate) fn restored(size: (usize, usize), dump: &str) -> Self {
+        let mut screen = Self::of_size(size);
+        screen.show(&Sight::Text(dump.to_owned()), &mut ());
+        screen
     }
 
     pub(crate) fn terminal(&self) -> &Terminal {

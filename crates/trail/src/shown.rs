@@ -1,12 +1,13 @@
 //! What a person saw of a session: its events as text for one screen.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::text::{Lines, Text};
 use crate::{ChannelId, Direction, Event, Stream};
 
 /// Turns events into what stands on the screen of whoever looks on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shown {
     only: Option<ChannelId>,
     /// What becomes of the lines of channels without a terminal.
@@ -14,7 +15,7 @@ pub(crate) struct Shown {
     channels: BTreeMap<ChannelId, Channel>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Channel {
     /// Its bytes are a protocol for files.
     is_files: bool,
@@ -37,7 +38,39 @@ impl Shown {
         Self { only, lines, channels: BTreeMap::new() }
     }
 
+    /// What the event does to the screen.
     pub(crate) fn take(&mut self, event: &Event<'_>) -> Option<Sight> {
+        let id = event.channel();
+        let bytes = self.bytes(event);
+        if self.only.is_some_and(|only| only != id) {
+            return None;
+        }
+        match event {
+            Event::Open { terminal: Some(terminal), .. } => {
+                Some(Sight::Size(terminal.columns, terminal.rows))
+            }
+            Event::Window { columns, rows, .. } => Some(Sight::Size(*columns, *rows)),
+            Event::File { .. } => Some(Sight::Text(String::from_utf8_lossy(&bytes?).into_owned())),
+            Event::Data { stream, .. } => {
+                let bytes = bytes?;
+                let channel = self.channels.get_mut(&id)?;
+                let text = match stream {
+                    Stream::Main => channel.main.take(&bytes),
+                    Stream::Stderr => channel.stderr.take(&bytes),
+                };
+                (!text.is_empty()).then_some(Sight::Text(text))
+            }
+            Event::Open { terminal: None, .. }
+            | Event::Close { .. }
+            | Event::Env { .. }
+            | Event::Signal { .. }
+            | Event::Eof { .. }
+            | Event::Exit { .. } => None,
+        }
+    }
+
+    /// What the event shows, exactly.
+    pub(crate) fn bytes<'a>(&mut self, event: &'a Event<'_>) -> Option<Cow<'a, [u8]>> {
         let id = event.channel();
         if self.only.is_some_and(|only| only != id) {
             return None;
@@ -45,26 +78,20 @@ impl Shown {
         match event {
             Event::Open { terminal, .. } => {
                 self.channels.insert(id, self.channel(event.opens_files(), terminal.is_some()));
-                let terminal = terminal.as_ref()?;
-                Some(Sight::Size(terminal.columns, terminal.rows))
+                None
             }
-            Event::Window { columns, rows, .. } => Some(Sight::Size(*columns, *rows)),
-            Event::File { file, .. } => Some(Sight::Text(format!("{file}\r\n"))),
+            Event::File { file, .. } => Some(format!("{file}\r\n").into_bytes().into()),
             Event::Data { direction: Direction::ToClient, stream, bytes, .. } => {
                 let unknown = self.channel(false, false);
-                let channel = self.channels.entry(id).or_insert(unknown);
-                let text = match stream {
-                    Stream::Main if channel.is_files => return None,
-                    Stream::Main => channel.main.take(bytes),
-                    Stream::Stderr => channel.stderr.take(bytes),
-                };
-                (!text.is_empty()).then_some(Sight::Text(text))
+                let is_files = self.channels.entry(id).or_insert(unknown).is_files;
+                (!is_files || *stream == Stream::Stderr).then_some(Cow::Borrowed(bytes.as_ref()))
             }
             Event::Close { .. } => {
                 self.channels.remove(&id);
                 None
             }
             Event::Data { direction: Direction::FromClient, .. }
+            | Event::Window { .. }
             | Event::Env { .. }
             | Event::Signal { .. }
             | Event::Eof { .. }

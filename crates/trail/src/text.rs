@@ -9,7 +9,7 @@ pub(crate) enum Lines {
 }
 
 /// Bytes becoming text piece by piece: a character that a piece breaks off waits for the next one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Text {
     lines: Lines,
     /// The beginning of a character, 3 bytes at most.

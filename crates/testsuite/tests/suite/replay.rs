@@ -1,10 +1,12 @@
 //! Recordings that are watched.
 
+#![expect(clippy::disallowed_methods, reason = "players and `kill` are programs")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use keyward_testsuite::{Link, PATIENCE, Route, Terminal, keyward, until};
+use keyward_testsuite::{Input, Link, PATIENCE, Route, Terminal, keyward, run, until};
 
 /// A recorded shell that runs this.
 fn recorded(script: &str) -> (Link, PathBuf) {
@@ -22,7 +24,8 @@ fn watched(folder: &Path, recording: &Path, options: &str) -> Terminal {
     let play = format!("'{program}' trail play {options} '{}'", recording.display());
     let pid = folder.join("pid");
     let play = format!("sh -c \"echo \\$\\$ > '{}'; exec {play}\"", pid.display());
-    fs::write(&script, format!("echo before; {play}; stty -a | grep -o ' icanon'; echo gone; read _\n")).unwrap();
+    fs::write(&script, format!("echo before; {play}; stty -a | grep -o ' icanon'; echo gone; read _\n"))
+        .unwrap();
     Terminal::script(&script, (100, 30))
 }
 
@@ -81,10 +84,65 @@ fn playing_begins_at_the_moment_asked_for() {
 fn a_recording_sets_no_title_and_asks_the_terminal_nothing() {
     let (_link, recording) =
         recorded("printf '\\033]0;mi%s\\007\\033]52;c;bWluZQ==\\007\\033[6n\\033[32mgre%s\\033[m\\n' ne en");
-    let played = keyward(["trail", "play", "--skip-idle=0", recording.to_str().unwrap()]).text();
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("output");
+    let program = std::env::var("KEYWARD_BIN").unwrap();
+    let play = format!("'{program}' trail play --skip-idle=0 '{}' < /dev/null", recording.display());
+    // `script` gives it a terminal, and keeps what that gets.
+    run(Command::new("script").args(["-qec", &play]).arg(&output), Input::Nothing).must_succeed();
+    let played = String::from_utf8(fs::read(&output).unwrap()).unwrap();
     assert!(played.contains("\x1b[32mgreen\x1b[m"), "{played:?}");
     assert!(
         !played.contains("\x1b]") && !played.contains("\x1b[6n") && !played.contains("mine"),
         "{played:?}"
     );
+}
+
+#[test]
+fn asciinema_shows_of_an_export_what_the_person_saw() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_link, recording) = recorded("printf 'gr\\303\\274%s\\n\\033[1mbold\\033[m\\n' n");
+    let cast = folder.path().join("shell.cast");
+    let file = recording.to_str().unwrap();
+    keyward(["trail", "export", file, "--as", "asciicast-v2", "-o", cast.to_str().unwrap()]).must_succeed();
+    let shown: String = events(&fs::read_to_string(&cast).unwrap(), "o");
+    assert!(shown.contains("grün\r\n\x1b[1mbold\x1b[m\r\n"), "{shown:?}");
+    // It wants a terminal to be there; its output goes to a file all the same.
+    let output = folder.path().join("output");
+    let cat = format!("asciinema cat '{}' > '{}'", cast.display(), output.display());
+    let mut asciinema = Command::new("script");
+    asciinema.args(["-qec", &cat, "/dev/null"]).env("ASCIINEMA_CONFIG_HOME", folder.path());
+    run(&mut asciinema, Input::Nothing).must_succeed();
+    assert_eq!(fs::read_to_string(&output).unwrap(), shown);
+}
+
+#[test]
+fn version_3_of_an_asciicast_has_the_same_output_and_the_exit_status() {
+    let (_link, recording) = recorded("printf 'fir%s\\n' st");
+    let export =
+        |format: &str| keyward(["trail", "export", recording.to_str().unwrap(), "--as", format]).text();
+    let (two, three) = (export("asciicast-v2"), export("asciicast-v3"));
+    assert_eq!(events(&two, "o"), events(&three, "o"));
+    assert_eq!(events(&two, "i"), events(&three, "i"));
+    assert_eq!(events(&three, "x"), "0");
+    assert!(three.starts_with(r#"{"version":3,"term":{"cols":"#), "{three}");
+}
+
+#[test]
+fn commands_and_text_are_what_the_screen_showed() {
+    let (_link, recording) = recorded("printf 'fir%s\\n' st");
+    let export =
+        |format: &str| keyward(["trail", "export", recording.to_str().unwrap(), "--as", format]).text();
+    let text = export("text");
+    assert!(text.lines().any(|line| line.starts_with("0:0") && line.ends_with(" first")), "{text}");
+    let commands = export("commands");
+    let told = commands.lines().any(|line| line.contains("printf 'fir%s"));
+    assert!(told && !commands.contains("first"), "{commands}");
+}
+
+/// The texts of an asciicast's events of one kind.
+fn events(cast: &str, wanted: &str) -> String {
+    let events =
+        cast.lines().skip(1).map(|line| serde_json::from_str::<(f64, String, String)>(line).unwrap());
+    events.filter(|(_, code, _)| code == wanted).map(|(.., text)| text).collect()
 }
