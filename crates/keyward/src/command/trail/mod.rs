@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use keyward_trail::{
-    Asciicast, ChannelId, Destination, Ending, PlayOptions, Reader, export_asciicast, export_commands, export_text,
+    Asciicast, ChannelId, Destination, Ending, PlayOptions, Reader, export_asciicast, export_commands,
+    export_text,
 };
 
 use crate::args::{ExportFormat, Keys, Signer, Trail};
