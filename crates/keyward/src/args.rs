@@ -330,6 +330,10 @@ pub(crate) enum Session {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Trail {
     /// Show a recording as it was
+    ///
+    /// On a terminal, keys steer it: space pauses, left and right go back and forward ten seconds, + and - change the
+    /// speed, q ends it. The recording cannot reach the terminal: what it shows is drawn, without titles, clipboards and
+    /// questions that a terminal would answer. A file or a program gets exactly what was shown.
     Play {
         file: PathBuf,
         #[command(flatten)]
@@ -340,8 +344,15 @@ pub(crate) enum Trail {
         #[arg(long, default_value = "1")]
         speed: String,
         /// Shorten pauses to this many seconds
-        #[arg(long, value_name = "SECONDS")]
+        #[arg(long, value_name = "SECONDS", conflicts_with = "skip_idle")]
         max_idle: Option<f64>,
+        /// Skip what is longer than this of a pause
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+        skip_idle: Option<f64>,
+        /// Begin at this moment: since the session's start as in `12m30s`, or a time of the clock as in `14:05` (this
+        /// machine's time zone, on or after the day of the session's start) or `2026-01-31T14:05:00Z`
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
         /// One channel only
         #[arg(long)]
         channel: Option<u32>,
@@ -424,7 +435,14 @@ pub(crate) struct Signer {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum ExportFormat {
     /// asciicast v2, for asciinema and its players
-    Asciicast,
+    #[value(alias = "asciicast")]
+    AsciicastV2,
+    /// asciicast v3, for asciinema 3 and later
+    AsciicastV3,
+    /// What was new on the screen, with times
+    Text,
+    /// The typed commands as the screen shows them, each as JSON in a line of its own
+    Commands,
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
 use keyward_trail::{
-    AuditorKey, ChannelId, Direction, End, Event, Header, Protection, Reader, Recipients, SigningKey, Stream,
-    Terminal, Writer, export_asciicast,
+    Asciicast, AuditorKey, ChannelId, Direction, End, Event, Header, Protection, Reader, Recipients,
+    SigningKey, Stream, Terminal, Writer, export_asciicast,
 };
 
 /// As a bulk transfer over SSH delivers it, and as a program on a terminal does.
@@ -112,7 +112,7 @@ fn size(protection: &Protection, keys: &[AuditorKey]) -> Result<(), Failure> {
     }
     let trail = writer.finish(last, &End { verdict: Verdict::Accept, reason: None })?;
     let mut cast = Vec::new();
-    export_asciicast(&mut Reader::new(trail.as_slice(), keys)?, &mut cast, None)?;
+    export_asciicast(&mut Reader::new(trail.as_slice(), keys)?, &mut cast, None, Asciicast::V2)?;
     let zipped = gzip(cast.clone())?;
     println!(
         "\nAn hour at a terminal, {} events, in bytes (smaller than gzip'ed asciicast and `script`)\n",

@@ -1,13 +1,22 @@
-//! Export for the players of asciinema: asciicast, version 2.
+//! Export for the players of asciinema: asciicast, versions 2 and 3.
 
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{ChannelId, Direction, Event, Header, Reader, Stream, Terminal, TrailError};
+use crate::text::{Lines, Text};
+use crate::{ChannelId, Direction, Event, ExitStatus, Header, Reader, Stream, Terminal, TrailError};
 
-/// Writes one channel as asciicast v2: output of both streams, input, changes of the window; of sftp and scp what was
+/// A version of the format, as its documentation (docs.asciinema.org) has it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Asciicast {
+    V2,
+    /// Times count from the event before, and the exit status is there.
+    V3,
+}
+
+/// Writes one channel as asciicast: output of both streams, input, changes of the window; of sftp and scp what was
 /// done to files, a line each.
 ///
 /// A `channel` of `None` is the first that opens. Bytes that are not UTF-8 become U+FFFD; lines of a channel without a
@@ -17,13 +26,14 @@ pub fn export_asciicast<R: Read>(
     reader: &mut Reader<R>,
     out: &mut impl Write,
     channel: Option<ChannelId>,
+    version: Asciicast,
 ) -> Result<(), TrailError> {
     let header = reader.header().clone();
     let first = reader.find(|item| item.as_ref().map_or(true, |(_, event)| begins(event, channel)));
     match first.transpose()? {
-        None => write_header(out, &header, None, None).map_err(TrailError::Output)?,
+        None => write_header(out, &header, None, None, version).map_err(TrailError::Output)?,
         Some((at, event)) => {
-            let mut cast = Cast::begin(out, &header, &event).map_err(TrailError::Output)?;
+            let mut cast = Cast::begin(out, &header, &event, version).map_err(TrailError::Output)?;
             cast.event(at, event).map_err(TrailError::Output)?;
             for item in reader {
                 let (at, event) = item?;
@@ -50,11 +60,15 @@ struct Cast<'a, W> {
     typed: Text,
     /// Its bytes are no text.
     is_files: bool,
+    version: Asciicast,
     last: Duration,
+    /// The time of the line before.
+    told: Duration,
+    exit: Option<u32>,
 }
 
 impl<'a, W: Write> Cast<'a, W> {
-    fn begin(out: &'a mut W, header: &Header, event: &Event<'_>) -> io::Result<Self> {
+    fn begin(out: &'a mut W, header: &Header, event: &Event<'_>, version: Asciicast) -> io::Result<Self> {
         let (terminal, command) = match event {
             Event::Open { terminal, command, .. } => (terminal.as_ref(), command.as_deref()),
             Event::Data { .. }
@@ -66,7 +80,7 @@ impl<'a, W: Write> Cast<'a, W> {
             | Event::Close { .. }
             | Event::File { .. } => (None, None),
         };
-        write_header(out, header, terminal, command)?;
+        write_header(out, header, terminal, command, version)?;
         let lines = if terminal.is_some() { Lines::AsTheyAre } else { Lines::WithCarriageReturn };
         Ok(Self {
             out,
@@ -75,7 +89,10 @@ impl<'a, W: Write> Cast<'a, W> {
             stderr: Text::new(lines),
             typed: Text::new(Lines::AsTheyAre),
             is_files: event.opens_files(),
+            version,
             last: Duration::ZERO,
+            told: Duration::ZERO,
+            exit: None,
         })
     }
 
@@ -102,22 +119,28 @@ impl<'a, W: Write> Cast<'a, W> {
             Event::Window { columns, rows, .. } if columns > 0 && rows > 0 => {
                 self.line("r", &format!("{columns}x{rows}"))
             }
+            Event::Exit { status, .. } => {
+                self.exit = code(&status);
+                Ok(())
+            }
             Event::Open { .. }
             | Event::Window { .. }
             | Event::Env { .. }
             | Event::Signal { .. }
             | Event::Eof { .. }
-            | Event::Exit { .. }
             | Event::Close { .. } => Ok(()),
         }
     }
 
-    /// Characters that were never completed.
+    /// Characters that were never completed, and the exit status, which is the last that version 3 has.
     fn end(&mut self) -> io::Result<()> {
         for (code, text) in [("o", self.shown.end()), ("o", self.stderr.end()), ("i", self.typed.end())] {
             self.line(code, text)?;
         }
-        Ok(())
+        match (self.version, self.exit) {
+            (Asciicast::V3, Some(code)) => self.line("x", &code.to_string()),
+            (Asciicast::V3, None) | (Asciicast::V2, _) => Ok(()),
+        }
     }
 
     fn line(&mut self, code: &str, text: &str) -> io::Result<()> {
@@ -125,22 +148,68 @@ impl<'a, W: Write> Cast<'a, W> {
             return Ok(());
         }
         let text = serde_json::to_string(text)?;
-        let (seconds, micros) = (self.last.as_secs(), self.last.subsec_micros());
+        // In whole microseconds, so that the differences add up to the time.
+        let time = match self.version {
+            Asciicast::V2 => self.last,
+            Asciicast::V3 => self.last.saturating_sub(self.told),
+        };
+        self.told = self.last;
+        let (seconds, micros) = (time.as_secs(), time.subsec_micros());
         writeln!(self.out, "[{seconds}.{micros:06}, \"{code}\", {text}]")
     }
+}
+
+/// As a shell tells it: 128 and the number of the signal, for those that have the same one everywhere (POSIX, kill) and
+/// the usual ones of Linux.
+fn code(status: &ExitStatus<'_>) -> Option<u32> {
+    let signal = match status {
+        ExitStatus::Code(code) => return Some(*code),
+        ExitStatus::Signal { name, .. } => match &**name {
+            "HUP" => 1,
+            "INT" => 2,
+            "QUIT" => 3,
+            "ILL" => 4,
+            "ABRT" => 6,
+            "FPE" => 8,
+            "KILL" => 9,
+            "USR1" => 10,
+            "SEGV" => 11,
+            "USR2" => 12,
+            "PIPE" => 13,
+            "ALRM" => 14,
+            "TERM" => 15,
+            _ => return None,
+        },
+    };
+    Some(128 + signal)
 }
 
 #[derive(Serialize)]
 struct FirstLine<'a> {
     version: u8,
-    width: u32,
-    height: u32,
+    #[serde(flatten)]
+    size: Size<'a>,
     timestamp: i64,
     title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     env: Option<Env<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Size<'a> {
+    V2 { width: u32, height: u32 },
+    V3 { term: Term<'a> },
+}
+
+#[derive(Serialize)]
+struct Term<'a> {
+    cols: u32,
+    rows: u32,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -154,86 +223,27 @@ fn write_header(
     header: &Header,
     terminal: Option<&Terminal<'_>>,
     command: Option<&[u8]>,
+    version: Asciicast,
 ) -> io::Result<()> {
     // Clients may ask for a terminal without a size (RFC 4254 section 6.2); players cannot.
     let (width, height) = match terminal {
         Some(terminal) if terminal.columns > 0 && terminal.rows > 0 => (terminal.columns, terminal.rows),
         Some(_) | None => (80, 24),
     };
+    let kind = terminal.map(|terminal| &*terminal.term);
+    let (version, size, env) = match version {
+        Asciicast::V2 => (2, Size::V2 { width, height }, kind.map(|term| Env { term })),
+        Asciicast::V3 => (3, Size::V3 { term: Term { cols: width, rows: height, kind } }, None),
+    };
     let first = FirstLine {
-        version: 2,
-        width,
-        height,
+        version,
+        size,
         timestamp: header.started.0.div_euclid(1000),
         title: format!("{}@{}", header.remote_user, header.target),
         command: command.map(|command| String::from_utf8_lossy(command).into_owned()),
-        env: terminal.map(|terminal| Env { term: &terminal.term }),
+        env,
     };
     writeln!(out, "{}", serde_json::to_string(&first)?)
-}
-
-#[derive(Clone, Copy)]
-enum Lines {
-    AsTheyAre,
-    WithCarriageReturn,
-}
-
-/// Bytes becoming text piece by piece: a character that a piece breaks off waits for the next one.
-struct Text {
-    lines: Lines,
-    /// The beginning of a character, 3 bytes at most.
-    held: Vec<u8>,
-    after_return: bool,
-}
-
-impl Text {
-    fn new(lines: Lines) -> Self {
-        Self { lines, held: Vec::new(), after_return: false }
-    }
-
-    fn take(&mut self, bytes: &[u8]) -> String {
-        let mut all = std::mem::take(&mut self.held);
-        all.extend_from_slice(bytes);
-        let mut text = String::with_capacity(all.len());
-        let mut chunks = all.utf8_chunks().peekable();
-        while let Some(chunk) = chunks.next() {
-            text.push_str(chunk.valid());
-            let broken = chunk.invalid();
-            if broken.is_empty() {
-                continue;
-            }
-            if chunks.peek().is_none() && may_continue(broken) {
-                self.held = broken.to_vec();
-            } else {
-                text.push(char::REPLACEMENT_CHARACTER);
-            }
-        }
-        match self.lines {
-            Lines::AsTheyAre => text,
-            Lines::WithCarriageReturn => self.with_returns(&text),
-        }
-    }
-
-    fn end(&mut self) -> &'static str {
-        if std::mem::take(&mut self.held).is_empty() { "" } else { "\u{fffd}" }
-    }
-
-    fn with_returns(&mut self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len());
-        for c in text.chars() {
-            if c == '\n' && !self.after_return {
-                out.push('\r');
-            }
-            out.push(c);
-            self.after_return = c == '\r';
-        }
-        out
-    }
-}
-
-/// Whether bytes are the beginning of a character rather than an error.
-fn may_continue(bytes: &[u8]) -> bool {
-    std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
 
 #[cfg(test)]
@@ -245,13 +255,18 @@ mod tests {
     use crate::samples::{data, end, header, signed};
 
     fn exported(events: &[Event<'_>], channel: Option<ChannelId>) -> String {
+        exported_as(Asciicast::V2, events, channel)
+    }
+
+    fn exported_as(version: Asciicast, events: &[Event<'_>], channel: Option<ChannelId>) -> String {
         let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
         for (n, event) in events.iter().enumerate() {
             writer.write(Duration::from_micros(1_500_001 * n as u64), event).unwrap();
         }
         let trail = writer.finish(Duration::from_secs(100), &end()).unwrap();
         let mut out = Vec::new();
-        export_asciicast(&mut Reader::new(trail.as_slice(), &[]).unwrap(), &mut out, channel).unwrap();
+        export_asciicast(&mut Reader::new(trail.as_slice(), &[]).unwrap(), &mut out, channel, version)
+            .unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -274,6 +289,22 @@ mod tests {
             "\n[1.500001, \"o\", \"\\u001b[1m$\\n\"]\n[3.000002, \"i\", \"q\"]\n[4.500003, \"r\", \"80x24\"]\n",
         );
         assert_eq!(exported(&[shell(), data(b"\x1b[1m$\n"), typed, window], None), expected);
+    }
+
+    #[test]
+    fn version_3_counts_from_the_event_before_and_ends_with_the_exit_status() {
+        let (channel, status) = (ChannelId(0), ExitStatus::Code(7));
+        let exit = Event::Exit { channel, status };
+        let expected = concat!(
+            r#"{"version":3,"term":{"cols":100,"rows":30,"type":"xterm"},"timestamp":1700000000,"title":"root@db1:22 (2001:db8::7)"}"#,
+            "\n[1.500001, \"o\", \"$\"]\n[3.000002, \"o\", \"bye\"]\n[0.000000, \"x\", \"7\"]\n",
+        );
+        assert_eq!(exported_as(Asciicast::V3, &[shell(), data(b"$"), exit, data(b"bye")], None), expected);
+        let (name, message) = ("KILL".into(), "".into());
+        let killed =
+            Event::Exit { channel, status: ExitStatus::Signal { name, core_dumped: false, message } };
+        let text = exported_as(Asciicast::V3, &[shell(), killed], None);
+        assert!(text.ends_with("[1.500001, \"x\", \"137\"]\n"), "{text}");
     }
 
     #[test]

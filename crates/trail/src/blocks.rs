@@ -1,11 +1,11 @@
 //! The blocks of a trail, decrypted and decompressed.
 
-use std::io::Read;
+use std::io::{Read, Seek};
 
 use zstd::bulk::Decompressor;
 
 use crate::block::{ENCRYPTED, KNOWN_FLAGS, Kind, TYPED, WITH_NEXT, ZSTD};
-use crate::chained::{Chained, Next, Place, Stored};
+use crate::chained::{Chained, Joint, Next, Place, Stored};
 use crate::error::{Damage, TrailError};
 use crate::header::Begun;
 use crate::protection::Ciphers;
@@ -49,6 +49,19 @@ impl<R: Read> Blocks<R> {
         let shown = if protected.shown.is_some() { Access::Encrypted } else { Access::Open };
         let typed = if protected.typed.is_some() { Access::Encrypted } else { Access::None };
         Ok(Self { chained: Chained::new(source, begun), zstd, shown, typed, ciphers })
+    }
+
+    /// Where the next block begins.
+    pub(crate) fn joint(&self) -> Joint {
+        self.chained.joint()
+    }
+
+    /// Goes on from there.
+    pub(crate) fn go(&mut self, joint: Joint) -> Result<(), TrailError>
+    where
+        R: Seek,
+    {
+        self.chained.go(joint)
     }
 
     pub(crate) fn next(&mut self) -> Result<Next<Block>, TrailError> {

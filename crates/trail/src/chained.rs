@@ -1,6 +1,6 @@
 //! The blocks of a trail, one after the other, each held against the chain and the signatures. This takes no key.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::block::{BlockHeader, HEADER_LEN, Kind, LINKED};
 use crate::chain::{Extent, Link};
@@ -25,6 +25,13 @@ pub(crate) struct Stored {
     pub(crate) place: Place,
     /// What is wrong with it, or with what was before it. Its length can be trusted all the same.
     pub(crate) damage: Option<Damage>,
+}
+
+/// Where a block begins, and the chain up to there: what reading can go on from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Joint {
+    pub(crate) place: Place,
+    pub(crate) link: Link,
 }
 
 /// Where a block stands, for errors.
@@ -57,6 +64,11 @@ impl<R: Read> Chained<R> {
     /// As far as whole blocks were read.
     pub(crate) fn extent(&self) -> Extent {
         Extent { length: self.offset, link: self.link }
+    }
+
+    /// Where the next block begins.
+    pub(crate) fn joint(&self) -> Joint {
+        Joint { place: Place { number: self.number, offset: self.offset }, link: self.link }
     }
 
     /// The next block. After an error nothing more can be read: where the next one begins is not known.
@@ -112,5 +124,14 @@ impl<R: Read> Chained<R> {
         let mut bytes = Vec::new();
         self.source.by_ref().take(length as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+}
+
+impl<R: Seek> Chained<R> {
+    /// Goes on from there.
+    pub(crate) fn go(&mut self, joint: Joint) -> Result<(), TrailError> {
+        self.source.seek(SeekFrom::Start(joint.place.offset)).map_err(TrailError::Read)?;
+        (self.number, self.offset, self.link) = (joint.place.number, joint.place.offset, joint.link);
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The recording format: what a session showed and what was typed in it, one file per session, written as it goes.
 //!
 //! Synchronous and free of any runtime: a [`Writer`] puts events into anything that is [`std::io::Write`], a
-//! [`Reader`] gives them back, [`play`] and [`export_asciicast`] show them, [`verify`] says whether all is as it was
+//! [`Reader`] gives them back, [`play`], [`Replay`] and the exports show them, [`verify`] says whether all is as it was
 //! written. The bytes are described in
 //! `docs/trail-format.md`.
 
@@ -10,16 +10,20 @@ mod auditor_key;
 mod block;
 mod block_writer;
 mod blocks;
+mod canvas;
 mod chain;
 mod chained;
 mod cipher;
 mod codec;
+mod commands;
 mod end;
 mod error;
 mod event;
 mod file;
 mod file_codec;
 mod file_event;
+mod filter;
+mod frames;
 mod header;
 mod key_usage;
 mod lock;
@@ -30,17 +34,23 @@ mod play;
 mod protection;
 mod reader;
 mod recipient;
+mod replay;
 #[cfg(test)]
 mod samples;
+mod screen;
+mod shown;
 mod signature;
 mod span;
+mod text;
+mod text_export;
 mod verify;
 mod wire;
 mod writer;
 
-pub use asciicast::export_asciicast;
+pub use asciicast::{Asciicast, export_asciicast};
 pub use auditor_key::AuditorKey;
 pub use chain::Extent;
+pub use commands::export_commands;
 pub use end::{End, Ending};
 pub use error::{Damage, TrailError};
 pub use event::{ChannelId, Direction, Event, ExitStatus, Stream, Terminal};
@@ -48,10 +58,12 @@ pub use file::TrailFile;
 pub use file_event::{FileDigest, FileEvent, FileOutcome};
 pub use header::Header;
 pub use lock::Recipients;
-pub use play::{BadSpeed, PlayOptions, Speed, play};
+pub use play::{BadSpeed, Destination, PlayOptions, Speed, play};
 pub use protection::Protection;
 pub use reader::Reader;
 pub use recipient::{KeyError, Recipient};
+pub use replay::Replay;
 pub use signature::{BadVerifyingKey, SigningKey, VerifyingKey};
+pub use text_export::export_text;
 pub use verify::{BlockFound, Integrity, Standing, Verified, claimed_header, verify};
 pub use writer::{Finished, Writer};

@@ -1,23 +1,45 @@
 //! Playing a trail on a terminal, at the speed at which it happened.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use crate::{ChannelId, Direction, Event, Reader, Stream, TrailError};
+use crate::filter::Filter;
+use crate::shown::{Shown, Sight};
+use crate::text::Lines;
+use crate::{ChannelId, Reader, TrailError};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PlayOptions {
     pub speed: Speed,
     /// Longer pauses of the session are cut to this, before the speed is applied. `None`: none is.
     pub max_idle: Option<Duration>,
+    pub to: Destination,
+    /// What was shown before this moment is shown at once.
+    pub from: Duration,
     /// Only this channel. `None`: all of them.
     pub channel: Option<ChannelId>,
+}
+
+/// Where a recording is played to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Destination {
+    /// A file or a program, which get exactly what was shown.
+    #[default]
+    File,
+    /// A terminal, which draws, and does nothing else that the recording asks for.
+    Terminal,
 }
 
 /// How much faster than it happened: 2 is twice as fast.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Speed(f64);
+
+impl std::fmt::Display for Speed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", (self.0 * 100.0).round() / 100.0)
+    }
+}
 
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0:?} is no speed: a number from 0.01 to 1000 is")]
@@ -41,7 +63,19 @@ impl std::str::FromStr for Speed {
 }
 
 impl Speed {
-    fn of(self, pause: Duration) -> Duration {
+    /// Twice as fast, or half as fast, within the bounds.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        Self((self.0 * factor).clamp(0.01, 1000.0))
+    }
+
+    /// How much of the session passes in this time.
+    pub fn passes(self, time: Duration) -> Duration {
+        Duration::try_from_secs_f64(time.as_secs_f64() * self.0).unwrap_or(Duration::MAX)
+    }
+
+    /// How long a pause of the session takes.
+    pub fn of(self, pause: Duration) -> Duration {
         Duration::try_from_secs_f64(pause.as_secs_f64() / self.0).unwrap_or(Duration::MAX)
     }
 }
@@ -49,46 +83,55 @@ impl Speed {
 /// Writes what the client was shown to `out`, calling `sleep` for each pause of the session.
 ///
 /// What was done to files is a line each, in the place of the bytes of sftp and scp.
-/// [`Reader::ending`] says afterwards how the session ended. The bytes go out as they are: a terminal that they are
-/// played on obeys them as the client's did.
+/// [`Reader::ending`] says afterwards how the session ended. For a terminal, what would have it answer, or outlast the session, is
+/// left out, and bytes that are not UTF-8 become U+FFFD.
 pub fn play<R: Read>(
+    reader: &mut Reader<R>,
+    out: &mut impl Write,
+    options: PlayOptions,
+    sleep: impl FnMut(Duration),
+) -> Result<(), TrailError> {
+    let mut filter = Filter::default();
+    let played = play_through(&mut filter, reader, out, options, sleep);
+    let ended = out.write_all(filter.end().as_bytes()).and_then(|()| out.flush());
+    played.and(ended.map_err(TrailError::Output))
+}
+
+fn play_through<R: Read>(
+    filter: &mut Filter,
     reader: &mut Reader<R>,
     out: &mut impl Write,
     options: PlayOptions,
     mut sleep: impl FnMut(Duration),
 ) -> Result<(), TrailError> {
-    let mut shown = Duration::ZERO;
-    let mut files = HashSet::new();
+    let mut before = options.from;
+    let mut shown = Shown::new(options.channel, Lines::AsTheyAre);
     for item in reader {
         let (at, event) = item?;
-        if event.opens_files() {
-            files.insert(event.channel());
-        }
-        let (channel, bytes) = match event {
-            Event::Data { channel, stream: Stream::Main, .. } if files.contains(&channel) => continue,
-            Event::Data { channel, direction: Direction::ToClient, bytes, .. } => (channel, bytes),
-            Event::File { channel, file } => (channel, format!("{file}\r\n").into_bytes().into()),
-            _ => continue,
+        let text = match options.to {
+            Destination::File => shown.bytes(&event).map(Cow::into_owned),
+            Destination::Terminal => match shown.take(&event) {
+                Some(Sight::Text(text)) => Some(filter.pass(&text).into_bytes()),
+                Some(Sight::Size(..)) | None => None,
+            },
         };
-        if options.channel.is_some_and(|only| only != channel) {
-            continue;
-        }
-        let pause = at.saturating_sub(shown).min(options.max_idle.unwrap_or(Duration::MAX));
+        let Some(text) = text else { continue };
+        let pause = at.saturating_sub(before).min(options.max_idle.unwrap_or(Duration::MAX));
         if !pause.is_zero() {
             out.flush().map_err(TrailError::Output)?;
             sleep(options.speed.of(pause));
         }
-        out.write_all(&bytes).map_err(TrailError::Output)?;
-        shown = at;
+        out.write_all(&text).map_err(TrailError::Output)?;
+        before = before.max(at);
     }
-    out.flush().map_err(TrailError::Output)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Writer;
     use crate::samples::{data, header, signed};
+    use crate::{Direction, Event, Stream, Writer};
 
     fn recorded() -> Vec<u8> {
         let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
@@ -120,8 +163,15 @@ mod tests {
     #[test]
     fn pauses_are_cut_and_then_sped_up() {
         let max_idle = Some(Duration::from_secs(10));
-        let options = PlayOptions { speed: "2".parse().unwrap(), max_idle, channel: None };
+        let options = PlayOptions { speed: "2".parse().unwrap(), max_idle, ..PlayOptions::default() };
         assert_eq!(played(options), ("abcd".into(), vec![0.5, 5.0, 1.0]));
+    }
+
+    #[test]
+    fn what_was_before_the_moment_asked_for_is_shown_at_once() {
+        let from = Duration::from_secs(50);
+        let options = PlayOptions { from, ..PlayOptions::default() };
+        assert_eq!(played(options), ("abcd".into(), vec![10.0, 2.0]));
     }
 
     #[test]
@@ -144,6 +194,20 @@ mod tests {
             .unwrap();
         let sum = "07".repeat(32);
         assert_eq!(String::from_utf8(out).unwrap(), format!("upload \"/srv/x\": 3 bytes, sha256 {sum}\r\n"));
+    }
+
+    #[test]
+    fn a_terminal_is_asked_nothing_and_left_as_it_was() {
+        let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
+        writer.write(Duration::ZERO, &data(b"\x1b]0;mine\x07\x1b[6n\x1b[31mred\xff\x1b[?10")).unwrap();
+        writer.write(Duration::ZERO, &data(b"00h.")).unwrap();
+        let trail = writer.finish(Duration::ZERO, &crate::samples::end()).unwrap();
+        let (mut out, mut reader) = (Vec::new(), Reader::new(trail.as_slice(), &[]).unwrap());
+        let options = PlayOptions { to: Destination::Terminal, ..PlayOptions::default() };
+        play(&mut reader, &mut out, options, |_| ()).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let end = out.strip_prefix("\x1b[31mred\u{fffd}.").unwrap();
+        assert!(end.starts_with("\x1b[m"), "{end:?}");
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 use std::time::Duration;
 
 use crate::auditor_key::AuditorKey;
 use crate::block::Kind;
 use crate::blocks::{Block, Blocks};
-use crate::chained::Next;
+use crate::chained::{Joint, Next};
 use crate::end::{End, Ending};
 use crate::error::{Damage, TrailError};
 use crate::event::Event;
@@ -36,6 +36,16 @@ pub struct Reader<R> {
     signed_until: Option<Duration>,
     unsigned: bool,
     state: State,
+}
+
+/// A place between two blocks of a trail, and what was known there: reading can go on from it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Mark {
+    pub(crate) joint: Joint,
+    /// Microseconds since the start: where the blocks before end.
+    pub(crate) time: u64,
+    pub(crate) signed_until: Option<Duration>,
+    pub(crate) unsigned: bool,
 }
 
 enum State {
@@ -102,6 +112,22 @@ impl<R: Read> Reader<R> {
         match &self.state {
             State::Ended(ending) => Some(ending),
             State::Reading | State::EndSeen { .. } | State::Failed => None,
+        }
+    }
+
+    /// Where reading stands, if that is between two blocks.
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        let is_between = self.span.is_empty() && matches!(self.state, State::Reading);
+        let (time, signed_until, unsigned) = (self.time, self.signed_until, self.unsigned);
+        is_between.then(|| Mark { joint: self.blocks.joint(), time, signed_until, unsigned })
+    }
+
+    /// Reads on until a signature, an end or an error tells whether what was read is signed, over at most that many
+    /// events.
+    pub fn settle(&mut self, most: usize) {
+        let mut left = most;
+        while self.unsigned && left > 0 && self.next().is_some_and(|item| item.is_ok()) {
+            left -= 1;
         }
     }
 
@@ -199,6 +225,17 @@ impl<R: Read> Reader<R> {
             State::EndSeen { at, end, sealed: true } => Ending::Finished { at, end },
             State::EndSeen { .. } | State::Reading | State::Ended(_) | State::Failed => Ending::Unfinished,
         });
+    }
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Goes on from there, whatever was read before.
+    pub(crate) fn go(&mut self, mark: &Mark) -> Result<(), TrailError> {
+        self.blocks.go(mark.joint)?;
+        self.span.clear();
+        (self.time, self.signed_until, self.unsigned) = (mark.time, mark.signed_until, mark.unsigned);
+        self.state = State::Reading;
+        Ok(())
     }
 }
 

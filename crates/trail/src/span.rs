@@ -45,6 +45,11 @@ impl Span {
         self.runs.clear();
     }
 
+    /// Whether all events were given.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runs.iter().all(|run| run.next.is_none())
+    }
+
     /// The next event; of two at the same time the one of the block that came first.
     pub(crate) fn next(&mut self) -> Result<Option<(Duration, Event<'static>)>, TrailError> {
         let waiting = self.runs.iter_mut().filter(|run| run.next.is_some());

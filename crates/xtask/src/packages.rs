@@ -36,6 +36,8 @@ pub(crate) const PEERS: [&str; 28] = [
     "mosh",
     // Interactive programs, and the terminal that they are looked at on.
     "tmux",
+    // A player of recordings.
+    "asciinema",
     "vim",
     "less",
     "zsh",

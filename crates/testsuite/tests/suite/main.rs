@@ -63,6 +63,7 @@ mod plugins;
 mod putty;
 mod recording;
 mod refusals;
+mod replay;
 mod revocation_lists;
 mod screens;
 mod security_keys;

@@ -2,37 +2,44 @@
 
 mod keys;
 mod ledger;
+mod moment;
+mod player;
+mod tty;
 mod verify;
+mod watch;
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use keyward_trail::{ChannelId, Ending, PlayOptions, Reader, export_asciicast, play};
+use keyward_trail::{
+    Asciicast, ChannelId, Destination, Ending, PlayOptions, Reader, export_asciicast, export_commands,
+    export_text,
+};
 
 use crate::args::{ExportFormat, Keys, Signer, Trail};
 use crate::command::shown;
 
 pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
     match command {
-        Trail::Play { file, keys, signer, speed, max_idle, channel } => {
+        Trail::Play { file, keys, signer, speed, max_idle, skip_idle, from, channel } => {
+            let max_idle = max_idle.or(skip_idle).map(Duration::try_from_secs_f64).transpose();
+            let recording = open(&file, &keys, &signer)?;
+            let started = recording.reader.header().started;
+            let from = from.map(|text| moment::parse(&text, started)).transpose().context("--from")?;
+            let is_terminal = std::io::stdout().is_terminal();
             let options = PlayOptions {
+                to: if is_terminal { Destination::Terminal } else { Destination::File },
                 speed: speed.parse()?,
-                max_idle: max_idle.map(Duration::try_from_secs_f64).transpose().context("--max-idle")?,
+                max_idle: max_idle.context("--skip-idle")?,
+                from: from.unwrap_or_default(),
                 channel: channel.map(ChannelId),
             };
-            let mut recording = open(&file, &keys, &signer)?;
-            let mut out = std::io::stdout().lock();
-            let played = play(&mut recording.reader, &mut out, options, std::thread::sleep);
-            // What was shown before an error may be as unsigned as what follows it.
-            let flushed = out.flush();
-            recording.report();
-            played?;
-            flushed?;
+            watch::play(recording, options).await?;
         }
         Trail::Export { file, keys, signer, format, channel, output } => {
             export(&mut open(&file, &keys, &signer)?, format, channel, output.as_deref())?;
@@ -77,8 +84,12 @@ fn export(
         None => Box::new(std::io::stdout().lock()),
     };
     let mut out = BufWriter::new(out);
+    let (reader, channel) = (&mut recording.reader, channel.map(ChannelId));
     let exported = match format {
-        ExportFormat::Asciicast => export_asciicast(&mut recording.reader, &mut out, channel.map(ChannelId)),
+        ExportFormat::AsciicastV2 => export_asciicast(reader, &mut out, channel, Asciicast::V2),
+        ExportFormat::AsciicastV3 => export_asciicast(reader, &mut out, channel, Asciicast::V3),
+        ExportFormat::Text => export_text(reader, &mut out, channel),
+        ExportFormat::Commands => export_commands(reader, &mut out, channel),
     };
     let flushed = out.flush();
     recording.report();

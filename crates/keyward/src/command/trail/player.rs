@@ -1,0 +1,121 @@
+//! A recording on a terminal, steered by keys.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use keyward_trail::{PlayOptions, Replay};
+
+use super::tty::{Key, Tty};
+use super::verify;
+
+/// How far the arrows go.
+const LEAP: Duration = Duration::from_secs(10);
+/// The status shows the time this often, and a signal is noticed.
+const TICK: Duration = Duration::from_millis(200);
+/// No terminal shows more changes.
+const FRAME: Duration = Duration::from_millis(20);
+
+pub(super) struct Player<'a> {
+    replay: Replay<BufReader<File>>,
+    options: PlayOptions,
+    /// Set when the program is told to end.
+    stop: &'a AtomicBool,
+    is_paused: bool,
+    /// The moment of the session that is shown.
+    position: Duration,
+}
+
+impl<'a> Player<'a> {
+    pub(super) fn new(replay: Replay<BufReader<File>>, options: PlayOptions, stop: &'a AtomicBool) -> Self {
+        Self { replay, options, stop, is_paused: false, position: options.from }
+    }
+
+    /// Plays until a key or a signal ends it; what was read is in the reader of the replay.
+    pub(super) fn run(&mut self) -> anyhow::Result<()> {
+        let mut tty = Tty::begin()?;
+        self.replay.seek(self.position)?;
+        let mut last = Instant::now();
+        while !self.stop.load(Ordering::Relaxed) {
+            let now = Instant::now();
+            self.go_on(now.duration_since(last))?;
+            last = now;
+            let (size, status) = (tty.size(), self.status()?);
+            tty.write(&self.replay.draw(size, &status))?;
+            for key in tty.keys(self.wait()?)? {
+                if key == Key::Quit {
+                    return Ok(());
+                }
+                self.press(key)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn into_replay(self) -> Replay<BufReader<File>> {
+        self.replay
+    }
+
+    /// Lets `time` pass.
+    fn go_on(&mut self, time: Duration) -> anyhow::Result<()> {
+        let Some(next) = self.replay.next_at()?.filter(|_| !self.is_paused) else { return Ok(()) };
+        self.position = self.position.saturating_add(self.options.speed.passes(time));
+        // Of a pause, what is longer than it may be is left out at its beginning.
+        if let Some(most) = self.options.max_idle {
+            self.position = self.position.max(next.saturating_sub(most));
+        }
+        let began = Instant::now();
+        while self.replay.step(self.position)? {
+            // What is shown faster than it can be drawn is drawn in between, and keys are heard.
+            if began.elapsed() > TICK {
+                self.position = self.replay.at();
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// How long nothing changes.
+    fn wait(&mut self) -> anyhow::Result<Duration> {
+        let next = self.replay.next_at()?.filter(|_| !self.is_paused);
+        let left = next.map(|next| self.options.speed.of(next.saturating_sub(self.position)));
+        Ok(left.unwrap_or(TICK).clamp(FRAME, TICK))
+    }
+
+    fn press(&mut self, key: Key) -> anyhow::Result<()> {
+        match key {
+            Key::Pause => self.is_paused = !self.is_paused,
+            Key::Faster => self.options.speed = self.options.speed.times(2.0),
+            Key::Slower => self.options.speed = self.options.speed.times(0.5),
+            Key::Back => self.seek(self.position.saturating_sub(LEAP))?,
+            Key::Forward => {
+                // Behind the last change there is nothing to see.
+                if self.replay.next_at()?.is_some() {
+                    self.seek(self.position.saturating_add(LEAP))?;
+                }
+            }
+            Key::Quit => {}
+        }
+        Ok(())
+    }
+
+    fn seek(&mut self, to: Duration) -> anyhow::Result<()> {
+        self.replay.seek(to)?;
+        self.position = to;
+        Ok(())
+    }
+
+    fn status(&mut self) -> anyhow::Result<String> {
+        let state = match (self.replay.next_at()?, self.is_paused) {
+            (None, _) => "the end",
+            (Some(_), true) => "paused",
+            (Some(_), false) => "playing",
+        };
+        let at = self.position.as_secs();
+        let at = verify::time(Duration::from_secs(at));
+        let at = at.strip_suffix(".000").unwrap_or(&at);
+        let speed = self.options.speed;
+        Ok(format!(" {state} {at} x{speed} | space: pause, left/right: 10 s, +/-: speed, q: quit "))
+    }
+}

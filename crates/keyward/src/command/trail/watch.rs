@@ -1,0 +1,111 @@
+//! `keyward trail play`.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use keyward_trail::{PlayOptions, Replay};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Recording;
+use super::player::Player;
+use super::tty::Tty;
+
+/// Events that are read behind what was shown, to learn whether that is signed: more than a node leaves unsigned.
+const MOST_BEHIND: usize = 1 << 20;
+/// A signal is noticed this soon.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Plays it, with keys where a person sits at a terminal. A signal ends it as a key does: the terminal is given back first.
+pub(super) async fn play(recording: Recording, options: PlayOptions) -> anyhow::Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    if !io::stdout().is_terminal() {
+        return straight(recording, options, &stop);
+    }
+    let mut signals = Signals::new()?;
+    let told = Arc::clone(&stop);
+    let mut playing = tokio::task::spawn_blocking(move || {
+        if Tty::is_there() { steered(recording, options, &told) } else { straight(recording, options, &told) }
+    });
+    tokio::select! {
+        played = &mut playing => return played.context("playing failed")?,
+        () = signals.next() => stop.store(true, Ordering::Relaxed),
+    }
+    playing.await.context("playing failed")?
+}
+
+fn steered(recording: Recording, options: PlayOptions, stop: &AtomicBool) -> anyhow::Result<()> {
+    let Recording { reader, known_signer } = recording;
+    let replay = Replay::new(reader, options.channel).context("the recording is being read")?;
+    let mut player = Player::new(replay, options, stop);
+    let played = player.run();
+    let mut reader = player.into_replay().into_reader();
+    // A signature stands behind what it covers.
+    reader.settle(MOST_BEHIND);
+    Recording { reader, known_signer }.report();
+    played
+}
+
+fn straight(mut recording: Recording, options: PlayOptions, stop: &AtomicBool) -> anyhow::Result<()> {
+    let mut out = Stoppable { out: io::stdout().lock(), stop, has_refused: false };
+    let sleep = |pause| sleep(pause, stop);
+    let played = keyward_trail::play(&mut recording.reader, &mut out, options, sleep);
+    // What was shown before an error may be as unsigned as what follows it.
+    recording.report();
+    Ok(played?)
+}
+
+/// Sleeps, and no longer than until the program is told to end.
+fn sleep(pause: Duration, stop: &AtomicBool) {
+    let began = Instant::now();
+    while let Some(left) = pause.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        std::thread::sleep(left.min(TICK));
+    }
+}
+
+/// Refuses once when the program is told to end: what is written after that gives the terminal back.
+struct Stoppable<'a, W> {
+    out: W,
+    stop: &'a AtomicBool,
+    has_refused: bool,
+}
+
+impl<W: Write> Write for Stoppable<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.stop.load(Ordering::Relaxed) && !std::mem::replace(&mut self.has_refused, true) {
+            return Err(io::Error::other("a signal has ended it"));
+        }
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// What tells a program at a terminal to end.
+struct Signals([Signal; 4]);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let [hangup, interrupt, quit, end] =
+            [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit(), SignalKind::terminate()]
+                .map(signal);
+        Ok(Self([hangup?, interrupt?, quit?, end?]))
+    }
+
+    async fn next(&mut self) {
+        let Self([hangup, interrupt, quit, end]) = self;
+        tokio::select! {
+            _ = hangup.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = quit.recv() => {}
+            _ = end.recv() => {}
+        }
+    }
+}

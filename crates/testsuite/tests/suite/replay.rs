@@ -1,0 +1,148 @@
+//! Recordings that are watched.
+
+#![expect(clippy::disallowed_methods, reason = "players and `kill` are programs")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use keyward_testsuite::{Input, Link, PATIENCE, Route, Terminal, keyward, run, until};
+
+/// A recorded shell that runs this.
+fn recorded(script: &str) -> (Link, PathBuf) {
+    let mut link = Link::open(Route::Gateway);
+    link.ssh().terminal(&format!("{script}; exit\n")).must_succeed();
+    link.gateway().ended_sessions(1);
+    let recording = link.gateway().recordings().remove(0);
+    (link, recording)
+}
+
+/// `keyward trail play` on a person's screen, in a shell that says when it has ended.
+fn watched(folder: &Path, recording: &Path, options: &str) -> Terminal {
+    let program = std::env::var("KEYWARD_BIN").unwrap();
+    let script = folder.join("watch.sh");
+    let play = format!("'{program}' trail play {options} '{}'", recording.display());
+    let pid = folder.join("pid");
+    let play = format!("sh -c \"echo \\$\\$ > '{}'; exec {play}\"", pid.display());
+    fs::write(&script, format!("echo before; {play}; stty -a | grep -o ' icanon'; echo gone; read _\n"))
+        .unwrap();
+    Terminal::script(&script, (100, 30))
+}
+
+#[test]
+fn keys_steer_a_recording_and_the_terminal_is_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_link, recording) = recorded("printf 'fir%s\\n' st; sleep 2; printf 'sec%s\\n' ond");
+    let terminal = watched(folder.path(), &recording, "--speed 0.01");
+    terminal.shows(&["playing 0:00:0", "x0.01"]);
+    terminal.press(&["Space"]);
+    terminal.shows(&["paused"]);
+    terminal.press(&["+"]);
+    terminal.shows(&["x0.02"]);
+    terminal.press(&["-"]);
+    terminal.shows(&["x0.01"]);
+    until("the end", PATIENCE, || {
+        terminal.press(&["Right"]);
+        let screen = terminal.screen();
+        (screen.contains("the end") && screen.contains("first") && screen.contains("second")).then_some(())
+    });
+    until("a moment before", PATIENCE, || {
+        terminal.press(&["Left"]);
+        let screen = terminal.screen();
+        (screen.contains("paused") && !screen.contains("second")).then_some(())
+    });
+    terminal.press(&["q"]);
+    let screen = terminal.shows(&["before", "is signed by", "icanon", "gone"]);
+    assert!(!screen.contains("paused"), "{screen}");
+}
+
+#[test]
+fn a_signal_gives_the_terminal_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_link, recording) = recorded("printf 'fir%s\\n' st; sleep 1");
+    let terminal = watched(folder.path(), &recording, "--speed 0.01");
+    terminal.shows(&["playing"]);
+    let pid = fs::read_to_string(folder.path().join("pid")).unwrap();
+    assert!(Command::new("kill").args(["-TERM", pid.trim()]).status().unwrap().success());
+    let screen = terminal.shows(&["before", "icanon", "gone"]);
+    assert!(!screen.contains("playing"), "{screen}");
+}
+
+#[test]
+fn playing_begins_at_the_moment_asked_for() {
+    let (_link, recording) = recorded("printf 'fir%s\\n' st");
+    let file = recording.to_str().unwrap();
+    // What comes before is shown at once; without that, a hundredth of the speed takes minutes.
+    let played = keyward(["trail", "play", "--speed", "0.01", "--from", "1h", file]).text();
+    assert!(played.contains("first"), "{played}");
+    let refused = keyward(["trail", "play", "--from", "noon", file]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(refused.stderr.contains("--from") && refused.stderr.contains("noon"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_recording_sets_no_title_and_asks_the_terminal_nothing() {
+    let (_link, recording) =
+        recorded("printf '\\033]0;mi%s\\007\\033]52;c;bWluZQ==\\007\\033[6n\\033[32mgre%s\\033[m\\n' ne en");
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("output");
+    let program = std::env::var("KEYWARD_BIN").unwrap();
+    let play = format!("'{program}' trail play --skip-idle=0 '{}' < /dev/null", recording.display());
+    // `script` gives it a terminal, and keeps what that gets.
+    run(Command::new("script").args(["-qec", &play]).arg(&output), Input::Nothing).must_succeed();
+    let played = String::from_utf8(fs::read(&output).unwrap()).unwrap();
+    assert!(played.contains("\x1b[32mgreen\x1b[m"), "{played:?}");
+    assert!(
+        !played.contains("\x1b]") && !played.contains("\x1b[6n") && !played.contains("mine"),
+        "{played:?}"
+    );
+}
+
+#[test]
+fn asciinema_shows_of_an_export_what_the_person_saw() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_link, recording) = recorded("printf 'gr\\303\\274%s\\n\\033[1mbold\\033[m\\n' n");
+    let cast = folder.path().join("shell.cast");
+    let file = recording.to_str().unwrap();
+    keyward(["trail", "export", file, "--as", "asciicast-v2", "-o", cast.to_str().unwrap()]).must_succeed();
+    let shown: String = events(&fs::read_to_string(&cast).unwrap(), "o");
+    assert!(shown.contains("grün\r\n\x1b[1mbold\x1b[m\r\n"), "{shown:?}");
+    // It wants a terminal to be there; its output goes to a file all the same.
+    let output = folder.path().join("output");
+    let cat = format!("asciinema cat '{}' > '{}'", cast.display(), output.display());
+    let mut asciinema = Command::new("script");
+    asciinema.args(["-qec", &cat, "/dev/null"]).env("ASCIINEMA_CONFIG_HOME", folder.path());
+    run(&mut asciinema, Input::Nothing).must_succeed();
+    assert_eq!(fs::read_to_string(&output).unwrap(), shown);
+}
+
+#[test]
+fn version_3_of_an_asciicast_has_the_same_output_and_the_exit_status() {
+    let (_link, recording) = recorded("printf 'fir%s\\n' st");
+    let export =
+        |format: &str| keyward(["trail", "export", recording.to_str().unwrap(), "--as", format]).text();
+    let (two, three) = (export("asciicast-v2"), export("asciicast-v3"));
+    assert_eq!(events(&two, "o"), events(&three, "o"));
+    assert_eq!(events(&two, "i"), events(&three, "i"));
+    assert_eq!(events(&three, "x"), "0");
+    assert!(three.starts_with(r#"{"version":3,"term":{"cols":"#), "{three}");
+}
+
+#[test]
+fn commands_and_text_are_what_the_screen_showed() {
+    let (_link, recording) = recorded("printf 'fir%s\\n' st");
+    let export =
+        |format: &str| keyward(["trail", "export", recording.to_str().unwrap(), "--as", format]).text();
+    let text = export("text");
+    assert!(text.lines().any(|line| line.starts_with("0:0") && line.ends_with(" first")), "{text}");
+    let commands = export("commands");
+    let told = commands.lines().any(|line| line.contains("printf 'fir%s"));
+    assert!(told && !commands.contains("first"), "{commands}");
+}
+
+/// The texts of an asciicast's events of one kind.
+fn events(cast: &str, wanted: &str) -> String {
+    let events =
+        cast.lines().skip(1).map(|line| serde_json::from_str::<(f64, String, String)>(line).unwrap());
+    events.filter(|(_, code, _)| code == wanted).map(|(.., text)| text).collect()
+}

@@ -1,0 +1,242 @@
+//! The screen of a session at any moment.
+
+use std::fmt;
+use std::io::{Read, Seek};
+use std::time::Duration;
+
+use crate::canvas::Canvas;
+use crate::frames::{Frame, Frames};
+use crate::reader::Mark;
+use crate::screen::Screen;
+use crate::shown::{Shown, Sight};
+use crate::text::Lines;
+use crate::{ChannelId, Reader, TrailError};
+
+/// A trail that is looked at, at a moment that can be chosen.
+///
+/// What the recording shows is drawn on a terminal of our own, and only the outcome is shown to anybody: no sequence of the
+/// recording reaches a terminal.
+pub struct Replay<R> {
+    reader: Reader<R>,
+    /// Where the events begin.
+    start: Mark,
+    channel: Option<ChannelId>,
+    shown: Shown,
+    screen: Screen,
+    canvas: Canvas,
+    /// The moment that the screen is of.
+    at: Duration,
+    next: Option<(Duration, Sight)>,
+    is_over: bool,
+    /// What was read can be gone back to without reading it all again.
+    frames: Frames,
+    /// Bytes of text since the last place where there is a frame.
+    behind: usize,
+}
+
+impl<R: Read + Seek> Replay<R> {
+    /// Looks at the beginning: `None` where `reader` is in the midst of something. `channel`: one only, or all of them
+    /// on one screen.
+    pub fn new(reader: Reader<R>, channel: Option<ChannelId>) -> Option<Self> {
+        let start = reader.mark()?;
+        let shown = Shown::new(channel, Lines::WithCarriageReturn);
+        let (screen, canvas, at) = (Screen::new(), Canvas::default(), Duration::ZERO);
+        let (frames, next) = (Frames::new(), None);
+        Some(Self {
+            reader,
+            start,
+            channel,
+            shown,
+            screen,
+            canvas,
+            at,
+            next,
+            is_over: false,
+            frames,
+            behind: 0,
+        })
+    }
+
+    pub fn reader(&self) -> &Reader<R> {
+        &self.reader
+    }
+
+    pub fn into_reader(self) -> Reader<R> {
+        self.reader
+    }
+
+    /// The moment that the screen is of.
+    pub fn at(&self) -> Duration {
+        self.at
+    }
+
+    /// When the screen changes next. `None`: never.
+    pub fn next_at(&mut self) -> Result<Option<Duration>, TrailError> {
+        while self.next.is_none() && !self.is_over {
+            self.keep_frame();
+            match self.reader.next() {
+                Some(item) => {
+                    let (at, event) = item.inspect_err(|_| self.is_over = true)?;
+                    self.next = self.shown.take(&event).map(|sight| (at, sight));
+                }
+                None => self.is_over = true,
+            }
+        }
+        Ok(self.next.as_ref().map(|(at, _)| *at))
+    }
+
+    /// Draws what comes next, if that is no later than `to`. `false`: it is, or nothing comes, and the screen is of `to`.
+    pub fn step(&mut self, to: Duration) -> Result<bool, TrailError> {
+        match self.next_at()?.filter(|at| *at <= to).and_then(|_| self.next.take()) {
+            Some((at, sight)) => {
+                if let Sight::Text(text) = &sight {
+                    self.behind += text.len();
+                }
+                self.screen.show(&sight, &mut ());
+                self.at = self.at.max(at);
+                Ok(true)
+            }
+            None => {
+                self.at = self.at.max(to);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Goes to another moment.
+    pub fn seek(&mut self, to: Duration) -> Result<(), TrailError> {
+        let begins = self.at;
+        match self.frames.before(to) {
+            Some(frame) if to < begins || frame.at > begins => {
+                self.reader.go(&frame.mark)?;
+                self.shown = frame.shown.clone();
+                self.screen = Screen::restored(frame.size, &frame.dump);
+                (self.at, self.next, self.is_over, self.behind) = (frame.at, None, false, 0);
+            }
+            None if to < begins => self.rewind()?,
+            Some(_) | None => {}
+        }
+        while self.step(to)? {}
+        Ok(())
+    }
+
+    /// Between two blocks, with all that was read on the screen, there may be a frame.
+    fn keep_frame(&mut self) {
+        let Some(mark) = self.reader.mark() else { return };
+        let at = Duration::from_micros(mark.time);
+        if !self.frames.wants(at, self.behind) {
+            return;
+        }
+        if let Some(dump) = self.screen.dump() {
+            let (shown, size) = (self.shown.clone(), self.screen.terminal().size());
+            self.frames.add(Frame { at, mark, shown, size, dump });
+            self.behind = 0;
+        }
+    }
+
+    fn rewind(&mut self) -> Result<(), TrailError> {
+        self.reader.go(&self.start)?;
+        self.shown = Shown::new(self.channel, Lines::WithCarriageReturn);
+        (self.screen, self.at) = (Screen::new(), Duration::ZERO);
+        (self.next, self.is_over, self.behind) = (None, false, 0);
+        Ok(())
+    }
+
+    /// What makes a terminal of this size show the screen with `status` in its last row, after what was drawn before.
+    ///
+    /// That is text, colours and positions, and nothing that the recording chose. Of a screen that is larger than the
+    /// terminal, the part around the cursor is shown.
+    pub fn draw(&mut self, size: (u16, u16), status: &str) -> String {
+        self.canvas.draw(&self.screen, size, status)
+    }
+
+    /// The rows of the screen as plain text, without blanks at their ends.
+    pub fn text(&self) -> Vec<String> {
+        let lines = self.screen.terminal().screen().visible_lines();
+        lines.map(|line| line.text().trim_end().to_owned()).collect()
+    }
+}
+
+/// Without the screen, which may hold anything.
+impl<R> fmt::Debug for Replay<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replay").field("reader", &self.reader).field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::samples::{data, end, header, signed};
+    use crate::{Event, Terminal, Writer};
+
+    fn replay() -> Replay<Cursor<Vec<u8>>> {
+        let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
+        let terminal = Some(Terminal { term: "xterm".into(), columns: 20, rows: 4 });
+        let open = Event::Open { channel: ChannelId(0), kind: "shell".into(), command: None, terminal };
+        writer.write(Duration::ZERO, &open).unwrap();
+        for n in 1..=60u64 {
+            let text = format!("\x1b[H\x1b[2Jline {n}\r\n\x1b]0;title\x07\x1b[31mred\x1b[m");
+            writer.write(Duration::from_secs(n), &data(text.as_bytes())).unwrap();
+            writer.flush().unwrap();
+        }
+        let trail = writer.finish(Duration::from_secs(70), &end()).unwrap();
+        Replay::new(Reader::new(Cursor::new(trail), &[]).unwrap(), None).unwrap()
+    }
+
+    #[test]
+    fn any_moment_can_be_looked_at_in_any_order() {
+        let mut replay = replay();
+        for at in [30, 60, 1, 59, 59, 2, 100] {
+            replay.seek(Duration::from_millis(at * 1000 + 500)).unwrap();
+            assert_eq!(replay.text(), [&format!("line {}", at.min(60)), "red", "", ""]);
+        }
+        replay.seek(Duration::ZERO).unwrap();
+        assert_eq!(replay.text().concat(), "");
+        assert_eq!(replay.next_at().unwrap(), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_moment_of_a_long_recording_is_the_same_from_a_frame_and_from_the_beginning() {
+        let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
+        for n in 0..3000u64 {
+            let text = format!("\x1b[{};1H\x1b[3{}mnumber {n}\x1b[K\x1b[", n % 20 + 1, n % 7);
+            let rest = format!("m{}", ". ".repeat(500));
+            writer.write(Duration::from_secs(2 * n), &data(text.as_bytes())).unwrap();
+            writer.write(Duration::from_secs(2 * n + 1), &data(rest.as_bytes())).unwrap();
+            writer.flush().unwrap();
+        }
+        let trail = writer.finish(Duration::from_secs(6000), &end()).unwrap();
+        let open = || Replay::new(Reader::new(Cursor::new(&trail), &[]).unwrap(), None).unwrap();
+        let mut replay = open();
+        replay.seek(Duration::MAX).unwrap();
+        assert!(
+            replay.frames.before(Duration::MAX).is_some_and(|frame| frame.at > Duration::from_secs(5000))
+        );
+        for at in [5990, 17, 4001, 1500, 5999, 2000, 2001] {
+            let (mut other, at) = (open(), Duration::from_secs(at));
+            other.seek(at).unwrap();
+            replay.seek(at).unwrap();
+            assert_eq!(replay.screen.dump(), other.screen.dump(), "{at:?}");
+            assert_eq!(replay.next_at().unwrap(), other.next_at().unwrap());
+        }
+        replay.seek(Duration::MAX).unwrap();
+        assert!(replay.reader.ending().is_some() && !replay.reader.has_unsigned());
+    }
+
+    #[test]
+    fn drawing_gives_what_changed_and_nothing_of_the_recording_but_its_text() {
+        let mut replay = replay();
+        replay.seek(Duration::from_secs(1)).unwrap();
+        let first = replay.draw((30, 5), "status");
+        assert!(first.contains("line 1") && first.contains("\x1b[0;31mred") && first.contains("status"));
+        assert!(!first.contains("title") && !first.contains(']'), "{first:?}");
+        replay.seek(Duration::from_secs(2)).unwrap();
+        let second = replay.draw((30, 5), "status");
+        assert!(second.contains("line 2") && !second.contains("red") && !second.contains("status"));
+        let smaller = replay.draw((3, 2), "status");
+        assert!(smaller.contains("red") && smaller.contains("sta") && !smaller.contains("stat"));
+    }
+}
