@@ -13,7 +13,7 @@ pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
 pub(crate) const DEMO: [&str; 6] =
     ["openssh-client", "python3", "python3-venv", "python3-dev", "libldap2-dev", "libsasl2-dev"];
 /// The peers of the tests and of the benchmark.
-pub(crate) const PEERS: [&str; 28] = [
+pub(crate) const PEERS: [&str; 29] = [
     "openssh-server",
     "openssh-client",
     "openssh-sftp-server",
