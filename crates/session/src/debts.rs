@@ -34,13 +34,13 @@ impl Shared {
             );
         }
         let now: UnixMillis = SystemTime::now().into();
-        let lost = self.store.open_sessions().await?;
-        for id in &lost {
-            self.store.end_session(id, now, Verdict::Lost, "the gateway died").await?;
+        for id in self.store.open_sessions().await? {
+            self.store.end_session(&id, now, Verdict::Lost, "the gateway died").await?;
             tracing::warn!(session = %id, "session was lost when the gateway died");
         }
-        if !lost.is_empty() {
-            self.settling.spawn(close_trails(Arc::clone(self), lost));
+        let unclosed = self.store.unclosed_trails().await?;
+        if !unclosed.is_empty() {
+            self.settling.spawn(close_trails(Arc::clone(self), unclosed));
         }
         Ok(())
     }

@@ -238,7 +238,7 @@ async fn record(
         Err(error) => failed(&error),
     };
     // So that nobody looks for it later.
-    let closed = ClosedTrail { end: format!("not begun: {reason}"), last: None };
+    let closed = ClosedTrail { end: format!("{}: {reason}", ClosedTrail::NOT_BEGUN), last: None };
     core.shared.store.close_trail(&core.id, &closed).await?;
     Err(reason)
 }

@@ -17,7 +17,8 @@ use crate::end::chain;
 use crate::gateway::Shared;
 use crate::hook::Unwritten;
 use crate::limits::Places;
-use crate::recorder::Recorder;
+use crate::lost::seen;
+use crate::recorder::{Recorder, RecorderFailed};
 use crate::tell::{End, Hiding, Told};
 
 /// What fails is tried again after this, then after twice as long, and so on to the longest.
@@ -185,8 +186,8 @@ impl Shared {
 
 async fn settle(shared: &Arc<Shared>, mut over: Settlement) {
     let closed = match over.recorder.take() {
-        Some(recorder) => Some(finish(recorder, &over).await),
-        None => None,
+        Some(recorder) => finish(shared, recorder, &over).await,
+        None => left_behind(shared, &over).await,
     };
     let ended = insist(&shared.settling, &over.id, || write_end(&shared.store, &over, closed.as_ref())).await;
     if ended != Some(true) {
@@ -211,19 +212,39 @@ async fn settle(shared: &Arc<Shared>, mut over: Settlement) {
     }
 }
 
-/// Ends the recording. What the ledger keeps of it tells later whether it was cut back or replaced.
-async fn finish(recorder: Recorder, over: &Settlement) -> ClosedTrail {
+/// Ends the recording. What the ledger keeps of it tells later whether it was cut back or replaced. `None`: somebody still
+/// writes it, and the next start looks at it.
+async fn finish(shared: &Shared, recorder: Recorder, over: &Settlement) -> Option<ClosedTrail> {
     let Ending { verdict, reason } = &over.ending;
     match recorder.finish(*verdict, reason).await {
         Ok(extent) => {
             let last = Some(LastLink { link: extent.link(), length: extent.length });
-            ClosedTrail { end: format!("{verdict}: {reason}"), last }
+            Some(ClosedTrail { end: format!("{verdict}: {reason}"), last })
         }
         Err(error) => {
-            let error = chain(&error);
-            tracing::error!(session = %over.id, error, "recording could not be finished");
-            ClosedTrail { end: format!("not finished: {error}"), last: None }
+            let says = chain(&error).to_string();
+            tracing::error!(session = %over.id, error = says, "recording could not be finished");
+            match error {
+                RecorderFailed::Stuck => None,
+                RecorderFailed::Before | RecorderFailed::Now(_) => {
+                    as_it_is(shared, over, &format!("not finished: {says}")).await
+                }
+            }
         }
+    }
+}
+
+/// A session may end while its recording is being created.
+async fn left_behind(shared: &Shared, over: &Settlement) -> Option<ClosedTrail> {
+    as_it_is(shared, over, "not finished: the session ended while its recording was begun").await
+}
+
+/// A recording that nobody writes any more. `None`: there is none, it was closed, or it cannot be seen.
+async fn as_it_is(shared: &Shared, over: &Settlement, unfinished: &str) -> Option<ClosedTrail> {
+    let record = shared.store.trail_of(&over.id).await.ok()??;
+    match record.closed {
+        Some(_) => None,
+        None => seen(shared, &record, unfinished, ClosedTrail::NOT_BEGUN).await,
     }
 }
 

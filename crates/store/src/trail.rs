@@ -19,6 +19,11 @@ pub struct ClosedTrail {
     pub last: Option<LastLink>,
 }
 
+impl ClosedTrail {
+    /// What [`end`](Self::end) begins with where no file was ever made.
+    pub const NOT_BEGUN: &str = "not begun";
+}
+
 /// How far a closed recording reaches.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct LastLink {
@@ -58,6 +63,16 @@ impl Store {
             0 => Err(StoreError::UnknownSession(id.clone())),
             _ => Ok(()),
         }
+    }
+
+    /// Sessions that have ended and whose recording was never closed, as when the gateway died; none of earlier versions.
+    pub async fn unclosed_trails(&self) -> Result<Vec<SessionId>, StoreError> {
+        let all = sqlx::query(
+            "SELECT id FROM sessions WHERE trail IS NOT NULL AND trail_signer IS NOT NULL AND trail_end IS NULL \
+             AND ended IS NOT NULL ORDER BY started",
+        );
+        let rows = all.fetch_all(self.readers()).await?;
+        rows.iter().map(|row| row::name(row, "id")).collect()
     }
 
     /// Recordings in the order of their names, after the one of this name: 1,000 at most.

@@ -163,6 +163,15 @@ impl Masking {
         self.release(usize::MAX, &mut each);
     }
 
+    /// The same in the middle of what would have come: the beginning of a secret is masked as well.
+    pub(super) fn cut_off(&mut self, masks: &Masks, each: impl FnMut(String)) {
+        let begun = masks.scan(&self.held).begun;
+        if is_telling(self.held.len() - begun) {
+            self.found.push(begun..self.held.len());
+        }
+        self.finish(each);
+    }
+
     /// Lets go of the lines that end at `open` or before.
     fn release(&mut self, open: usize, each: &mut dyn FnMut(String)) {
         let mut start = 0;
@@ -211,6 +220,26 @@ mod tests {
         }
         masking.finish(|text| shown.push(text));
         shown
+    }
+
+    #[test]
+    fn what_is_cut_off_in_a_secret_shows_none_of_it() {
+        let masks = Masks::new(["correct horse\nbattery staple"]);
+        for cut in ["it is correct ho", "it is correct horse\nbattery st"] {
+            let (mut lines, mut masking, mut shown) = (Lines::default(), Masking::default(), Vec::new());
+            lines.feed(cut.as_bytes(), |line| {
+                masking.push(&masks, line, |text| shown.push(text));
+            });
+            if let Some(line) = lines.finish() {
+                masking.push(&masks, line, |text| shown.push(text));
+            }
+            masking.cut_off(&masks, |text| shown.push(text));
+            let shown = shown.join("\n");
+            assert!(
+                shown.starts_with("it is ") && !shown.contains("corr") && !shown.contains("batt"),
+                "{shown}"
+            );
+        }
     }
 
     #[test]

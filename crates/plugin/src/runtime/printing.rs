@@ -125,7 +125,9 @@ impl Printing {
             (Stream::Stdout, std::mem::take(&mut self.stdout_pipe)),
             (Stream::Stderr, std::mem::take(&mut self.stderr_pipe)),
         ] {
-            self.print(stream, &pipe.rest());
+            let rest = pipe.rest();
+            self.print(stream, &rest);
+            self.shown.log.left_out += u64::from(rest.len() >= MAX_LEFT);
         }
     }
 
@@ -186,7 +188,7 @@ impl Printing {
         // What it would have returned is not known, and so cannot be masked.
         self.shown.log.left_out += self.waiting.take().map_or(0, |lines| lines.len() as u64);
         let message = "the session ended during the call".to_owned();
-        let log = self.shown.finish();
+        let log = self.shown.cut_off(&self.masks);
         CallReport {
             duration: self.started.elapsed(),
             log: log.lines,
@@ -223,6 +225,14 @@ impl Shown {
         let Self { stdout, stderr, log, session, plugin, .. } = self;
         stdout.finish(|line| keep(log, session, plugin, LogLine { stream: Stream::Stdout, line }));
         stderr.finish(|line| keep(log, session, plugin, LogLine { stream: Stream::Stderr, line }));
+        std::mem::take(log)
+    }
+
+    /// The same where the streams were left in the middle.
+    fn cut_off(&mut self, masks: &Masks) -> Log {
+        let Self { stdout, stderr, log, session, plugin, .. } = self;
+        stdout.cut_off(masks, |line| keep(log, session, plugin, LogLine { stream: Stream::Stdout, line }));
+        stderr.cut_off(masks, |line| keep(log, session, plugin, LogLine { stream: Stream::Stderr, line }));
         std::mem::take(log)
     }
 }

@@ -191,6 +191,8 @@ impl Jump {
     async fn open(&mut self, wanted: Wanted) -> Result<(), SshError> {
         let (reason, text) = match self.begin(&wanted).await {
             Ok(stream) => {
+                // Who gets somewhere does not ask in vain without an end.
+                self.refused = 0;
                 let sender = wanted.sender;
                 let number = self.hops.open(wanted, stream);
                 let answer = channel::confirmation(sender, number, hop::WINDOW, hop::PACKET, b"");

@@ -1,13 +1,17 @@
 //! What is left of a channel that the client has closed.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncWriteExt, copy, sink};
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
-/// How long a session may take for what its client sent before it left.
+/// How long a session may take for the next piece of what its client sent before it left, and then to end,
 const PATIENCE: Duration = Duration::from_secs(5);
+/// and how long for all of it.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// The end of a session's pair of sockets, and what the session has not taken yet.
 #[derive(Debug)]
@@ -23,14 +27,25 @@ impl Rest {
         let Self { stream, waiting } = self;
         let (mut said, mut hears) = stream.into_split();
         let told = async {
-            if hears.write_all(&waiting).await.is_ok() {
-                // A session that is gone needs not be told.
-                let _ = hears.shutdown().await;
+            let mut left = waiting.as_ref();
+            while !left.is_empty() {
+                match timeout(PATIENCE, hears.write(left)).await {
+                    Ok(Ok(taken @ 1..)) => left = left.get(taken..).unwrap_or_default(),
+                    // A session that is gone, or takes nothing.
+                    Ok(_) | Err(_) => return,
+                }
             }
+            let _ = hears.shutdown().await;
         };
         let mut nobody = sink();
-        let ended = copy(&mut said, &mut nobody);
-        let _ = tokio::time::timeout(PATIENCE, async { tokio::join!(told, ended) }).await;
+        let mut ended = pin!(copy(&mut said, &mut nobody));
+        let handed_over = async {
+            tokio::select! {
+                () = told => drop(timeout(PATIENCE, &mut ended).await),
+                _ = &mut ended => {}
+            }
+        };
+        let _ = timeout(LONGEST, handed_over).await;
     }
 }
 

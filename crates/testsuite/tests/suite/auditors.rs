@@ -299,6 +299,26 @@ fn a_recording_of_a_killed_gateway_is_truncated_and_the_node_keeps_its_key() {
     assert!(status == 3 && said.contains("CUT BACK"), "{status}: {said}");
 }
 
+#[test]
+fn a_recording_that_is_gone_when_the_gateway_starts_again_is_missing_for_ever() {
+    let mut site = Site::open();
+    let ssh = site.ssh();
+    let session = Program::start(&mut ssh.command(&[], &["while sleep 0.1 && echo tick; do :; done"]));
+    let recording = until("a recording begins", PATIENCE, || site.gateway.recordings().pop());
+    site.gateway.kill();
+    session.ended(PATIENCE);
+    fs::remove_file(&recording).unwrap();
+    site.gateway.start();
+
+    let id = recording.file_stem().unwrap().to_str().unwrap();
+    let end = until("the gateway has looked for it", PATIENCE, || {
+        site.gateway.session(id)["trail_closed"]["end"].as_str().map(str::to_owned)
+    });
+    assert!(end.starts_with("gone: "), "{end}");
+    let (status, said) = verify_at(&site, None);
+    assert!(status == 3 && said.contains("MISSING"), "{status}: {said}");
+}
+
 /// The status of `keyward trail verify --policy`, of one recording or of all, and what it says.
 fn verify_at(site: &Site, recording: Option<&Path>) -> (i32, String) {
     let policy = site.gateway.policy();
@@ -317,7 +337,7 @@ fn a_recording_that_was_cut_back_replaced_or_removed_is_told_from_the_ledger() {
     site.ended(2);
     let recordings = site.gateway.recordings();
     let [one, other] = recordings.as_slice() else { panic!("{recordings:?}") };
-    let bytes = fs::read(one).unwrap();
+    let (bytes, of_other) = (fs::read(one).unwrap(), fs::read(other).unwrap());
     let all = |status: i32, word: &str, wrong: u32| {
         let (found, said) = verify_at(&site, None);
         assert!(found == status && said.contains(word), "{found}: {said}");
@@ -347,9 +367,22 @@ fn a_recording_that_was_cut_back_replaced_or_removed_is_told_from_the_ledger() {
     assert_eq!(verify(one, &["--signed-by", &signer(&site)]).0, 0);
     this(3, "REPLACED");
     all(3, "REPLACED", 1);
+    let mut changed = bytes.clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    fs::write(one, &changed).unwrap();
+    all(3, "CHANGED", 1);
+    assert!(!verify_at(&site, Some(one)).1.contains("ledger:"));
     fs::remove_file(one).unwrap();
     all(3, "MISSING", 1);
+    // What cannot even be opened as a file keeps nobody from hearing of the others.
+    fs::create_dir(one).unwrap();
+    fs::remove_file(other).unwrap();
+    all(3, "REPLACED: this is no regular file", 2);
+    all(3, "MISSING", 2);
+    fs::remove_dir(one).unwrap();
     fs::write(one, &bytes).unwrap();
+    fs::write(other, &of_other).unwrap();
     fs::copy(other, one.with_file_name("another.trail")).unwrap();
     all(3, "another.trail  UNKNOWN", 1);
     this(0, "as it was closed");

@@ -31,7 +31,7 @@ fn a_hop_that_is_not_logged_in_yet_ends_with_its_jump_host_and_for_the_same_caus
     let addr = silent.local_addr().unwrap();
     let site = site_with(|draft| {
         draft.target = format!("{{ inband = {{ allow = [\"{addr}\"], jump-host = true }} }}");
-        draft.settings = "session-timeout = 10\n".to_owned();
+        draft.settings = "session-timeout = 20\n".to_owned();
     });
     let run = with_config(&site, &format!("$ssh -p {} db 'echo in'", addr.port()));
     assert_eq!(run.status.code(), Some(255), "{run:?}");
@@ -50,7 +50,7 @@ fn a_certificate_that_has_expired_since_the_log_in_opens_no_more_hops() {
     });
     // The configuration's own key is known as well: without it only the certificate is left.
     fs::rename(site.person.path(), site.sshd.folder().join("away")).unwrap();
-    let key = ca.certified(&format!("-n {} -V always:+40s", site.sshd.user()));
+    let key = ca.certified(&format!("-n {} -V always:+60s", site.sshd.user()));
     let script = r#"
         $ssh $control -i KEY -E "$1/master" -o ControlMaster=yes -fN keyward
         hop "echo before"

@@ -9,10 +9,10 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use keyward_store::{Store, TrailRecord};
+use keyward_store::{ClosedTrail, Store, TrailRecord};
 use keyward_trail::{Integrity, TrailError, Verified, VerifyingKey, claimed_header, verify as verify_trail};
 
-use super::verify::{CHANGED, INTACT, TRUNCATED, check, time};
+use super::verify::{CHANGED, INTACT, TRUNCATED, UNCHECKED, check, time};
 use crate::command::{load, open_to_look, shown};
 use crate::data_dir::DataDir;
 
@@ -39,6 +39,10 @@ impl Finding {
         Self { status: TRUNCATED, says: says.into() }
     }
 
+    fn unchecked(says: impl Into<String>) -> Self {
+        Self { status: UNCHECKED, says: says.into() }
+    }
+
     fn wrong(says: impl Into<String>) -> Self {
         Self { status: CHANGED, says: says.into() }
     }
@@ -59,6 +63,9 @@ impl Ledger {
             None => self.asked,
         };
         let (status, found) = check(file, key.as_ref(), verbose)?;
+        if found.as_ref().is_some_and(|found| damage(found).is_some()) {
+            return Ok(status);
+        }
         let compared = match &record {
             Some(record) => compare(record, found.as_ref()),
             None => Finding::wrong("UNKNOWN: no session of this gateway has such a recording"),
@@ -112,11 +119,15 @@ impl Ledger {
             let Some(last) = page.last() else { break };
             after = last.trail.clone();
             for record in &page {
-                tell(&record.trail, self.look_at(record)?);
+                tell(&record.trail, self.look_at(record));
             }
         }
         for folder in entries(&self.trails)? {
-            for file in entries(&self.trails.join(&folder))? {
+            let files = entries(&self.trails.join(&folder)).unwrap_or_else(|error| {
+                tell(&folder, Finding::unchecked(format!("{error:#}")));
+                Vec::new()
+            });
+            for file in files {
                 let name = format!("{folder}/{file}");
                 if self.store.trail_named(&name).await?.is_none() {
                     tell(&name, Finding::wrong("UNKNOWN: no session of this gateway has such a recording"));
@@ -127,27 +138,40 @@ impl Ledger {
         Ok(worst)
     }
 
-    fn look_at(&self, record: &TrailRecord) -> anyhow::Result<Finding> {
+    /// What cannot be checked stops nobody from hearing of the others.
+    fn look_at(&self, record: &TrailRecord) -> Finding {
         let path = self.trails.join(&record.trail);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(missing(record)),
-            Err(error) => {
-                return Err(error).with_context(|| format!("{} cannot be opened", path.display()));
-            }
+        let unchecked = |what: &str, error: &dyn std::fmt::Display| {
+            Finding::unchecked(format!("{} {what}: {error}", path.display()))
         };
-        let signer = self.signer(record)?;
-        Ok(match verify_trail(BufReader::new(file), signer.as_ref(), |_| ()) {
+        let opened = fs::metadata(&path).and_then(|file| match file.is_file() {
+            true => File::open(&path).map(Some),
+            // To open anything else might take for ever.
+            false => Ok(None),
+        });
+        let file = match opened {
+            Ok(Some(file)) => file,
+            Ok(None) => return Finding::wrong("REPLACED: this is no regular file"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return missing(record),
+            Err(error) => return unchecked("cannot be opened", &error),
+        };
+        let signer = match self.signer(record) {
+            Ok(signer) => signer,
+            Err(error) => return unchecked("cannot be checked", &format!("{error:#}")),
+        };
+        match verify_trail(BufReader::new(file), signer.as_ref(), |_| ()) {
             Ok(found) => match damage(&found) {
                 Some(says) => Finding::wrong(says),
                 None => compare(record, Some(&found)),
             },
-            Err(error @ (TrailError::Read(_) | TrailError::Version(_) | TrailError::Features(_))) => {
-                return Err(error).with_context(|| format!("{} cannot be checked", path.display()));
-            }
             Err(TrailError::HeaderCut) => compare(record, None),
+            Err(error @ TrailError::Read(_)) => unchecked("cannot be read", &error),
+            // One that is signed was written by this version or a newer one, and the ledger knows who has signed it.
+            Err(error @ (TrailError::Version(_) | TrailError::Features(_))) if record.signer.is_none() => {
+                unchecked("cannot be checked", &error)
+            }
             Err(error) => Finding::wrong(format!("CHANGED: {error}")),
-        })
+        }
     }
 }
 
@@ -170,8 +194,8 @@ fn entries(folder: &Path) -> anyhow::Result<Vec<String>> {
 fn missing(record: &TrailRecord) -> Finding {
     match &record.closed {
         None if record.is_open => Finding::without_end("not there yet: its session is open"),
-        Some(closed) if closed.last.is_none() => {
-            Finding::without_end(format!("not there: the ledger says of its end: {}", closed.end))
+        Some(closed) if closed.end.starts_with(ClosedTrail::NOT_BEGUN) => {
+            Finding::without_end(format!("not there: {}", closed.end))
         }
         None | Some(_) => Finding::wrong("MISSING: the ledger has this recording, and there is no such file"),
     }

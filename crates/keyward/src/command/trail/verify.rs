@@ -15,9 +15,10 @@ use super::ledger::Ledger;
 use crate::args::{Signer, TrailVerify};
 use crate::command::shown;
 
-// Not among them: 2, which is what every command ends with that could not do its work.
 pub(super) const INTACT: u8 = 0;
 pub(super) const TRUNCATED: u8 = 1;
+/// What every command ends with that could not do its work.
+pub(super) const UNCHECKED: u8 = 2;
 pub(super) const CHANGED: u8 = 3;
 
 pub(super) async fn verify(asked: &TrailVerify) -> anyhow::Result<ExitCode> {
