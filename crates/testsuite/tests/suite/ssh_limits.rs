@@ -179,8 +179,11 @@ class Plugin:
 fn clients_that_do_not_log_in_are_no_more_than_may_be_and_leave_others_alone() {
     let plugged = PluggedPlan::new([Plug::aa(ANYBODY)]).gateway("max-log-ins = 2").open();
     let client = plugged.client("", &Askpass::new(&[]));
-    let inside = Program::start(&mut client.command(&[], &["cat"]));
-    until("a session is there", PATIENCE, || (plugged.sshd.logins() == 1).then_some(()));
+    let inside = Program::start(&mut client.command(&[], &["echo ready >&2; cat"]));
+    // That it is in at the server, the gateway hears later.
+    inside
+        .find_line("the session works", PATIENCE, |line| (line.trim_end() == "ready").then_some(()))
+        .unwrap();
     let silent = [(); 2].map(|()| {
         let mut silent = TcpStream::connect(plugged.gateway.addr("ssh")).unwrap();
         // It has its place once it is greeted.
