@@ -39,6 +39,8 @@ pub(crate) struct Console {
     is_line_open: bool,
     /// Keys were pressed while that was so: the next answer is not theirs.
     is_ahead: bool,
+    /// Keys were pressed that a program makes something of, and nothing has been shown since that could be it.
+    is_unanswered: bool,
     held: Vec<u8>,
     held_since: Option<Instant>,
     modes: Modes,
@@ -73,6 +75,7 @@ impl Console {
             waits: Waits::default(),
             is_line_open: false,
             is_ahead: false,
+            is_unanswered: false,
             held: Vec::new(),
             held_since: None,
             modes,
@@ -101,6 +104,8 @@ impl Console {
         let (before, after) = data.split_at(switched.begun.unwrap_or_default());
         let mut found = self.draw(before)?;
         if switched.begun.is_some() {
+            // Who begins to read now has not answered keys that came before.
+            self.is_ahead |= self.is_unanswered;
             self.screen.draws_line_anew();
             self.entered.is_drawn_anew();
         }
@@ -121,6 +126,7 @@ impl Console {
                 }
             }
         })?;
+        self.is_unanswered = self.is_unanswered && (data.is_empty() || !self.answers_keys());
         Ok(found)
     }
 
@@ -242,6 +248,8 @@ impl Console {
                     self.screen.begin_line();
                 }
                 self.entered.press(key, || self.screen.before_cursor());
+                // A program with a screen of its own has them.
+                self.is_unanswered |= matches!(key, Key::Other(_)) && !self.screen.is_alternate();
             }
             match *byte {
                 STOP => self.is_stopped = true,
@@ -285,6 +293,7 @@ impl Console {
                 prompt.clone_into(&mut self.last_prompt);
             }
             self.entered = self.entered.next();
+            self.is_unanswered = false;
             self.screen.end_line();
         } else {
             self.entered.may_have_ended(key);
@@ -305,14 +314,31 @@ impl Console {
         // A program with a screen of its own has begun to read keys.
         let is_ahead = self.is_ahead && !self.screen.is_alternate();
         let is_answered = match (is_ahead, self.pastes.were_taken()) {
-            (false, _) => self.waits.answers() > 0,
-            (true, false) => self.waits.answers() > 1,
+            (false, _) => self.waits.answers() > 0 && !(self.is_unanswered && self.is_at_new_prompt()),
+            (true, false) => self.waits.answers() > 1 && !self.is_at_new_prompt(),
             (true, true) => false,
         };
         // Nothing of the line needs to be keys where another may come back.
         let is_guess = is_ahead && (self.entered.has_high() || self.keys.have_put_aside());
-        let is_silent = (self.entered.has_keys() || is_guess) && !is_answered && !self.reads_keys();
+        // Text alone is shown behind what has come back.
+        let is_read =
+            || self.reads_keys() && (self.entered.has_keys() || self.entered.is_shown(&self.screen.line()));
+        let is_silent = (self.entered.has_keys() || is_guess) && !is_answered && !is_read();
         is_silent || self.entered.is_unread(&self.screen.before_cursor())
+    }
+
+    /// Whether what is shown may be what a program has made of keys: neither their echo nor a prompt.
+    fn answers_keys(&self) -> bool {
+        self.screen.is_line_drawn()
+            && !self.entered.is_echoed(&self.screen.before_cursor())
+            && !self.is_at_new_prompt()
+    }
+
+    /// Whether the cursor stands behind a prompt that was not there when the first key came.
+    fn is_at_new_prompt(&self) -> bool {
+        let (before, prompt) = (self.screen.before_cursor(), self.last_prompt.trim_end());
+        let is_new = self.is_ahead || self.entered.prompt() != Some(before.as_str());
+        is_new && !prompt.is_empty() && before.trim_end().ends_with(prompt)
     }
 
     /// Whether a program has said that it reads keys, and shows what it makes of them.

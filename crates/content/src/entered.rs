@@ -214,6 +214,13 @@ impl Entered {
         self.text.ends_with(b"\\")
     }
 
+    /// Whether what has come behind the prompt is the echo of the keys, or its beginning: it may be switched off at any of
+    /// them.
+    pub(crate) fn is_echoed(&self, before_cursor: &str) -> bool {
+        let shown = before_cursor.strip_prefix(self.prompt().unwrap_or_default()).unwrap_or(before_cursor);
+        self.is_unread(before_cursor) || !shown.is_empty() && self.echo.starts_with(shown.as_bytes())
+    }
+
     /// Whether the keys stand on the screen as they were pressed: no program has read them yet.
     pub(crate) fn is_unread(&self, before_cursor: &str) -> bool {
         self.has_keys

@@ -23,8 +23,8 @@ pub(crate) struct Extent {
     /// The first of them began with the prompt still: a line editor has drawn on behind it.
     is_led: bool,
     is_drawn: bool,
-    /// The program has drawn its prompt since.
-    is_restarted: bool,
+    /// What stood before the cursor when the program began to draw its prompt since.
+    left: Option<String>,
 }
 
 #[derive(Debug)]
@@ -59,10 +59,10 @@ impl Extent {
         *self = Self { is_begun: true, start: row, prompt: prompt.trim().to_owned(), ..Self::default() };
     }
 
-    pub(crate) fn restart(&mut self, row: usize) {
+    pub(crate) fn restart(&mut self, row: usize, left: String) {
         if self.is_begun {
             self.begin(row, "");
-            self.is_restarted = true;
+            self.left = Some(left);
         }
     }
 
@@ -95,8 +95,8 @@ impl Extent {
         self.is_begun
     }
 
-    pub(crate) fn is_restarted(&self) -> bool {
-        self.is_restarted
+    pub(crate) fn left(&self) -> Option<&str> {
+        self.left.as_deref()
     }
 
     pub(crate) fn is_drawn(&self) -> bool {

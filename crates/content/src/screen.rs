@@ -86,7 +86,7 @@ impl Screen {
 
     /// The program draws the line that was begun, if one was, anew from where the cursor is.
     pub(crate) fn draws_line_anew(&mut self) {
-        self.extent.restart(self.first_row());
+        self.extent.restart(self.first_row(), self.before_cursor());
     }
 
     pub(crate) fn end_line(&mut self) {
@@ -95,8 +95,18 @@ impl Screen {
 
     /// Whether the target has drawn something since the line was begun, and not its prompt alone. `prompt` was the last one.
     pub(crate) fn has_drawn_line(&self, prompt: &str) -> bool {
-        let is_prompt = || self.before_cursor().trim_end() == prompt.trim_end();
-        self.extent.is_drawn() && !(self.extent.is_restarted() && is_prompt())
+        let is_prompt = |before: &str| {
+            // The echo of keys may stand left of the prompt.
+            let whole = before.trim_end();
+            let drawn = self.extent.left().and_then(|left| before.strip_prefix(left)).unwrap_or(before);
+            whole == prompt.trim_end() || drawn.trim_end() == prompt.trim_end()
+        };
+        self.extent.is_drawn() && !(self.extent.left().is_some() && is_prompt(&self.before_cursor()))
+    }
+
+    /// Whether the target has drawn anything since the line was begun.
+    pub(crate) fn is_line_drawn(&self) -> bool {
+        self.extent.is_drawn()
     }
 
     /// What stands where the line that was begun may stand; see [`Extent::texts`].

@@ -206,6 +206,67 @@ fn what_a_shell_does_not_show_is_not_passed() {
     assert_eq!(played.reached(), "\x1b[B\r");
 }
 
+/// `sleep 1; stty -echo` and the like: the keys come while nobody reads, and what the shell makes of them is not shown.
+#[test]
+fn a_prompt_is_no_answer_to_keys_that_came_before_it() {
+    let echoes: [&[(&str, &str)]; 3] =
+        [&[("\x10\x10\x10", "")], &[("\x10\x10\x10", "^P^P^P")], &[("\x10", "^P"), ("\x10\x10", "")]];
+    for echoes in echoes {
+        for prompt in ["\x1b[?2004h$ ", "$ "] {
+            for is_late in [false, true] {
+                let mut played = Played::new();
+                played.shows(prompt);
+                played.echoes("stty -echo");
+                assert_eq!(played.types("\r"), []);
+                played.shows("\r\n\x1b[?2004l\r");
+                for (keys, echo) in echoes {
+                    played.wait(300);
+                    assert_eq!(played.types(keys), []);
+                    if !echo.is_empty() {
+                        played.shows(echo);
+                    }
+                }
+                let enter = |played: &mut Played| assert_eq!(played.types("\r"), []);
+                if !is_late {
+                    enter(&mut played);
+                }
+                played.wait(700);
+                played.shows(prompt);
+                played.wait(1000);
+                if is_late {
+                    enter(&mut played);
+                }
+                played.wait(2000);
+                assert_eq!(played.released(), []);
+                assert!(!played.reached().ends_with("\x10\r"), "{echoes:?} {prompt:?} {is_late}");
+                played.wait(9000);
+                assert_eq!(played.judge.released(played.now), Err(CannotJudge::TypedAhead));
+            }
+        }
+    }
+}
+
+/// They are none of the shell's.
+#[test]
+fn keys_that_another_program_has_answered_are_no_reason_to_wait() {
+    for prompt in ["\x1b[?2004h$ ", "$ "] {
+        for (begin, end) in [("one\r\n:", "\r\x1b[K"), ("\x1b[?1049hone", "\x1b[?1049l")] {
+            let mut played = Played::new();
+            played.shows(prompt);
+            played.echoes("less text");
+            assert_eq!(played.types("\r"), []);
+            played.shows(&format!("\r\n\x1b[?2004l{begin}"));
+            assert_eq!(played.types("\x1b[B"), []);
+            played.shows("\rtwo\r\n:");
+            assert_eq!(played.types("q"), []);
+            played.shows(&format!("{end}{prompt}"));
+            played.wait(1000);
+            assert_eq!(played.types("\r"), []);
+            assert!(played.reached().ends_with("q\r"), "{prompt:?} {begin:?}");
+        }
+    }
+}
+
 #[test]
 fn keys_that_were_recorded_are_not_played() {
     let mut played = Played::new();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use keyward_testsuite::{Input, SshClient, Sshd, Terminal};
+use keyward_testsuite::{Input, PATIENCE, SshClient, Sshd, Terminal, until};
 
 use crate::site::Site;
 
@@ -104,6 +104,12 @@ impl Room {
         );
         fs::write(&script, words).unwrap();
         Terminal::script(&script, SIZE)
+    }
+
+    /// Waits until the command that runs has made this file.
+    #[track_caller]
+    fn has(&self, file: &str) {
+        until("the command runs", PATIENCE, || self.folder().join(file).exists().then_some(()));
     }
 
     fn is_made(&self) -> bool {
@@ -307,17 +313,57 @@ mod a_forbidden_command_does_not_run {
         assert!(room.site.ended(1)["verdict"] == "accept-terminated" && !room.is_made());
     }
 
+    /// Ten seconds after the Enter the gateway gives up to wait for what the keys have made.
+    #[track_caller]
+    fn is_given_up(room: &Room, bash: &Terminal) {
+        let shown = bash.shows(&["The session was ended by the gateway.", "status "]);
+        let session = room.site.ended(1);
+        assert_eq!(session["verdict"], "accept-terminated", "{session:#}");
+        assert!(!room.is_made(), "the command has run");
+        room.site.is_calm(&shown);
+    }
+
     #[test]
     fn where_the_terminal_shows_nothing() {
-        for hide in [&["stty -echo", "Enter"] as &[&str], &["C-s"]] {
-            let room = Room::open();
-            let bash = room.bash();
-            bash.press(hide);
-            bash.press(&["C-p", "C-p", "C-p", "Enter"]);
-            bash.press(&["C-q"]);
-            std::thread::sleep(std::time::Duration::from_millis(300));
-            assert!(!room.is_made());
-        }
+        let room = Room::open();
+        let bash = room.bash();
+        bash.press(&["stty -echo", "Enter"]);
+        // By its prompt it says that it reads keys.
+        bash.shows(&["stty -echo\n$"]);
+        bash.press(&["C-p", "C-p", "C-p", "Enter"]);
+        is_given_up(&room, &bash);
+    }
+
+    #[test]
+    fn where_the_terminal_shows_nothing_from_keys_that_come_before_the_prompt() {
+        let room = Room::open();
+        let bash = room.bash();
+        bash.press(&["stty -echo; touch begun; sleep 1", "Enter"]);
+        room.has("begun");
+        bash.press(&["C-p", "C-p", "C-p", "Enter"]);
+        is_given_up(&room, &bash);
+    }
+
+    #[test]
+    fn where_the_terminal_ceases_to_show_keys_that_come_before_the_prompt() {
+        let room = Room::open();
+        let bash = room.bash();
+        bash.press(&["touch begun; sleep 1; stty -echo", "Enter"]);
+        room.has("begun");
+        bash.press(&["C-p", "C-p", "C-p", "Enter"]);
+        is_given_up(&room, &bash);
+    }
+
+    #[test]
+    fn where_the_terminal_is_stopped() {
+        let room = Room::open();
+        let bash = room.bash();
+        bash.press(&["C-s", "C-p", "C-p", "C-p", "Enter"]);
+        bash.press(&["C-q"]);
+        // The Enter is given up for the ^Q, and what the other keys have made is shown.
+        bash.shows(&["$ touch forbidden"]);
+        bash.press(&["Enter"]);
+        room.has_ended(&bash, TYPED);
     }
 
     #[test]
@@ -336,7 +382,10 @@ mod a_forbidden_command_does_not_run {
             "PS1='$ ' HISTFILE=history tmux -S socket -f /dev/null new 'bash --noprofile --norc -i'",
         );
         tmux.shows(&["#", "[0]"]);
-        tmux.press(&["Up", "Up", "Enter"]);
+        tmux.press(&["Up", "Up"]);
+        // A program with a screen of its own is not waited for as a shell is.
+        tmux.shows(&["# touch forbidden"]);
+        tmux.press(&["Enter"]);
         room.has_ended(&tmux, TYPED);
     }
 
@@ -412,7 +461,8 @@ mod what_is_forbidden_is_not_shown {
     #[test]
     fn without_a_terminal() {
         let room = Room::open();
-        let run = room.site.ssh().exec("printf 'first\\nTOP '; sleep 0.2; printf 'SECRET\\n'; sleep 60");
+        // Long enough for two packets on a busy machine.
+        let run = room.site.ssh().exec("printf 'first\\nTOP '; sleep 5; printf 'SECRET\\n'; sleep 60");
         assert_eq!(String::from_utf8_lossy(&run.stdout), "first\nTOP ");
         room.is_noted(SHOWN);
     }
