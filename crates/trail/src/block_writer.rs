@@ -41,12 +41,11 @@ pub(crate) struct Batch<'a> {
 }
 
 impl<W: Write> BlockWriter<W> {
-    /// Writes the header of the file, and the seal behind it.
-    pub(crate) fn begin(mut out: W, header: &Header, protection: &Protection) -> Result<Self, TrailError> {
-        let (bytes, keys) = header.encode(protection)?;
+    /// Writes the header of the file with the seal behind it, at once: nobody finds the one without the other.
+    pub(crate) fn begin(out: W, header: &Header, protection: &Protection) -> Result<Self, TrailError> {
+        let (mut bytes, keys) = header.encode(protection)?;
         let root = Link::root(&bytes);
         let ciphers = keys.ciphers(&root).map_err(TrailError::Key)?;
-        out.write_all(&bytes).map_err(TrailError::Write)?;
         let encrypts = ciphers.shown.is_some() || ciphers.typed.is_some();
         let mut blocks = Self {
             out,
@@ -58,7 +57,9 @@ impl<W: Write> BlockWriter<W> {
             unsealed: true,
             failed: false,
         };
-        blocks.seal(0)?;
+        let (linked, mut seal) = blocks.signed(0);
+        bytes.extend_from_slice(blocks.chained(&linked, &mut seal).map_err(TrailError::Write)?);
+        blocks.out.write_all(&bytes).map_err(TrailError::Write)?;
         blocks.flush()?;
         Ok(blocks)
     }
@@ -76,12 +77,19 @@ impl<W: Write> BlockWriter<W> {
 
     /// Signs everything up to here. `at`: the time of the last event.
     pub(crate) fn seal(&mut self, at: u64) -> Result<(), TrailError> {
+        let (linked, mut block) = self.signed(at);
+        self.guarded(|blocks| blocks.put_linked(&linked, &mut block))
+    }
+
+    /// A signature as a block that has no link yet.
+    fn signed(&self, at: u64) -> ([u8; LINKED], Vec<u8>) {
         let mut header = self.header(Kind::Seal, 0, SIGNATURE_LEN, (at, at));
         // The signature covers the header, so that this must be right before.
         header.stored = header.plain;
+        let linked = header.linked();
         let mut block = vec![0; HEADER_LEN];
-        block.extend_from_slice(&self.signer.seal(&self.link, &header.linked()));
-        self.guarded(|blocks| blocks.put(header, &mut block, &[]))
+        block.extend_from_slice(&self.signer.seal(&self.link, &linked));
+        (linked, block)
     }
 
     pub(crate) fn flush(&mut self) -> Result<(), TrailError> {
@@ -189,17 +197,21 @@ impl<W: Write> BlockWriter<W> {
         }
     }
 
-    /// Puts the header into its room, with the link, and writes it all.
+    /// Chains it, and writes it all.
     fn put_linked(&mut self, linked: &[u8; LINKED], block: &mut [u8]) -> io::Result<()> {
+        let block = self.chained(linked, block)?;
+        self.out.write_all(block)
+    }
+
+    /// Puts the header into its room, with the link. Whoever gets that writes it next: the chain goes on behind it.
+    fn chained<'b>(&mut self, linked: &[u8; LINKED], block: &'b mut [u8]) -> io::Result<&'b [u8]> {
         let (room, payload) = block.split_first_chunk_mut().ok_or(io::ErrorKind::InvalidInput)?;
-        let link = self.link.next(linked, payload);
-        *room = BlockHeader::encode(linked, &link);
-        self.out.write_all(block)?;
-        self.link = link;
+        self.link = self.link.next(linked, payload);
+        *room = BlockHeader::encode(linked, &self.link);
         self.sequence += 1;
         self.written += block.len() as u64;
         self.unsealed = !linked.starts_with(&u16::from(Kind::Seal).to_le_bytes());
-        Ok(())
+        Ok(block)
     }
 
     /// Does I/O, once, and never again after a failure.
