@@ -197,6 +197,10 @@ impl Desk {
         };
         if let Some(status) = status {
             self.recording.event(channel.tap.as_ref(), |channel| Event::Exit { channel, status }).await?;
+            // That the program has come to its end is no word about what was refused: the client hears of no success.
+            if channel.is_denied {
+                return Ok(());
+            }
         }
         if wants_reply {
             channel.from_target.expect(Asked::Something)?;
