@@ -23,9 +23,11 @@ class Plugin:
         pass
 "#;
 
-fn session_of(end: &str) -> (Plugged, Value) {
+/// `limit`: seconds for each call.
+fn session_of(end: &str, limit: u32) -> (Plugged, Value) {
     let plan = PluggedPlan::new([Plug::aa(&ASKING.replace("END", end))]);
-    let plan = plan.connection("settings = \"quick\"").more("[[settings]]\nname = \"quick\"\ntimeout = 6\n");
+    let settings = format!("[[settings]]\nname = \"quick\"\ntimeout = {limit}\n");
+    let plan = plan.connection("settings = \"quick\"").more(&settings);
     let plugged = plan.open();
     plugged.client("", &Askpass::new(&["blue"])).exec("true");
     let session = plugged.session();
@@ -40,7 +42,7 @@ fn shown(plugged: &Plugged, session: &Value) -> String {
 
 #[test]
 fn hook_round_duration_verdict_exit_lines_and_an_error_with_its_traceback_are_on_record() {
-    let (plugged, session) = session_of("raise ValueError('no such door')");
+    let (plugged, session) = session_of("raise ValueError('no such door')", 60);
     let calls = session["calls"].as_array().unwrap();
     let rounds: Vec<Value> = calls
         .iter()
@@ -80,12 +82,13 @@ fn hook_round_duration_verdict_exit_lines_and_an_error_with_its_traceback_are_on
 
 #[test]
 fn how_the_process_of_a_call_ended_is_on_record() {
-    for (end, exit, outcome) in [
-        ("os._exit(3)", "status 3", "exited"),
-        ("os.kill(os.getpid(), 11)", "SIGSEGV", "crashed"),
-        ("while True: pass", "killed", "timeout"),
+    for (end, limit, exit, outcome) in [
+        ("os._exit(3)", 60, "status 3", "exited"),
+        ("os.kill(os.getpid(), 11)", 60, "SIGSEGV", "crashed"),
+        // Long enough for the calls before it on a busy machine.
+        ("while True: pass", 10, "killed", "timeout"),
     ] {
-        let (_plugged, session) = session_of(end);
+        let (_plugged, session) = session_of(end, limit);
         let authorize = call(&session, "authorize");
         assert_eq!(
             (&authorize["exit"], &authorize["outcome"]),

@@ -1,6 +1,7 @@
 //! The gateway dies at any moment: nothing is owed afterwards, and what was recorded can be read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -36,7 +37,7 @@ fn after_each_kill_every_called_plugin_hears_the_end_of_each_session_once() {
         vault.gateway.start();
     }
 
-    until("each debt is paid", PATIENCE, || {
+    until("each debt is paid", PATIENCE * 4, || {
         let all_paid =
             ["code-instance", "vault-instance"].iter().all(|instance| owed(&vault, instance).is_empty());
         all_paid.then_some(())
@@ -46,9 +47,11 @@ fn after_each_kill_every_called_plugin_hears_the_end_of_each_session_once() {
     }
     let sessions = vault.gateway.sessions();
     assert!(sessions.iter().all(|session| session["verdict"].is_string()), "{sessions:?}");
-    // Playing fails on a recording that is broken rather than cut.
+    // Playing fails on a recording that is broken rather than cut. An empty one was cut before its first byte.
+    let is_begun = |file: &&PathBuf| fs::metadata(file).unwrap().len() > 0;
+    let recordings = vault.gateway.recordings();
     let played: Vec<String> =
-        vault.gateway.recordings().iter().map(|file| vault.gateway.play(file)).collect();
+        recordings.iter().filter(is_begun).map(|file| vault.gateway.play(file)).collect();
     let of_work = played.iter().filter(|shown| shows_work(shown.as_bytes())).count();
     assert!(of_work > 0, "{} recordings, none with work", played.len());
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use keyward_testsuite::{Askpass, GatewayPlan, PATIENCE, Program, SshClient, Sshd, fill, until};
 use serde_json::Value;
@@ -54,7 +54,17 @@ fn a_terminal_is_recorded_in_both_directions_with_times_and_windows() {
 #[test]
 fn the_times_of_a_recording_are_those_of_the_session() {
     let site = Site::open();
-    site.ssh().exec("echo one; sleep 1.5; echo two").must_succeed();
+    let (ssh, begun) = (site.ssh(), Instant::now());
+    let command = "echo one >&2; read -r _; echo two >&2; read -r _";
+    let mut session = Program::start(&mut ssh.command(&[], &[command]));
+    session.find_line("one", PATIENCE, |line| (line == "one").then_some(())).unwrap();
+    let one = Instant::now();
+    thread::sleep(Duration::from_millis(1500));
+    let least = one.elapsed();
+    session.tell("go on");
+    session.find_line("two", PATIENCE, |line| (line == "two").then_some(())).unwrap();
+    let most = begun.elapsed();
+    session.tell_no_more();
     site.ended(1);
 
     let cast = site.gateway.asciicast(&recording(&site));
@@ -63,7 +73,7 @@ fn the_times_of_a_recording_are_those_of_the_session() {
         line.unwrap_or_else(|| panic!("no {word}: {cast:?}"))[0].as_f64().unwrap()
     };
     let between = at("two") - at("one");
-    assert!((1.4..3.0).contains(&between), "{between} s");
+    assert!((least.as_secs_f64()..most.as_secs_f64()).contains(&between), "{between} s");
 }
 
 #[test]
@@ -92,16 +102,23 @@ fn a_channel_whose_rule_does_not_record_leaves_no_recording() {
 #[test]
 fn a_recording_is_at_most_a_second_behind() {
     let site = Site::open();
-    let sign = site.sshd.folder().join("said");
-    let command = format!("echo early; touch '{}'; exec sleep 60", sign.display());
     let ssh = site.ssh();
-    let _session = Program::start(&mut ssh.command(&[], &[&command]));
-    until("the command has said something", PATIENCE, || sign.exists().then_some(()));
-    // The second that it may be behind, and some time for a busy machine.
-    thread::sleep(Duration::from_millis(1500));
-
+    let mut session = Program::start(&mut ssh.command(&[], &["cat"]));
+    until("a recording begins", PATIENCE, || site.gateway.recordings().pop());
+    let mut words = String::new();
+    let mut takes = |word: usize| {
+        let told = Instant::now();
+        session.tell(&word.to_string());
+        words += &format!("{word}\n");
+        until("it is recorded", PATIENCE, || {
+            (site.gateway.played(&recording(&site)).stdout == words.as_bytes()).then(|| told.elapsed())
+        })
+    };
+    // The second that it may be behind, and some time for a busy machine, which may be late once or twice: a recording
+    // that were written less often would be so each time.
+    let times: Vec<Duration> = (0..5).map(&mut takes).collect();
+    assert!(times.iter().min().unwrap() < &Duration::from_millis(1500), "{times:?}");
     let played = site.gateway.played(&recording(&site));
-    assert_eq!(played.text(), "early\n");
     assert!(played.stderr.contains(NO_END), "{}", played.stderr);
 }
 
@@ -112,7 +129,7 @@ fn a_killed_gateway_leaves_a_recording_up_to_the_last_second() {
     let ssh = site.ssh();
     let session = Program::start(&mut ssh.command(&[], &[command]));
     until("a recording begins", PATIENCE, || site.gateway.recordings().pop());
-    thread::sleep(Duration::from_millis(3300));
+    thread::sleep(Duration::from_millis(8300));
 
     let killed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     site.gateway.kill();
@@ -121,7 +138,8 @@ fn a_killed_gateway_leaves_a_recording_up_to_the_last_second() {
     let played = site.gateway.played(&recording(&site));
     let text = played.text();
     let last: f64 = text.lines().last().unwrap().parse().unwrap();
-    assert!(killed - last < 1.2, "{} s are missing", killed - last);
+    // How long it takes is the rule of the test before; here, a busy machine may hold up the command as well.
+    assert!(killed - last < 5.0, "{} s are missing", killed - last);
     assert!(played.stderr.contains(NO_END), "{}", played.stderr);
 }
 

@@ -18,7 +18,9 @@ fn vim_looks_the_same() {
         terminal.shows(&["9 inserted"]);
         terminal.press(&[":vsplit", "Enter", "G"]);
         terminal.shows(&["line 400 "]);
-        let small = terminal.screen();
+        // What it says now comes behind all that it has drawn.
+        terminal.press(&[":echo 'dra'..'wn'", "Enter"]);
+        let small = terminal.shows(&["\ndrawn"]);
         terminal.resize(AFTER);
         // What it says before it has drawn itself anew, it wipes away.
         until("vim says its size", PATIENCE, || {
@@ -42,9 +44,10 @@ fn less_looks_the_same() {
         terminal.press(&["Space"]);
         terminal.shows(&["line 46 "]);
         terminal.press(&["/line 3.3", "Enter"]);
-        let found = terminal.shows(&["line 303 "]);
+        // Its prompt is drawn last.
+        let found = terminal.shows(&["line 303 ", "line 325 of a text that is long\n:"]);
         terminal.resize(AFTER);
-        let larger = terminal.shows(&["line 338 "]);
+        let larger = terminal.shows(&["line 303 ", "line 338 of a text that is long\n:"]);
         terminal.press(&["q"]);
         terminal.shows(&["status 0"]);
         [found, larger]
