@@ -106,7 +106,7 @@ const REJECTION_TIME: Duration = Duration::from_millis(200);
 /// How long a client may take to fetch the sentence with which it is sent away.
 const NOTICE_TIME: Duration = Duration::from_secs(10);
 /// How long it may take to give up after that.
-const FAREWELL_TIME: Duration = Duration::from_secs(2);
+const FAREWELL_TIME: Duration = Duration::from_secs(5);
 const LONGEST_ANSWER: usize = 8 * 1024;
 const INTERACTIVE: &str = "keyboard-interactive";
 
