@@ -1,10 +1,12 @@
-use std::io::{BufRead, BufReader, Write};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// A program that runs until it is told to stop, or is killed on drop. What it says on stderr is its log.
@@ -25,8 +27,11 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Seen {
+    /// Where its log comes from, until that has ended.
+    stderr: Option<ChildStderr>,
     lines: Vec<String>,
-    log_ended: bool,
+    /// The beginning of a line whose end has not come.
+    begun: Vec<u8>,
     status: Option<ExitStatus>,
 }
 
@@ -48,20 +53,22 @@ impl Program {
         let shown = format!("{command:?}");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
+        let stderr = child.stderr.take().unwrap();
+        let pipe = stderr.as_fd().try_clone_to_owned().unwrap();
         let state = Arc::new(State::default());
+        state.change(|seen| seen.stderr = Some(stderr));
         let program = Self {
             pid: Pid::from_child(&child),
             stdin: child.stdin.take(),
             farewell,
             state: Arc::clone(&state),
         };
-        let stderr = child.stderr.take().unwrap();
         let log = Arc::clone(&state);
         thread::spawn(move || {
-            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
-                log.change(|seen| seen.lines.push(String::from_utf8_lossy(&line).into_owned()));
+            // Waits without the lock, so that others may look meanwhile.
+            while !log.seen.lock().unwrap().log_ended() && is_readable(pipe.as_fd(), None) {
+                log.change(Seen::read);
             }
-            log.change(|seen| seen.log_ended = true);
         });
         thread::spawn(move || {
             let status = child.wait().ok();
@@ -77,7 +84,9 @@ impl Program {
 
     /// All that it has said so far.
     pub fn log(&self) -> Vec<String> {
-        self.state.seen.lock().unwrap().lines.clone()
+        let mut seen = self.state.seen.lock().unwrap();
+        seen.read();
+        seen.lines.clone()
     }
 
     /// The first thing that `look` finds in a line of the log, from the first line on; `None` when the program
@@ -86,11 +95,10 @@ impl Program {
     pub fn find_line<T>(&self, what: &str, limit: Duration, look: impl Fn(&str) -> Option<T>) -> Option<T> {
         self.wait(what, limit, |seen| match seen.lines.iter().find_map(|line| look(line)) {
             Some(found) => Some(Some(found)),
-            None => seen.log_ended.then_some(None),
+            None => seen.log_ended().then_some(None),
         })
     }
 
-    /// Sends a signal to the program alone.
     /// Says a line on its standard input.
     #[track_caller]
     pub fn tell(&mut self, line: &str) {
@@ -139,6 +147,49 @@ impl Program {
         let (seen, _) =
             self.state.changed.wait_timeout_while(seen, limit, |seen| seen.status.is_none()).unwrap();
         seen.status.is_some()
+    }
+}
+
+impl Seen {
+    /// Reads what it has said and nobody has read yet. Does not wait for more.
+    fn read(&mut self) {
+        let mut bytes = [0; 4096];
+        while let Some(stderr) = self.stderr.as_mut().filter(|pipe| is_readable(pipe.as_fd(), Some(NOW))) {
+            let count = stderr.read(&mut bytes).unwrap_or(0);
+            if count == 0 {
+                self.stderr = None;
+            }
+            for byte in &bytes[..count] {
+                match byte {
+                    b'\n' => self.end_line(),
+                    _ => self.begun.push(*byte),
+                }
+            }
+        }
+        if self.log_ended() && !self.begun.is_empty() {
+            self.end_line();
+        }
+    }
+
+    fn end_line(&mut self) {
+        self.lines.push(String::from_utf8_lossy(&self.begun).into_owned());
+        self.begun.clear();
+    }
+
+    fn log_ended(&self) -> bool {
+        self.stderr.is_none()
+    }
+}
+
+const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
+/// Waits, without a limit for ever, until a pipe has something to read or has ended.
+fn is_readable(pipe: BorrowedFd<'_>, limit: Option<Timespec>) -> bool {
+    loop {
+        match poll(&mut [PollFd::from_borrowed_fd(pipe, PollFlags::IN)], limit.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
+            ready => return ready.is_ok_and(|count| count > 0),
+        }
     }
 }
 
