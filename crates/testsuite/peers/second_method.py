@@ -15,7 +15,7 @@ client.connect(
     password=sys.argv[2],
     allow_agent=False,
     look_for_keys=False,
-    auth_timeout=10,
+    auth_timeout=60,
 )
 print("in")
 client.close()

@@ -200,8 +200,12 @@ impl Gateway {
     #[track_caller]
     pub fn start(&mut self) {
         assert!(self.program.is_none(), "the gateway runs already");
-        let launched = self.plan.launch();
-        self.program = Some(launched.unwrap_or_else(|log| panic!("the gateway did not start again:\n{log}")));
+        self.program = Some(until("the gateway starts again", PATIENCE, || match self.plan.launch() {
+            Ok(program) => Some(program),
+            // Another program may have been given one of its ports meanwhile, for a moment.
+            Err(log) if log.contains("Address already in use") => None,
+            Err(log) => panic!("the gateway did not start again:\n{log}"),
+        }));
     }
 
     /// Where the port of this name is.

@@ -40,7 +40,8 @@ fn a_client_that_leaves_an_open_session_leaves_nothing() {
 
 #[test]
 fn a_client_that_never_stops_talking_is_cut_at_the_grace_time_and_holds_nobody_up() {
-    let site = Site::with(|draft| draft.settings = "login-grace = 4\n".to_owned());
+    // Who is served meanwhile has to be in within that time.
+    let site = Site::with(|draft| draft.settings = "login-grace = 12\n".to_owned());
     let process = site.gateway.program().id();
     site.ssh().exec("true").must_succeed();
     let memory = resident_kib(process);
@@ -105,12 +106,14 @@ fn settled(site: &Site, process: i32) -> Vec<PathBuf> {
     })
 }
 
-/// What each open descriptor is.
+/// What each open descriptor is. Without the ledger's: it opens one more of its few connections whenever two look into it
+/// at the same moment, and keeps it.
 fn descriptors(process: i32) -> Vec<PathBuf> {
     let entries = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
     // One may be closed between the two looks.
     let mut found: Vec<PathBuf> =
         entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
+    found.retain(|path| !path.to_string_lossy().contains("/keyward.db"));
     found.sort();
     found
 }

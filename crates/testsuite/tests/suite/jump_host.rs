@@ -192,7 +192,8 @@ fn what_a_client_sends_before_it_closes_a_hop_arrives_whole() {
     let client = Paramiko { addr: site.addr(), login: &site.sshd.user(), key: &site.person };
     let _client = client.start("hop_leaves", &[&host, &port, "6000000"]);
     let whole = || server.log().iter().any(|line| line == "received 6000000").then_some(());
-    until("the server has all of it", PATIENCE, whole);
+    // Six megabytes through two layers of Python take their time.
+    until("the server has all of it", PATIENCE * 4, whole);
 }
 
 #[test]
@@ -240,13 +241,14 @@ fn a_jump_host_forwards_nothing_and_listens_for_nobody() {
 
 #[test]
 fn a_jump_host_without_hops_is_idle_and_with_them_it_is_not() {
-    let site = site_with(|draft| draft.settings = "timeout = 2\n".to_owned());
-    let idle = with_config(&site, "timeout 30 $ssh -N keyward");
+    // Longer than a busy machine holds up a line of the command.
+    let site = site_with(|draft| draft.settings = "timeout = 8\n".to_owned());
+    let idle = with_config(&site, "timeout 60 $ssh -N keyward");
     assert_eq!(idle.status.code(), Some(255), "{idle:?}");
     assert_eq!(site.ended(1)["verdict"], "timeout");
 
-    let busy = with_config(&site, "$ssh db 'for n in 1 2 3 4 5 6; do sleep 1; echo $n; done'");
-    assert_eq!(busy.text(), "1\n2\n3\n4\n5\n6\n");
+    let busy = with_config(&site, "$ssh db 'for n in $(seq 12); do sleep 1; echo $n; done' | tail -n 1");
+    assert_eq!(busy.text(), "12\n");
 }
 
 #[test]
@@ -264,8 +266,9 @@ fn a_person_behind_a_jump_host_reads_that_the_gateway_stops() {
     until("the command runs", PATIENCE, || site.gateway.sessions().iter().any(runs).then_some(()));
     site.gateway.stop();
     person.ended(PATIENCE);
-    let said = person.log().join("\n");
-    assert!(said.contains("ended by the gateway"), "{said}");
+    // Its last words may be read after its end is known.
+    let said = |line: &str| line.contains("ended by the gateway").then_some(());
+    assert_eq!(person.find_line("why it ends", PATIENCE, said), Some(()), "{}", person.log().join("\n"));
     let (jump, hops) = ended(&site, 2);
     for session in [&jump, &hops[0]] {
         assert_eq!(session["verdict"], "accept-terminated", "{session:#}");
@@ -288,7 +291,7 @@ fn hops_are_opened_by_the_policy_of_today_or_not_at_all() {
         let near = site.sshd.folder().join("near");
         let run = scope.spawn(|| with_config(&site, script).text());
         until("the first hop is done", PATIENCE, || near.join("ready").exists().then_some(()));
-        site.gateway.edit_policy(|text| text.replace("drain = 2", "drain = 3"));
+        site.gateway.edit_policy(|text| text.replace("drain = 30", "drain = 31"));
         site.gateway.reread("the policy document was read again");
         fs::write(near.join("changed"), "").unwrap();
         run.join().unwrap()
@@ -337,7 +340,7 @@ fn ansible_runs_a_playbook_behind_a_jump_host() {
     let site = site();
     let script = r#"
         near=$1 far=$1/far; mkdir -p "$far"
-        configure_ansible "-F $config -o ControlMaster=auto -o ControlPersist=2s"
+        configure_ansible "-F $config -o ControlMaster=auto -o ControlPersist=20s"
         echo "db ansible_python_interpreter=/usr/bin/python3" > "$near/hosts"
         cat > "$near/play.yml" <<END
 - hosts: all

@@ -54,7 +54,8 @@ fn a_certificate_that_has_expired_since_the_log_in_opens_no_more_hops() {
     let script = r#"
         $ssh $control -i KEY -E "$1/master" -o ControlMaster=yes -fN keyward
         hop "echo before"
-        while hop true 2>/dev/null; do sleep 1; done
+        # No more than are listed below.
+        while hop true 2>/dev/null; do sleep 2; done
         $ssh $control -O exit keyward 2>/dev/null
         grep -c "your certificate has expired: log in again" "$1/master"
     "#;

@@ -374,8 +374,9 @@ fn an_error_shows_its_traceback_the_line_of_the_source_and_what_the_contract_say
 
 #[test]
 fn a_call_past_half_of_the_connections_timeout_is_an_error() {
+    // The other half is enough for `session_ended`, whose worker is a new one.
     let shown = Author::new("aa", GUARD).passes(
-        "[client]\nlogin = \"word=wait@ann@db1\"\n[connection]\ntimeout = 2\n[[step]]\nhook = \"authenticate\"\nerror = \"timeout\"\n\
+        "[client]\nlogin = \"word=wait@ann@db1\"\n[connection]\ntimeout = 16\n[[step]]\nhook = \"authenticate\"\nerror = \"timeout\"\n\
          [[step]]\nhook = \"session_ended\"\n[expect]\nverdict = \"plugin-error\"\n",
     );
     assert!(shown.contains("section 3, rule 8"), "{shown}");

@@ -83,7 +83,7 @@ impl Draft {
 [gateway]
 data-dir = "@data@"
 host-name = "gateway.test"
-drain = 2
+drain = 30
 
 [[connection]]
 name = "ssh"
