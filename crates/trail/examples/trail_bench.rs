@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
 use keyward_trail::{
-    Asciicast, AuditorKey, ChannelId, Direction, End, Event, Header, Protection, Reader, Recipients,
+    Asciicast, AuditorKey, ChannelId, Direction, End, Event, Header, Output, Protection, Reader, Recipients,
     SigningKey, Stream, Terminal, Writer, export_asciicast,
 };
 
@@ -71,7 +71,7 @@ fn speed(signed: &Protection, encrypted: &Protection) -> Result<(), Failure> {
 }
 
 /// CPU seconds for one GiB, and the size of its trail.
-fn record<W: Write>(data: &[u8], chunk: usize, mut writer: Writer<W>) -> Result<(f64, u64), Failure> {
+fn record<W: Output>(data: &[u8], chunk: usize, mut writer: Writer<W>) -> Result<(f64, u64), Failure> {
     let before = cpu()?;
     let mut done = 0;
     for chunk in data.chunks(chunk).cycle() {

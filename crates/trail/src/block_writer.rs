@@ -1,6 +1,6 @@
 //! Blocks on their way to the file: compressed, encrypted, chained, sealed.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 
 use crate::block::{BlockHeader, ENCRYPTED, HEADER_LEN, Kind, LINKED, MAX_BLOCKS, TYPED, WITH_NEXT, ZSTD};
@@ -8,6 +8,7 @@ use crate::chain::{Extent, Link};
 use crate::cipher::TAG_LEN;
 use crate::end::End;
 use crate::error::TrailError;
+use crate::file::Output;
 use crate::header::Header;
 use crate::pack::{self, Around};
 use crate::protection::{Ciphers, Protection};
@@ -40,7 +41,7 @@ pub(crate) struct Batch<'a> {
     pub(crate) tail: &'a [u8],
 }
 
-impl<W: Write> BlockWriter<W> {
+impl<W: Output> BlockWriter<W> {
     /// Writes the header of the file with the seal behind it, at once: nobody finds the one without the other.
     pub(crate) fn begin(out: W, header: &Header, protection: &Protection) -> Result<Self, TrailError> {
         let (mut bytes, keys) = header.encode(protection)?;
@@ -160,13 +161,24 @@ impl<W: Write> BlockWriter<W> {
             self.encrypt(&header, block, &[], &mut [])?;
             return self.put_linked(&header.linked(), block);
         }
+        if let Some(mut lent) = self.out.lend(length) {
+            self.join(&header, block, tail, lent.room())?;
+            return self.out.take_back(lent);
+        }
         let put = pack::scratch(length, |whole| {
-            let (head, rest) = whole.split_at_mut(block.len());
-            head.copy_from_slice(block);
-            self.encrypt(&header, head, tail, rest)?;
-            self.put_linked(&header.linked(), whole)
+            self.join(&header, block, tail, whole)?;
+            self.out.write_all(whole)
         });
         put.unwrap_or_else(|| Err(io::ErrorKind::OutOfMemory.into()))
+    }
+
+    /// Makes a block of its two parts, and chains it.
+    fn join(&mut self, header: &BlockHeader, block: &[u8], tail: &[u8], whole: &mut [u8]) -> io::Result<()> {
+        let (head, rest) = whole.split_at_mut_checked(block.len()).ok_or(io::ErrorKind::InvalidInput)?;
+        head.copy_from_slice(block);
+        self.encrypt(header, head, tail, rest)?;
+        self.chained(&header.linked(), whole)?;
+        Ok(())
     }
 
     /// Encrypts the payload in `block` where it is, its tag at the end. Where there is a tail, that goes into `rest`, with

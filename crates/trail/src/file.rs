@@ -37,6 +37,31 @@ const STRETCH: usize = 1024 * 1024;
 const PAGE: usize = 4096;
 /// Blocks of this length come when much is recorded, and are staged.
 const LONG: usize = 16 * 1024;
+/// The longest piece that is staged at once: a block of the longest data, with all that is around it.
+const PIECE: usize = 260 * 1024;
+
+/// Where a trail is written to.
+pub trait Output: Write {
+    /// Memory in which the next bytes may be made, which saves copying them. Nothing else is written before
+    /// [`take_back`](Self::take_back).
+    fn lend(&mut self, _length: usize) -> Option<Lent> {
+        None
+    }
+
+    /// Writes what was made there.
+    ///
+    /// # Errors
+    /// As those of a write; also for memory that is not this output's.
+    fn take_back(&mut self, _lent: Lent) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl Output for Vec<u8> {}
+
+impl Output for io::Sink {}
+
+impl Output for File {}
 
 impl TrailFile {
     /// Creates the file, for its owner only (mode 0600).
@@ -53,17 +78,23 @@ impl TrailFile {
         self.file.sync_data()
     }
 
-    /// Writes what is staged: whole pages directly, what is before and behind them through the cache.
-    fn unstage(&mut self) -> io::Result<()> {
-        let staged = std::mem::take(&mut self.staged);
+    /// Writes what is staged as far as its last whole page: pages directly, what is before them through the cache.
+    fn unstage_pages(&mut self) -> io::Result<()> {
+        let mut staged = std::mem::take(&mut self.staged);
         let bytes = staged.bytes();
         let (head, rest) = bytes.split_at(to_next_page(self.written).min(bytes.len()));
         let (pages, tail) = rest.split_at(rest.len() / PAGE * PAGE);
         self.write_cached(head)?;
         self.write_direct(pages)?;
-        self.write_cached(tail)?;
-        self.staged = staged.emptied();
+        staged.keep_last(tail.len(), self.written);
+        self.staged = staged;
         Ok(())
+    }
+
+    /// Takes what was made in the room behind what is staged.
+    fn take(&mut self, length: usize) -> io::Result<()> {
+        self.staged.end += length;
+        if self.staged.bytes().len() < STRETCH { Ok(()) } else { self.unstage_pages() }
     }
 
     fn write_cached(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -118,24 +149,36 @@ impl Write for TrailFile {
             self.write_cached(bytes)?;
             return Ok(bytes.len());
         }
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let room = to_next_page(self.written) + STRETCH - self.staged.bytes().len();
-            let (taken, left) = rest.split_at(room.min(rest.len()));
-            self.staged.push(taken, self.written);
-            if taken.len() == room {
-                self.unstage()?;
-            }
-            rest = left;
+        for piece in bytes.chunks(PIECE) {
+            self.staged.prepare(self.written);
+            self.staged.room(piece.len()).copy_from_slice(piece);
+            self.take(piece.len())?;
         }
         Ok(bytes.len())
     }
 
     /// Hands everything to the operating system, and frees the memory.
     fn flush(&mut self) -> io::Result<()> {
-        self.unstage()?;
-        self.staged = Staged::default();
+        self.unstage_pages()?;
+        let staged = std::mem::take(&mut self.staged);
+        self.write_cached(staged.bytes())?;
         self.file.flush()
+    }
+}
+
+impl Output for TrailFile {
+    fn lend(&mut self, length: usize) -> Option<Lent> {
+        if !(LONG..=PIECE).contains(&length) {
+            return None;
+        }
+        let mut staged = std::mem::take(&mut self.staged);
+        staged.prepare(self.written);
+        Some(Lent { staged, length })
+    }
+
+    fn take_back(&mut self, lent: Lent) -> io::Result<()> {
+        self.staged = lent.staged;
+        self.take(lent.length)
     }
 }
 
@@ -144,38 +187,70 @@ fn to_next_page(offset: u64) -> usize {
     (offset.next_multiple_of(page) - offset) as usize
 }
 
-/// Bytes that wait, as far from a page's beginning in memory as they will be in the file.
+/// Bytes that wait to be written, as far from a page's beginning in memory as they will be in the file.
 #[derive(Default)]
 struct Staged {
-    memory: Vec<u8>,
-    /// Where they begin.
+    /// None, or all that will be needed: of what is not used, the system keeps none.
+    memory: Box<[u8]>,
+    /// Where they begin, and end.
     start: usize,
+    end: usize,
+}
+
+/// Memory of an output for its next bytes.
+#[derive(Debug)]
+pub struct Lent {
+    staged: Staged,
+    length: usize,
 }
 
 impl Staged {
     fn bytes(&self) -> &[u8] {
-        self.memory.get(self.start..).unwrap_or_default()
+        self.memory.get(self.start..self.end).unwrap_or_default()
     }
 
     fn is_empty(&self) -> bool {
         self.bytes().is_empty()
     }
 
-    /// The same memory, for other bytes.
-    fn emptied(mut self) -> Self {
-        self.memory.clear();
-        Self { memory: self.memory, start: 0 }
+    /// `offset`: where in the file the first of all bytes will be.
+    fn prepare(&mut self, offset: u64) {
+        if self.memory.is_empty() {
+            self.memory = vec![0; STRETCH + PIECE + 3 * PAGE].into();
+        }
+        if self.is_empty() {
+            self.begin(offset);
+        }
     }
 
-    /// `offset`: where in the file the first of them will be.
-    fn push(&mut self, bytes: &[u8], offset: u64) {
-        if self.memory.is_empty() {
-            self.memory.reserve_exact(STRETCH + 3 * PAGE);
-            let first_page = self.memory.as_ptr().align_offset(PAGE);
-            self.start = first_page + PAGE - to_next_page(offset);
-            self.memory.resize(self.start, 0);
+    /// Room for more, which holds anything.
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        self.memory.get_mut(self.end..).and_then(|rest| rest.get_mut(..length)).unwrap_or_default()
+    }
+
+    fn begin(&mut self, offset: u64) {
+        let first_page = self.memory.as_ptr().align_offset(PAGE);
+        self.start = first_page + PAGE - to_next_page(offset);
+        self.end = self.start;
+    }
+
+    /// Forgets all but the last ones, of which the first will be at `offset` in the file.
+    fn keep_last(&mut self, count: usize, offset: u64) {
+        if count == 0 {
+            (self.start, self.end) = (0, 0);
+            return;
         }
-        self.memory.extend_from_slice(bytes);
+        let kept = self.end.saturating_sub(count)..self.end;
+        self.begin(offset);
+        self.memory.copy_within(kept, self.start);
+        self.end = self.start + count;
+    }
+}
+
+impl Lent {
+    /// It holds anything.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        self.staged.room(self.length)
     }
 }
 
@@ -215,7 +290,7 @@ mod tests {
             whole.extend_from_slice(&piece);
             if round % 5 == 4 {
                 file.flush().unwrap();
-                assert_eq!(file.staged.memory.capacity(), 0);
+                assert_eq!(file.staged.memory.len(), 0);
                 assert!(fs::read(&path).unwrap() == whole, "after round {round}");
             }
         }
@@ -236,6 +311,32 @@ mod tests {
         file.write_all(&noise(STRETCH, 2)).unwrap();
         assert_eq!(file.way, Way::Direct);
         assert_eq!(file.written % PAGE as u64, 0);
+    }
+
+    #[test]
+    fn what_is_made_in_lent_memory_is_written_in_its_place() {
+        let folder = folder();
+        let path = folder.path().join("trail");
+        let mut file = TrailFile::create(&path).unwrap();
+        assert!(file.lend(LONG - 1).is_none() && file.lend(PIECE + 1).is_none());
+        let mut whole = Vec::new();
+        for round in 0..60 {
+            let piece = noise([LONG, PIECE, 70_001, 3 * LONG][round % 4], round);
+            let mut lent = file.lend(piece.len()).unwrap();
+            lent.room().copy_from_slice(&piece);
+            file.take_back(lent).unwrap();
+            whole.extend_from_slice(&piece);
+            if round % 7 == 3 {
+                file.write_all(b"short").unwrap();
+                whole.extend_from_slice(b"short");
+            }
+            if round % 25 == 24 {
+                file.flush().unwrap();
+                assert!(fs::read(&path).unwrap() == whole, "after round {round}");
+            }
+        }
+        file.flush().unwrap();
+        assert!(fs::read(&path).unwrap() == whole);
     }
 
     #[test]

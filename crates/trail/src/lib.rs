@@ -54,7 +54,7 @@ pub use commands::export_commands;
 pub use end::{End, Ending};
 pub use error::{Damage, TrailError};
 pub use event::{ChannelId, Direction, Event, ExitStatus, Stream, Terminal};
-pub use file::TrailFile;
+pub use file::{Lent, Output, TrailFile};
 pub use file_event::{FileDigest, FileEvent, FileOutcome};
 pub use header::Header;
 pub use lock::Recipients;

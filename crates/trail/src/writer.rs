@@ -1,7 +1,6 @@
 //! Writing a trail as the session goes.
 
 use std::fmt;
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::codec::{put_data, put_data_head, put_event};
 use crate::end::End;
 use crate::error::TrailError;
 use crate::event::{Direction, Event};
-use crate::file::TrailFile;
+use crate::file::{Output, TrailFile};
 use crate::header::Header;
 use crate::protection::Protection;
 
@@ -72,7 +71,7 @@ impl Writer<TrailFile> {
     }
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Output> Writer<W> {
     /// Begins a trail on `out`, which needs no buffer of its own, by writing the header to it, signed.
     pub fn new(out: W, header: &Header, protection: &Protection) -> Result<Self, TrailError> {
         let blocks = BlockWriter::begin(out, header, protection)?;
@@ -213,7 +212,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-impl<W: Write> Finished<W> {
+impl<W: Output> Finished<W> {
     /// How far it reaches: whoever keeps that can tell later that it was cut back, or replaced.
     pub fn extent(&self) -> Extent {
         self.blocks.extent()
@@ -225,7 +224,7 @@ impl<W: Write> Finished<W> {
     }
 }
 
-impl<W: Write> fmt::Debug for Finished<W> {
+impl<W: Output> fmt::Debug for Finished<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Finished").field("extent", &self.extent()).finish_non_exhaustive()
     }
@@ -267,7 +266,7 @@ impl Gathered {
         Ok(())
     }
 
-    fn emit<W: Write>(
+    fn emit<W: Output>(
         &mut self,
         blocks: &mut BlockWriter<W>,
         typed: bool,
@@ -305,7 +304,7 @@ fn micros(time: Duration) -> u64 {
 }
 
 /// Sizes only: the buffer holds what people type.
-impl<W: Write> fmt::Debug for Writer<W> {
+impl<W: Output> fmt::Debug for Writer<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
             .field("buffered", &self.buffered())
@@ -318,7 +317,7 @@ impl<W: Write> fmt::Debug for Writer<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::io::{self, Write};
 
     use super::*;
     use crate::event::{ChannelId, Direction, Stream};
@@ -421,6 +420,7 @@ mod tests {
                 Ok(())
             }
         }
+        impl Output for Full {}
         let mut writer = Writer::new(Full(false), &header(), &signed()).unwrap();
         writer.write(Duration::ZERO, &data(b"lost")).unwrap();
         assert!(matches!(writer.flush(), Err(TrailError::Write(_))));

@@ -36,6 +36,7 @@ fn a_full_disk_is_an_error_of_the_flush_and_of_the_end() {
             Ok(())
         }
     }
+    impl keyward_trail::Output for Disk {}
     let room = Writer::new(Vec::new(), &header(), &signed()).unwrap().written() as usize + 10;
     let mut writer = Writer::new(Disk(room), &header(), &signed()).unwrap();
     writer.write(Duration::ZERO, &session()[0].1).unwrap();
