@@ -27,7 +27,11 @@ pub enum Place {
 /// What the rules cannot be held against is not passed on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CannotJudge {
-    #[error("the terminal is larger than {} cells", crate::screen::MOST_CELLS)]
+    #[error(
+        "the terminal is larger than {} rows or {} cells",
+        crate::screen::MOST_ROWS,
+        crate::screen::MOST_CELLS
+    )]
     LargeTerminal,
     #[error("the target repeats a character more often than the terminal is wide")]
     Repeats,

@@ -10,6 +10,8 @@ use crate::utf8::Utf8;
 /// Columns times rows. The model keeps 20 bytes for each cell of two screens, and a target can have all cells cleared
 /// with every few bytes that it sends.
 pub(crate) const MOST_CELLS: usize = 64 * 1024;
+/// Each row is a piece of memory of its own, which two bytes of the target may ask for anew.
+pub(crate) const MOST_ROWS: usize = 512;
 /// What programs take where the client has not told a size.
 const USUAL: (usize, usize) = (80, 24);
 
@@ -277,7 +279,7 @@ fn checked((columns, rows): (u32, u32)) -> Result<(usize, usize), CannotJudge> {
     };
     let (columns, rows) = (size(columns, USUAL.0)?, size(rows, USUAL.1)?);
     match columns.checked_mul(rows) {
-        Some(cells) if cells <= MOST_CELLS => Ok((columns, rows)),
+        Some(cells) if cells <= MOST_CELLS && rows <= MOST_ROWS => Ok((columns, rows)),
         Some(_) | None => Err(CannotJudge::LargeTerminal),
     }
 }
