@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::text::{Lines, Text};
+use crate::text::{Lines, Text, json};
 use crate::{ChannelId, Direction, Event, ExitStatus, Header, Reader, Stream, Terminal, TrailError};
 
 /// A version of the format, as its documentation (docs.asciinema.org) has it.
@@ -15,6 +15,9 @@ pub enum Asciicast {
     /// Times count from the event before, and the exit status is there.
     V3,
 }
+
+/// Players take no terminal that is wider or higher.
+const MOST_CELLS: u32 = u16::MAX as u32;
 
 /// Writes one channel as asciicast: output of both streams, input, changes of the window; of sftp and scp what was
 /// done to files, a line each.
@@ -117,7 +120,7 @@ impl<'a, W: Write> Cast<'a, W> {
                 self.line("i", &text)
             }
             Event::Window { columns, rows, .. } if columns > 0 && rows > 0 => {
-                self.line("r", &format!("{columns}x{rows}"))
+                self.line("r", &format!("{}x{}", columns.min(MOST_CELLS), rows.min(MOST_CELLS)))
             }
             Event::Exit { status, .. } => {
                 self.exit = code(&status);
@@ -147,7 +150,7 @@ impl<'a, W: Write> Cast<'a, W> {
         if text.is_empty() {
             return Ok(());
         }
-        let text = serde_json::to_string(text)?;
+        let text = json(&text)?;
         // In whole microseconds, so that the differences add up to the time.
         let time = match self.version {
             Asciicast::V2 => self.last,
@@ -227,7 +230,9 @@ fn write_header(
 ) -> io::Result<()> {
     // Clients may ask for a terminal without a size (RFC 4254 section 6.2); players cannot.
     let (width, height) = match terminal {
-        Some(terminal) if terminal.columns > 0 && terminal.rows > 0 => (terminal.columns, terminal.rows),
+        Some(terminal) if terminal.columns > 0 && terminal.rows > 0 => {
+            (terminal.columns.min(MOST_CELLS), terminal.rows.min(MOST_CELLS))
+        }
         Some(_) | None => (80, 24),
     };
     let kind = terminal.map(|terminal| &*terminal.term);
@@ -243,7 +248,7 @@ fn write_header(
         command: command.map(|command| String::from_utf8_lossy(command).into_owned()),
         env,
     };
-    writeln!(out, "{}", serde_json::to_string(&first)?)
+    writeln!(out, "{}", json(&first)?)
 }
 
 #[cfg(test)]

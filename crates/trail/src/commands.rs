@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::screen::{Screen, Watch};
 use crate::shown::Shown;
-use crate::text::Lines;
+use crate::text::{Lines, json};
 use crate::{ChannelId, Direction, Event, Reader, TrailError};
 
 /// Line ends that wait for their answer; more are forgotten.
@@ -162,7 +162,7 @@ impl Typing {
 
     fn write(&mut self, out: &mut impl Write) -> io::Result<()> {
         for command in self.found.drain(..) {
-            writeln!(out, "{}", serde_json::to_string(&command)?)?;
+            writeln!(out, "{}", json(&command)?)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::shown::Shown;
 
 /// Text between two frames at first: it is drawn in some milliseconds.
 const APART: usize = 512 * 1024;
-/// INVARIANT: the most frames that are kept, and bytes of their screens. Beyond, every second one goes.
+/// INVARIANT: the most frames that are kept, and bytes of what they hold. Beyond, every second one goes.
 const MOST: usize = 1024;
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
@@ -20,6 +20,12 @@ pub(crate) struct Frame {
     pub(crate) size: (usize, usize),
     /// What draws the screen on an empty one.
     pub(crate) dump: String,
+}
+
+impl Frame {
+    fn weight(&self) -> usize {
+        self.dump.len() + self.shown.weight()
+    }
 }
 
 /// Frames in the order of their times.
@@ -46,7 +52,7 @@ impl Frames {
     }
 
     pub(crate) fn add(&mut self, frame: Frame) {
-        self.bytes += frame.dump.len();
+        self.bytes += frame.weight();
         self.all.push(frame);
         if self.all.len() > MOST || self.bytes > MOST_BYTES {
             let mut n = 0;
@@ -54,7 +60,7 @@ impl Frames {
                 n += 1;
                 n % 2 == 0
             });
-            self.bytes = self.all.iter().map(|frame| frame.dump.len()).sum();
+            self.bytes = self.all.iter().map(Frame::weight).sum();
             self.apart *= 2;
         }
     }

@@ -115,6 +115,11 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// Microseconds since the start, of the end of the block that is being read.
+    pub(crate) fn time(&self) -> u64 {
+        self.time
+    }
+
     /// Where reading stands, if that is between two blocks.
     pub(crate) fn mark(&self) -> Option<Mark> {
         let is_between = self.span.is_empty() && matches!(self.state, State::Reading);
@@ -123,11 +128,17 @@ impl<R: Read> Reader<R> {
     }
 
     /// Reads on until a signature, an end or an error tells whether what was read is signed, over at most that many
-    /// events.
+    /// blocks. Their events are passed over.
     pub fn settle(&mut self, most: usize) {
-        let mut left = most;
-        while self.unsigned && left > 0 && self.next().is_some_and(|item| item.is_ok()) {
-            left -= 1;
+        for _ in 0..most {
+            let is_reading = matches!(self.state, State::Reading | State::EndSeen { .. });
+            if !(self.unsigned && is_reading) {
+                return;
+            }
+            self.span.clear();
+            if self.next_block().is_err() {
+                self.state = State::Failed;
+            }
         }
     }
 
@@ -137,21 +148,26 @@ impl<R: Read> Reader<R> {
             if let Some(event) = self.span.next()? {
                 return Ok(Some(event));
             }
-            match self.blocks.next()? {
-                Next::Block(block) => self.enter(block)?,
-                Next::End => {
-                    self.end();
-                    return Ok(None);
-                }
-                Next::Cut(place) => {
-                    if matches!(self.state, State::EndSeen { sealed: true, .. }) {
-                        return Err(place.error(Damage::AfterEnd));
-                    }
-                    self.end();
-                    return Ok(None);
-                }
+            if !self.next_block()? {
+                return Ok(None);
             }
         }
+    }
+
+    /// `false`: there is none.
+    fn next_block(&mut self) -> Result<bool, TrailError> {
+        match self.blocks.next()? {
+            Next::Block(block) => {
+                self.enter(block)?;
+                return Ok(true);
+            }
+            Next::Cut(place) if matches!(self.state, State::EndSeen { sealed: true, .. }) => {
+                return Err(place.error(Damage::AfterEnd));
+            }
+            Next::End | Next::Cut(_) => {}
+        }
+        self.end();
+        Ok(false)
     }
 
     fn enter(&mut self, block: Block) -> Result<(), TrailError> {

@@ -32,7 +32,12 @@ pub struct Replay<R> {
     frames: Frames,
     /// Bytes of text since the last place where there is a frame.
     behind: usize,
+    /// The last place between two blocks that was come to.
+    furthest: Mark,
 }
+
+/// So much is drawn in one step: a few bytes may have the whole screen drawn, and who waits wants to be heard.
+const SLICE: usize = 4 * 1024;
 
 impl<R: Read + Seek> Replay<R> {
     /// Looks at the beginning: `None` where `reader` is in the midst of something. `channel`: one only, or all of them
@@ -42,6 +47,7 @@ impl<R: Read + Seek> Replay<R> {
         let shown = Shown::new(channel, Lines::WithCarriageReturn);
         let (screen, canvas, at) = (Screen::new(), Canvas::default(), Duration::ZERO);
         let (frames, next) = (Frames::new(), None);
+        let furthest = start;
         Some(Self {
             reader,
             start,
@@ -54,6 +60,7 @@ impl<R: Read + Seek> Replay<R> {
             is_over: false,
             frames,
             behind: 0,
+            furthest,
         })
     }
 
@@ -61,7 +68,15 @@ impl<R: Read + Seek> Replay<R> {
         &self.reader
     }
 
-    pub fn into_reader(self) -> Reader<R> {
+    /// The reader, which has read all that was ever shown, and on to what tells whether that is signed: over at most that
+    /// many blocks.
+    pub fn into_reader(mut self, most: usize) -> Reader<R> {
+        if self.reader.time() < self.furthest.time {
+            // What stands in the way of that is told as it would be on the way there.
+            let _ = self.reader.go(&self.furthest);
+            let _ = self.reader.next();
+        }
+        self.reader.settle(most);
         self.reader
     }
 
@@ -85,11 +100,16 @@ impl<R: Read + Seek> Replay<R> {
         Ok(self.next.as_ref().map(|(at, _)| *at))
     }
 
-    /// Draws what comes next, if that is no later than `to`. `false`: it is, or nothing comes, and the screen is of `to`.
+    /// Draws what comes next, or a part of it, if that is no later than `to`. `false`: it is, or nothing comes, and the
+    /// screen is of `to`.
     pub fn step(&mut self, to: Duration) -> Result<bool, TrailError> {
         match self.next_at()?.filter(|at| *at <= to).and_then(|_| self.next.take()) {
-            Some((at, sight)) => {
-                if let Sight::Text(text) = &sight {
+            Some((at, mut sight)) => {
+                if let Sight::Text(text) = &mut sight {
+                    if text.len() > SLICE {
+                        let rest = text.split_off(text.floor_char_boundary(SLICE));
+                        self.next = Some((at, Sight::Text(rest)));
+                    }
                     self.behind += text.len();
                 }
                 self.screen.show(&sight, &mut ());
@@ -105,6 +125,16 @@ impl<R: Read + Seek> Replay<R> {
 
     /// Goes to another moment.
     pub fn seek(&mut self, to: Duration) -> Result<(), TrailError> {
+        self.seek_while(to, || true).map(|_| ())
+    }
+
+    /// The same, as long as `goes_on` says so, which is asked again and again. `false`: it did not, and the screen is of a
+    /// moment on the way.
+    pub fn seek_while(
+        &mut self,
+        to: Duration,
+        mut goes_on: impl FnMut() -> bool,
+    ) -> Result<bool, TrailError> {
         let begins = self.at;
         match self.frames.before(to) {
             Some(frame) if to < begins || frame.at > begins => {
@@ -116,13 +146,20 @@ impl<R: Read + Seek> Replay<R> {
             None if to < begins => self.rewind()?,
             Some(_) | None => {}
         }
-        while self.step(to)? {}
-        Ok(())
+        while self.step(to)? {
+            if !goes_on() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Between two blocks, with all that was read on the screen, there may be a frame.
     fn keep_frame(&mut self) {
         let Some(mark) = self.reader.mark() else { return };
+        if mark.time > self.furthest.time {
+            self.furthest = mark;
+        }
         let at = Duration::from_micros(mark.time);
         if !self.frames.wants(at, self.behind) {
             return;
@@ -196,6 +233,41 @@ mod tests {
         replay.seek(Duration::ZERO).unwrap();
         assert_eq!(replay.text().concat(), "");
         assert_eq!(replay.next_at().unwrap(), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn who_goes_back_still_learns_what_was_not_signed() {
+        let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
+        for n in 1..=9u64 {
+            writer.write(Duration::from_secs(n), &data(b"x")).unwrap();
+            if n == 4 { writer.seal().unwrap() } else { writer.flush().unwrap() }
+        }
+        let cut = writer.end(Duration::from_secs(10), &end()).unwrap().into_inner();
+        let cut = cut.get(..cut.len() - 150).unwrap();
+        for last in [2, 8] {
+            let mut replay = Replay::new(Reader::new(Cursor::new(cut), &[]).unwrap(), None).unwrap();
+            replay.seek(Duration::from_secs(last)).unwrap();
+            replay.seek(Duration::from_secs(1)).unwrap();
+            let reader = replay.into_reader(100);
+            assert_eq!(reader.signed_until(), Some(Duration::from_secs(4)));
+            assert_eq!((reader.has_unsigned(), reader.ending().is_some()), (last == 8, last == 8));
+        }
+    }
+
+    #[test]
+    fn what_takes_long_to_draw_can_be_left_off() {
+        let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
+        writer.write(Duration::from_secs(1), &data(&[b'x'; 10 * SLICE])).unwrap();
+        let trail = writer.finish(Duration::from_secs(2), &end()).unwrap();
+        let mut replay = Replay::new(Reader::new(Cursor::new(trail), &[]).unwrap(), None).unwrap();
+        let mut asked = 0;
+        let goes_on = || {
+            asked += 1;
+            asked < 3
+        };
+        assert!(!replay.seek_while(Duration::from_secs(2), goes_on).unwrap());
+        assert_eq!(asked, 3);
+        assert!(replay.seek_while(Duration::from_secs(2), || true).unwrap());
     }
 
     #[test]

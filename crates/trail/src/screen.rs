@@ -10,6 +10,8 @@ use crate::shown::Sight;
 /// Columns times rows: the model keeps 20 bytes for each cell of two screens.
 const MOST_CELLS: usize = 64 * 1024;
 const MOST_COLUMNS: usize = 4096;
+/// Each row is a piece of memory of its own, which two bytes of a recording may ask for anew.
+const MOST_ROWS: usize = 512;
 /// What programs take where no size was told.
 const USUAL: (usize, usize) = (80, 24);
 
@@ -49,7 +51,7 @@ impl Screen {
 
     fn of_size((columns, rows): (usize, usize)) -> Self {
         let (columns, rows) = (columns.clamp(1, MOST_COLUMNS), rows.max(1));
-        let rows = rows.min(MOST_CELLS / columns);
+        let rows = rows.min(MOST_CELLS / columns).min(MOST_ROWS);
         #[expect(clippy::expect_used, reason = "one column and one row are the least")]
         let terminal = Terminal::new(columns, rows).expect("a size without zeros");
         Self { parser: Parser::new(), terminal }
@@ -85,7 +87,10 @@ impl Screen {
             return;
         }
         let columns = (columns as usize).min(MOST_COLUMNS);
-        let rows = (rows as usize).min(MOST_CELLS / columns);
+        let rows = (rows as usize).min(MOST_CELLS / columns).min(MOST_ROWS);
+        if (columns, rows) == self.terminal.size() {
+            return;
+        }
         self.terminal.resize_with(columns, rows, Leaving(watch));
     }
 

@@ -15,6 +15,10 @@ pub(crate) struct Shown {
     channels: BTreeMap<ChannelId, Channel>,
 }
 
+/// INVARIANT: the most channels that are told apart at once, as many as the relay has open for one client. Of more, which only a
+/// forged recording has, the lowest is forgotten.
+const MOST_CHANNELS: usize = 256;
+
 #[derive(Clone, Debug)]
 struct Channel {
     /// Its bytes are a protocol for files.
@@ -77,11 +81,15 @@ impl Shown {
         }
         match event {
             Event::Open { terminal, .. } => {
+                self.make_room();
                 self.channels.insert(id, self.channel(event.opens_files(), terminal.is_some()));
                 None
             }
             Event::File { file, .. } => Some(format!("{file}\r\n").into_bytes().into()),
             Event::Data { direction: Direction::ToClient, stream, bytes, .. } => {
+                if !self.channels.contains_key(&id) {
+                    self.make_room();
+                }
                 let unknown = self.channel(false, false);
                 let is_files = self.channels.entry(id).or_insert(unknown).is_files;
                 (!is_files || *stream == Stream::Stderr).then_some(Cow::Borrowed(bytes.as_ref()))
@@ -96,6 +104,17 @@ impl Shown {
             | Event::Signal { .. }
             | Event::Eof { .. }
             | Event::Exit { .. } => None,
+        }
+    }
+
+    /// Bytes of memory that it takes, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        self.channels.len() * size_of::<(ChannelId, Channel)>()
+    }
+
+    fn make_room(&mut self) {
+        if self.channels.len() >= MOST_CHANNELS {
+            self.channels.pop_first();
         }
     }
 

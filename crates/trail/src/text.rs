@@ -1,4 +1,6 @@
-//! Text from bytes that come in pieces.
+//! Text from bytes that come in pieces, and what becomes of it in JSON.
+
+use serde::Serialize;
 
 /// What becomes of the ends of lines.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,4 +68,38 @@ impl Text {
 /// Whether bytes are the beginning of a character rather than an error.
 fn may_continue(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
+}
+/// JSON in a line, without any character that a terminal obeys or that turns the direction of text: who looks at an export
+/// sees what it says. serde_json escapes only those below U+0020.
+pub(crate) fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string(value)?;
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            // They stand in strings only.
+            '\u{7f}'..='\u{9f}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_holds_nothing_that_a_terminal_obeys() {
+        let text = "id #\u{9d}52;c;x\u{9c}\x1b]0;\u{7f}\u{202e}ü\u{2603}";
+        let shown = json(&text).unwrap();
+        assert!(!shown.chars().any(char::is_control) && !shown.contains('\u{202e}'), "{shown}");
+        assert!(shown.contains("ü\u{2603}"));
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+    }
 }

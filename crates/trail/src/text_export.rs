@@ -16,6 +16,12 @@ const STILL: Duration = Duration::from_secs(1);
 const AT_MOST: Duration = Duration::from_secs(5);
 /// or when so many rows have left it.
 const MOST_GONE: usize = 10_000;
+/// Characters that are drawn between two looks at how many have.
+const SLICE: usize = 256;
+/// For each byte of output the export may write so many, and some more: some few bytes can fill the screen, and push all of it
+/// out of it, again and again.
+const MOST_TIMES: u64 = 100;
+const SPARE: u64 = 16 * 1024 * 1024;
 
 /// Writes each row of the screen when it is new there, behind the time since the start of the session.
 ///
@@ -28,13 +34,16 @@ pub fn export_text<R: Read>(
     channel: Option<ChannelId>,
 ) -> Result<(), TrailError> {
     let mut shown = Shown::new(channel, Lines::WithCarriageReturn);
-    let mut news = News::new();
+    let (mut news, mut out) = (News::new(), Bounded { out, left: SPARE });
     for item in reader {
         let (at, event) = item?;
         let Some(sight) = shown.take(&event) else { continue };
-        news.show(at, &sight, out).map_err(TrailError::Output)?;
+        if let Sight::Text(text) = &sight {
+            out.left = out.left.saturating_add(MOST_TIMES * text.len() as u64);
+        }
+        news.show(at, &sight, &mut out).map_err(TrailError::Output)?;
     }
-    news.look(true, out).and_then(|()| out.flush()).map_err(TrailError::Output)
+    news.look(true, &mut out).and_then(|()| out.flush()).map_err(TrailError::Output)
 }
 
 struct News {
@@ -57,6 +66,26 @@ impl Watch for Gone {
     }
 }
 
+/// Counts what is written, within its bound.
+struct Bounded<'a, W> {
+    out: &'a mut W,
+    left: u64,
+}
+
+impl<W: Write> Write for Bounded<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let too_much =
+            || io::Error::other("the recording draws far more than it holds, so that it would fill the disk");
+        self.left = self.left.checked_sub(bytes.len() as u64).ok_or_else(too_much)?;
+        self.out.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 impl News {
     fn new() -> Self {
         let (primary, alternate) = (Vec::new(), Vec::new());
@@ -64,6 +93,17 @@ impl News {
     }
 
     fn show(&mut self, at: Duration, sight: &Sight, out: &mut impl Write) -> io::Result<()> {
+        let Sight::Text(text) = sight else { return self.show_piece(at, sight, out) };
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let (piece, next) = rest.split_at(rest.floor_char_boundary(SLICE));
+            self.show_piece(at, &Sight::Text(piece.to_owned()), out)?;
+            rest = next;
+        }
+        Ok(())
+    }
+
+    fn show_piece(&mut self, at: Duration, sight: &Sight, out: &mut impl Write) -> io::Result<()> {
         let resizes = matches!(sight, Sight::Size(..));
         if let Some((first, last)) = self.changed {
             let is_due = at - last.min(at) >= STILL || at - first.min(at) >= AT_MOST;
@@ -78,7 +118,12 @@ impl News {
         if resizes {
             // Rows are wrapped in another way, and none of them is new.
             (self.gone.0, self.changed) = (Vec::new(), None);
-            *self.seen() = self.rows();
+            let mut rows = self.rows();
+            // The one that waited for the cursor to leave it waits still.
+            if let (Some(row), ScreenKind::Primary) = (rows.get_mut(self.cursor()), self.kind()) {
+                row.clear();
+            }
+            *self.seen() = rows;
         } else if before != self.kind() && before == ScreenKind::Primary {
             self.alternate.clear();
         }
@@ -91,7 +136,7 @@ impl News {
         let gone = std::mem::take(&mut self.gone.0);
         let mut seen = std::mem::take(self.seen());
         let rows = self.rows();
-        let cursor = gone.len() + self.screen.terminal().cursor().row;
+        let cursor = gone.len() + self.cursor();
         let (seconds, millis) = (at.as_secs(), at.subsec_millis());
         let time = format!("{}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60);
         let skipped = gone.len();
@@ -108,6 +153,10 @@ impl News {
         }
         *self.seen() = now;
         Ok(())
+    }
+
+    fn cursor(&self) -> usize {
+        self.screen.terminal().cursor().row
     }
 
     fn kind(&self) -> ScreenKind {
@@ -186,5 +235,39 @@ mod tests {
         let rows: Vec<&str> =
             text.lines().filter_map(|line| line.split_once(' ')).map(|(_, row)| row).collect();
         assert_eq!(rows, ["before", "edited", "status", "changed", "after"]);
+    }
+
+    #[test]
+    fn a_command_is_there_whatever_happens_to_the_size_while_it_is_typed() {
+        let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
+        let at = Duration::from_secs;
+        let size = |columns| Event::Window { channel: ChannelId(0), columns, rows: 4 };
+        writer.write(at(0), &size(20)).unwrap();
+        writer.write(at(1), &data(b"$ rm one")).unwrap();
+        writer.write(at(3), &size(20)).unwrap();
+        writer.write(at(5), &data(b" two")).unwrap();
+        writer.write(at(7), &size(30)).unwrap();
+        writer.write(at(9), &data(b"\r\n$ ")).unwrap();
+        let trail = writer.finish(at(10), &end()).unwrap();
+        let mut out = Vec::new();
+        export_text(&mut Reader::new(trail.as_slice(), &[]).unwrap(), &mut out, None).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches("$ rm one two").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn what_draws_far_more_than_it_holds_is_given_up() {
+        let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
+        let at = Duration::ZERO;
+        writer.write(at, &Event::Window { channel: ChannelId(0), columns: 128, rows: u32::MAX }).unwrap();
+        for _ in 0..20 {
+            writer.write(at, &data("\x1b#8\x1b[9999S".repeat(100).as_bytes())).unwrap();
+        }
+        let trail = writer.finish(at, &end()).unwrap();
+        let mut out = Vec::new();
+        let error =
+            export_text(&mut Reader::new(trail.as_slice(), &[]).unwrap(), &mut out, None).unwrap_err();
+        assert!(error.to_string().contains("output"), "{error}");
+        assert!(out.len() < 32 * 1024 * 1024);
     }
 }

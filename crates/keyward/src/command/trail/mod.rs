@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use keyward_trail::{
-    Asciicast, ChannelId, Destination, Ending, PlayOptions, Reader, export_asciicast, export_commands,
-    export_text,
+    Asciicast, ChannelId, Destination, Ending, PlayOptions, Reader, TrailError, export_asciicast,
+    export_commands, export_text,
 };
 
 use crate::args::{ExportFormat, Keys, Signer, Trail};
@@ -91,11 +91,18 @@ fn export(
         ExportFormat::Text => export_text(reader, &mut out, channel),
         ExportFormat::Commands => export_commands(reader, &mut out, channel),
     };
-    let flushed = out.flush();
+    let exported = exported.and_then(|()| out.flush().map_err(TrailError::Output));
+    recording.reader.settle(watch::MOST_BEHIND);
     recording.report();
-    exported?;
-    flushed?;
-    Ok(())
+    read_by_someone(exported)
+}
+
+/// Who reads no more of the output (`| head`) has what was wanted.
+fn read_by_someone(written: Result<(), TrailError>) -> anyhow::Result<()> {
+    match written {
+        Err(TrailError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 impl Recording {

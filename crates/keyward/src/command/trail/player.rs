@@ -35,7 +35,9 @@ impl<'a> Player<'a> {
     /// Plays until a key or a signal ends it; what was read is in the reader of the replay.
     pub(super) fn run(&mut self) -> anyhow::Result<()> {
         let mut tty = Tty::begin()?;
-        self.replay.seek(self.position)?;
+        if !self.seek(&mut tty, self.position)? {
+            return Ok(());
+        }
         let mut last = Instant::now();
         while !self.stop.load(Ordering::Relaxed) {
             let now = Instant::now();
@@ -44,10 +46,12 @@ impl<'a> Player<'a> {
             let (size, status) = (tty.size(), self.status()?);
             tty.write(&self.replay.draw(size, &status))?;
             for key in tty.keys(self.wait()?)? {
-                if key == Key::Quit {
+                let began = Instant::now();
+                if !self.press(&mut tty, key)? {
                     return Ok(());
                 }
-                self.press(key)?;
+                // While a moment is looked for, none passes.
+                last += began.elapsed();
             }
         }
         Ok(())
@@ -83,27 +87,41 @@ impl<'a> Player<'a> {
         Ok(left.unwrap_or(TICK).clamp(FRAME, TICK))
     }
 
-    fn press(&mut self, key: Key) -> anyhow::Result<()> {
+    /// `false`: this ends it.
+    fn press(&mut self, tty: &mut Tty, key: Key) -> anyhow::Result<bool> {
         match key {
             Key::Pause => self.is_paused = !self.is_paused,
             Key::Faster => self.options.speed = self.options.speed.times(2.0),
             Key::Slower => self.options.speed = self.options.speed.times(0.5),
-            Key::Back => self.seek(self.position.saturating_sub(LEAP))?,
+            Key::Back => return self.seek(tty, self.position.saturating_sub(LEAP)),
             Key::Forward => {
                 // Behind the last change there is nothing to see.
                 if self.replay.next_at()?.is_some() {
-                    self.seek(self.position.saturating_add(LEAP))?;
+                    return self.seek(tty, self.position.saturating_add(LEAP));
                 }
             }
-            Key::Quit => {}
+            Key::Quit => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn seek(&mut self, to: Duration) -> anyhow::Result<()> {
-        self.replay.seek(to)?;
+    /// `false`: a key or a signal has ended it on the way.
+    fn seek(&mut self, tty: &mut Tty, to: Duration) -> anyhow::Result<bool> {
+        let mut heard = Instant::now();
+        let goes_on = || {
+            if self.stop.load(Ordering::Relaxed) {
+                return false;
+            }
+            if heard.elapsed() < TICK {
+                return true;
+            }
+            heard = Instant::now();
+            // A terminal that cannot be read ends it as one that is gone.
+            tty.keys(Duration::ZERO).is_ok_and(|keys| !keys.contains(&Key::Quit))
+        };
+        let is_there = self.replay.seek_while(to, goes_on)?;
         self.position = to;
-        Ok(())
+        Ok(is_there)
     }
 
     fn status(&mut self) -> anyhow::Result<String> {

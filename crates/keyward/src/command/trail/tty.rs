@@ -1,14 +1,19 @@
 //! The terminal of whoever watches a recording.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr,
+};
 
 /// The second screen of the terminal, without line breaks of its own, so that the last column can be drawn in.
 const BEGIN: &str = "\x1b[?1049h\x1b[?7l\x1b[2J";
 const END: &str = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
+
+/// `_POSIX_VDISABLE`: no key.
+const DISABLED: u8 = 0;
 
 /// A key that steers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,10 +38,27 @@ impl Tty {
         io::stdin().is_terminal() && io::stdout().is_terminal()
     }
 
+    /// The terminal as it is before [`begin`](Self::begin).
+    pub(super) fn now() -> Option<Termios> {
+        tcgetattr(io::stdin()).ok()
+    }
+
+    /// Gives it back as it was, where nobody else can any more.
+    pub(super) fn restore(before: &Termios) {
+        // Standard output may be held by whoever is stuck.
+        let _ = rustix::io::write(io::stdin(), END.as_bytes());
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+    }
+
     pub(super) fn begin() -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let mut raw = before.clone();
         raw.make_raw();
+        // ^C stays a signal, so that it is heard whatever goes on; ^Z and ^\ would leave the terminal as it is now.
+        raw.local_modes.insert(LocalModes::ISIG);
+        for key in [SpecialCodeIndex::VSUSP, SpecialCodeIndex::VQUIT] {
+            raw.special_codes[key] = DISABLED;
+        }
         // From here on the drop gives all back.
         let tty = Self { before, keys: Keys::default() };
         tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
@@ -60,6 +82,7 @@ impl Tty {
 
     /// The keys that were pressed, waiting no longer than this for the first. A terminal that is gone quits.
     pub(super) fn keys(&mut self, wait: Duration) -> io::Result<Vec<Key>> {
+        // Not through the buffer of the standard library, into which this could not look.
         let stdin = io::stdin();
         let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
         let wait = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() };
@@ -69,7 +92,7 @@ impl Tty {
             Err(error) => return Err(error.into()),
         }
         let mut bytes = [0; 64];
-        let length = stdin.lock().read(&mut bytes)?;
+        let length = rustix::io::read(&stdin, &mut bytes)?;
         if length == 0 {
             return Ok(vec![Key::Quit]);
         }
@@ -112,7 +135,9 @@ impl Keys {
                 *self = Self::Sequence;
                 None
             }
-            (Self::Sequence | Self::Escape, _) => None,
+            (Self::Sequence, _) => None,
+            // The key Escape by itself, and another one.
+            (Self::Escape, byte) => self.take(byte),
             (Self::Ground, b' ') => Some(Key::Pause),
             (Self::Ground, b'+' | b'=') => Some(Key::Faster),
             (Self::Ground, b'-' | b'_') => Some(Key::Slower),

@@ -9,12 +9,12 @@ use anyhow::Context;
 use keyward_trail::{PlayOptions, Replay};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Recording;
 use super::player::Player;
 use super::tty::Tty;
+use super::{Recording, read_by_someone};
 
-/// Events that are read behind what was shown, to learn whether that is signed: more than a node leaves unsigned.
-const MOST_BEHIND: usize = 1 << 20;
+/// Blocks that are read behind what was shown, to learn whether that is signed: more than a node leaves unsigned.
+pub(super) const MOST_BEHIND: usize = 1 << 20;
 /// A signal is noticed this soon.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -25,6 +25,7 @@ pub(super) async fn play(recording: Recording, options: PlayOptions) -> anyhow::
         return straight(recording, options, &stop);
     }
     let mut signals = Signals::new()?;
+    let before = Tty::now();
     let told = Arc::clone(&stop);
     let mut playing = tokio::task::spawn_blocking(move || {
         if Tty::is_there() { steered(recording, options, &told) } else { straight(recording, options, &told) }
@@ -33,7 +34,14 @@ pub(super) async fn play(recording: Recording, options: PlayOptions) -> anyhow::
         played = &mut playing => return played.context("playing failed")?,
         () = signals.next() => stop.store(true, Ordering::Relaxed),
     }
-    playing.await.context("playing failed")?
+    tokio::select! {
+        played = playing => played.context("playing failed")?,
+        () = signals.next() => {
+            // Told twice, it does not wait for what it is busy with.
+            before.as_ref().inspect(|before| Tty::restore(before));
+            std::process::exit(130)
+        }
+    }
 }
 
 fn steered(recording: Recording, options: PlayOptions, stop: &AtomicBool) -> anyhow::Result<()> {
@@ -41,9 +49,8 @@ fn steered(recording: Recording, options: PlayOptions, stop: &AtomicBool) -> any
     let replay = Replay::new(reader, options.channel).context("the recording is being read")?;
     let mut player = Player::new(replay, options, stop);
     let played = player.run();
-    let mut reader = player.into_replay().into_reader();
     // A signature stands behind what it covers.
-    reader.settle(MOST_BEHIND);
+    let reader = player.into_replay().into_reader(MOST_BEHIND);
     Recording { reader, known_signer }.report();
     played
 }
@@ -53,8 +60,9 @@ fn straight(mut recording: Recording, options: PlayOptions, stop: &AtomicBool) -
     let sleep = |pause| sleep(pause, stop);
     let played = keyward_trail::play(&mut recording.reader, &mut out, options, sleep);
     // What was shown before an error may be as unsigned as what follows it.
+    recording.reader.settle(MOST_BEHIND);
     recording.report();
-    Ok(played?)
+    if stop.load(Ordering::Relaxed) { Ok(()) } else { read_by_someone(played) }
 }
 
 /// Sleeps, and no longer than until the program is told to end.
