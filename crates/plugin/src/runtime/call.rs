@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use keyward_model::Secret;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::confinement::overrun;
 use super::frame::FrameError;
@@ -22,9 +22,11 @@ use crate::service::Owner;
 /// What a call prints this early is read together. The worker would be held up by a reader that is told of each line,
 /// and most calls are over by then.
 const TOGETHER: Duration = Duration::from_millis(5);
-/// How long the worker may take to end after its result.
-const AFTER_RESULT: Duration = Duration::from_secs(1);
+/// How long the worker may take to end after its result, or after it has closed its channel.
+const TO_END: Duration = Duration::from_secs(5);
 /// How long output is collected once the worker is gone: something that it started may hold the pipes.
+const AFTER_RESULT: Duration = Duration::from_secs(1);
+/// The same after a failure.
 const AFTER_END: Duration = Duration::from_millis(200);
 
 /// Cancel-safe: dropping the future drops the lease, which kills the call's processes.
@@ -48,20 +50,32 @@ pub(super) async fn perform(
         Ok((mut lease, _permit)) => {
             printing.reached(lease.stdout.take(), lease.stderr.take());
             let outcome = {
-                let mut outcome = pin!(converse(instance, &mut lease, call, deadline));
-                let early = timeout(TOGETHER, &mut outcome).await;
                 let mut output = pin!(printing.collect());
-                let (outcome, drained) = match early {
-                    Ok(outcome) => (outcome, false),
-                    Err(_) => tokio::select! {
-                        outcome = &mut outcome => (outcome, false),
-                        () = &mut output => (outcome.await, true),
-                    },
+                let (outcome, drained) = {
+                    let mut outcome = pin!(converse(instance, &mut lease, call, deadline));
+                    match timeout(TOGETHER, &mut outcome).await {
+                        Ok(outcome) => (outcome, false),
+                        Err(_) => tokio::select! {
+                            outcome = &mut outcome => (outcome, false),
+                            () = &mut output => (outcome.await, true),
+                        },
+                    }
                 };
                 let duration = started.elapsed();
                 if !drained {
-                    let patience = if outcome.is_ok() { AFTER_RESULT } else { AFTER_END };
-                    let _ = timeout(patience, output).await;
+                    let late = async {
+                        if outcome.is_err() {
+                            return sleep(AFTER_END).await;
+                        }
+                        lease.ended(TO_END).await;
+                        sleep(AFTER_RESULT).await;
+                    };
+                    // What is there is read before a look at the clock.
+                    tokio::select! {
+                        biased;
+                        () = output => {}
+                        () = late => {}
+                    }
                 }
                 (duration, outcome)
             };
@@ -216,7 +230,7 @@ pub(super) const MAX_MESSAGE: usize = 4096;
 pub(super) const MAX_TRACEBACK: usize = 128 * 1024;
 
 async fn died(worker: &mut Worker, limit: Duration) -> CallError {
-    match worker.ending(AFTER_END).await {
+    match worker.ending(TO_END).await {
         Some(Ending::Status(status)) => {
             worker.exit = Exit::Status(status);
             failed(CallErrorKind::Exited, format!("the plugin ended its process with status {status}"))

@@ -157,6 +157,7 @@ impl PluginHost {
             orphans: HashSet::new(),
             old_groups: Vec::new(),
             disk,
+            dying: false,
             looked: Instant::now(),
             started: Instant::now(),
             replace: false,

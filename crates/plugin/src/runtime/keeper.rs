@@ -28,6 +28,8 @@ pub(super) struct Keeper {
     /// The groups of such templates.
     pub(super) old_groups: Vec<Group>,
     pub(super) disk: Disk,
+    /// What was killed had not ended by the time that it was waited for: it is to be reaped at the next look.
+    pub(super) dying: bool,
     /// When the template was last asked whether it is stale.
     pub(super) looked: Instant,
     /// When the template was started.
@@ -111,12 +113,15 @@ impl Keeper {
         self.end().await;
     }
 
-    /// A template that may not read what has taken the place of its files is replaced.
+    /// A template that may not read what has taken the place of its files is replaced; what took long to end is reaped.
     async fn renew(&mut self) {
         if self.looked.elapsed() < LOOK {
             return;
         }
         self.looked = Instant::now();
+        if std::mem::take(&mut self.dying) {
+            self.pool.mark_leftovers();
+        }
         if self.template.as_ref().is_some_and(|template| template.is_stale(&self.launch)) {
             self.lose("files that it may read were replaced").await;
             // The next call need not wait for the import.
@@ -310,6 +315,7 @@ impl Keeper {
             sleep(DYING).await;
         }
         tracing::warn!(plugin = %self.launch.name, "processes of a call do not end");
+        self.dying = true;
         false
     }
 

@@ -55,8 +55,13 @@ impl Worker {
 
     /// How the process ended; `None` when it is still there after `patience`.
     pub(super) async fn ending(&self, patience: Duration) -> Option<Ending> {
-        let _ = timeout(patience, self.pidfd.readable()).await;
+        self.ended(patience).await;
         Stat::read(self.pid)?.ending()
+    }
+
+    /// Waits for the end of the process, no longer than `patience`. Cancel-safe.
+    pub(super) async fn ended(&self, patience: Duration) {
+        let _ = timeout(patience, self.pidfd.readable()).await;
     }
 
     /// The channel, and what resolves when the process has ended.

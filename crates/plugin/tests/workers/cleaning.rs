@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use keyward_plugin::{CallErrorKind, Hook, Instance, Start};
 use serde_json::json;
 
-use super::fixture::{Loaded, authorize, call, descendants, eventually, open_files, read, with_mark};
+use super::fixture::{
+    Loaded, authorize, call, descendants, eventually, open_files, open_files_at_rest, read, with_mark,
+};
 
 #[tokio::test]
 async fn a_dropped_call_kills_its_process() {
@@ -24,15 +26,16 @@ async fn a_dropped_call_kills_its_process() {
 /// The long wait is what it is about: a minute without a call.
 #[tokio::test]
 async fn a_version_that_was_replaced_ends_its_calls_then_its_template_and_can_be_called_again() {
-    let loaded =
-        authorize("time.sleep(arguments['server_port'] or 0)\nreturn {'x': os.getppid()}").load().await;
+    let body = "while arguments['server_port'] and not os.path.exists(os.environ['TMPDIR'] + '/stop'): time.sleep(0.01)\nreturn {'x': os.getppid()}";
+    let loaded = authorize(body).load().await;
     eventually("a template and two idle workers", || descendants().len() == 3).await;
     let instance = loaded.instance.clone();
     let running =
-        tokio::spawn(async move { instance.call(call(Hook::Authorize, json!({"server_port": 2}))).await });
+        tokio::spawn(async move { instance.call(call(Hook::Authorize, json!({"server_port": 1}))).await });
     eventually("the call has a worker, and another waits in its place", || descendants().len() == 4).await;
 
     loaded.instance.retire();
+    std::fs::write(loaded.path("temp/stop"), "").unwrap();
     let template = running.await.unwrap().outcome.unwrap()["x"].clone();
     // An end that comes later is called at once, and in the same template.
     assert_eq!(loaded.result().await["x"], template);
@@ -62,14 +65,15 @@ async fn fifty_calls_run_at_once() {
     for call in calls {
         assert_eq!(call.await.unwrap().outcome.unwrap()["x"], 1);
     }
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    // One after the other, they would take fifty seconds.
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
 async fn nothing_is_left_after_200_calls() {
     // The runtime opens what it needs for processes with the first one.
     authorize("return {}").load().await.host.shutdown().await;
-    let before = open_files();
+    let before = open_files_at_rest().await;
     let loaded = authorize("print('x')\nreturn {'x': 1}").load().await;
     for _ in 0..200 {
         loaded.result().await;
@@ -77,7 +81,7 @@ async fn nothing_is_left_after_200_calls() {
     eventually("a template and two idle workers", || descendants().len() == 3).await;
     loaded.host.shutdown().await;
     assert!(descendants().is_empty());
-    eventually("no descriptor is left", || open_files() == before).await;
+    eventually("no descriptor is left", || open_files() <= before).await;
 }
 
 #[tokio::test]
@@ -135,7 +139,8 @@ async fn ten_thousand_calls_leak_no_process_descriptor_or_memory() {
         assert_eq!(report.outcome.unwrap()["x"]["n"], count);
     }
     let (files, gateway, python) = warm.unwrap();
-    assert_eq!(at_rest(&loaded).await, files, "descriptors");
+    at_rest(&loaded).await;
+    eventually("no more descriptors than before", || open_files() <= files).await;
     for (whose, before, after) in
         [("gateway", gateway, anonymous("self")), ("template", python, anonymous(&template()))]
     {
@@ -146,19 +151,13 @@ async fn ten_thousand_calls_leak_no_process_descriptor_or_memory() {
     assert!(descendants().is_empty());
 }
 
-/// Waits until a template and its two idle workers are all that there is, and gives how many descriptors are open then:
-/// the least of some looks, for the disk is measured now and then, which opens folders.
+/// Waits until a template and its two idle workers are all that there is, and gives how many descriptors are open then.
 async fn at_rest(loaded: &Loaded) -> usize {
-    let mut least = usize::MAX;
-    for _ in 0..20 {
-        eventually("a template and two idle workers", || {
-            loaded.instance.idle_workers() == 2 && descendants().len() == 3
-        })
-        .await;
-        least = least.min(open_files());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    least
+    eventually("a template and two idle workers", || {
+        loaded.instance.idle_workers() == 2 && descendants().len() == 3
+    })
+    .await;
+    open_files_at_rest().await
 }
 
 /// The one child of this process. It is another one than before where the system got a new user meanwhile.
@@ -208,12 +207,15 @@ async fn without_memory_to_spare_no_session_begins_and_an_old_one_is_served() {
 
 #[tokio::test]
 async fn a_shutdown_waits_for_what_runs_and_then_refuses() {
-    let loaded = authorize("time.sleep(0.5)\nreturn {'x': 1}").load().await;
+    let loaded =
+        authorize("open(os.environ['TMPDIR'] + '/begun', 'w').close()\ntime.sleep(0.5)\nreturn {'x': 1}")
+            .load()
+            .await;
     let running = tokio::spawn({
         let instance = loaded.instance.clone();
         async move { instance.call(call(Hook::Authorize, json!({}))).await }
     });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    eventually("the call has begun", || loaded.path("temp/begun").exists()).await;
     loaded.host.shutdown().await;
     assert_eq!(running.await.unwrap().outcome.unwrap()["x"], 1);
     assert_eq!(loaded.error().await.kind, CallErrorKind::Unavailable);
@@ -236,7 +238,7 @@ async fn a_gateway_for_the_next_test() {
     let Some(mark) = std::env::var_os("KEYWARD_TEST_GATEWAY") else { return };
     let mut plugin = authorize("return {}");
     plugin.start = if mark == "cold" { Start::Cold } else { Start::Warm };
-    plugin.source += "    def session_ended(self):\n        import safeguard.sessions.plugin_impl.box_config as box\n        path = os.environ['SCB_PLUGIN_STATE_DIRECTORY'] + '/../../ended'\n        path = os.environ['SCB_PLUGIN_STATE_DIRECTORY'] + '/ended'\n        print('begin', flush=True)\n        open(path + '.begun', 'w').close()\n        time.sleep(1)\n        box.BoxConfig().get_http_proxy()\n        print('still printing', flush=True)\n        os.system('echo and a child')\n        open(path, 'w').write('done')\n";
+    plugin.source += "    def session_ended(self):\n        import safeguard.sessions.plugin_impl.box_config as box\n        path = os.environ['SCB_PLUGIN_STATE_DIRECTORY'] + '/../../ended'\n        path = os.environ['SCB_PLUGIN_STATE_DIRECTORY'] + '/ended'\n        print('begin', flush=True)\n        open(path + '.begun', 'w').close()\n        while not os.path.exists(path + '.killed'): time.sleep(0.01)\n        box.BoxConfig().get_http_proxy()\n        print('still printing', flush=True)\n        os.system('echo and a child')\n        open(path, 'w').write('done')\n";
     let loaded = plugin.load().await;
     println!("state {}", loaded.path("state").display());
     let _ = loaded.instance.call(call(Hook::SessionEnded, json!({}))).await;
@@ -264,6 +266,7 @@ async fn session_ended_completes_when_the_gateway_is_killed() {
         let below = descendants();
         gateway.kill().await.unwrap();
         assert!(!state.join("ended").exists());
+        std::fs::write(state.join("ended.killed"), "").unwrap();
         eventually("session_ended is done", || read(&state.join("ended")) == "done").await;
         eventually("and no process is left", || {
             below.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}/fd/0")).exists())

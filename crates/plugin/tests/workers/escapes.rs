@@ -437,6 +437,7 @@ async fn a_fork_bomb_is_held_back_while_others_are_served() {
     let host = plugin.host();
     let other = neighbour(&host, &other_plugin).await;
     let instance = host.load(plugin.config()).await.unwrap();
+    eventually("a worker is idle", || instance.idle_workers() > 0).await;
     let short = Call { time_limit: Duration::from_secs(1), ..call(Hook::Authorize, json!({})) };
     let error = beside(instance.call(short), &other).await.outcome.unwrap_err();
     assert_eq!(error.kind, CallErrorKind::Timeout, "{error}");
@@ -470,7 +471,7 @@ async fn a_plugin_whose_directories_are_full_is_not_called_until_there_is_room()
     for _ in 0..200 {
         // Short calls are measured after their end.
         match loaded.authorize(json!({})).await.outcome {
-            Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Ok(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             Err(error) => {
                 refused = Some(error);
                 break;
@@ -484,7 +485,7 @@ async fn a_plugin_whose_directories_are_full_is_not_called_until_there_is_room()
         fs::remove_file(entry.unwrap().path()).unwrap();
     }
     let mut served = false;
-    for _ in 0..200 {
+    for _ in 0..1000 {
         served = loaded.authorize(json!({})).await.outcome.is_ok();
         if served {
             break;
@@ -503,7 +504,7 @@ async fn a_template_follows_files_that_are_replaced() {
     fs::create_dir(&bundle).unwrap();
     fs::copy(old.join("main.py"), bundle.join("main.py")).unwrap();
     let mut other = false;
-    for _ in 0..1000 {
+    for _ in 0..3000 {
         let now = loaded.authorize(json!({})).await.outcome;
         other = now.is_ok_and(|now| now["template"] != first["template"] && now["x"] == "import");
         if other {

@@ -235,7 +235,7 @@ async fn a_call_that_waits_for_a_server_holds_up_no_other() {
     for _ in 0..3 {
         let instance = loaded.instance.clone();
         waiting.push(tokio::spawn(async move {
-            let limit = std::time::Duration::from_secs(2);
+            let limit = std::time::Duration::from_secs(6);
             let call = super::fixture::call(keyward_plugin::Hook::Authorize, json!({}));
             instance.call(keyward_plugin::Call { time_limit: limit, ..call }).await
         }));

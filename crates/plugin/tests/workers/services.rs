@@ -113,6 +113,7 @@ async fn a_dead_call_frees_its_lock_however_it_died() {
         loaded.instance.call(ending(how)).await.outcome.unwrap_err();
         assert!(free().await, "{how}");
     }
+    eventually("a worker is idle", || loaded.instance.idle_workers() > 0).await;
     let late = Call { time_limit: Duration::from_secs(2), ..ending("late") };
     assert_eq!(loaded.instance.call(late).await.outcome.unwrap_err().kind, CallErrorKind::Timeout);
     assert!(free().await, "late");

@@ -28,7 +28,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The listener of connections with the default time limits.
 pub(super) const LISTENER: &str = "127.0.0.1:4001";
-/// The listener of connections whose plugins get a second.
+/// The listener of connections whose plugins get four seconds.
 pub(super) const HASTY: &str = "127.0.0.1:4002";
 
 /// The listener of connections that ask for the gateway password of `root`, which is `gateway-word`.
@@ -221,7 +221,7 @@ impl Site {
              [[plugin]]\nname = \"vault\"\nbundle = \"Vault\"\n\
              [[channel-policy]]\nname = \"work\"\n[[channel-policy.rule]]\ntypes = [\"shell\"]\n\
              [[settings]]\nname = \"default\"\ntimeout = 60\n\
-             [[settings]]\nname = \"hasty\"\ntimeout = 2\n\
+             [[settings]]\nname = \"hasty\"\ntimeout = 8\n\
              [[user]]\nname = \"root\"\npassword = {:?}\n\
              [[authentication]]\nname = \"word\"\nmethods = [\"password\"]\n{}{}{}authentication = \"word\"\n",
             hash_password(&Secret::new("gateway-word".into()), [7; 16]),

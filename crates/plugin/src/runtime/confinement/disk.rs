@@ -32,8 +32,10 @@ struct State {
 /// More files and folders than these are as bad as too many bytes.
 const MAX_ENTRIES: usize = 100_000;
 const PAUSE: Duration = Duration::from_millis(200);
-/// A measurement may take this share of the time.
+/// A measurement may take this share of the time, as long as that leaves no longer pause than the longest.
 const SHARE: u32 = 20;
+/// One that was held up itself does not put off the next for long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const MIB: u64 = 1 << 20;
 
 impl Disk {
@@ -53,18 +55,19 @@ impl Disk {
         (held > self.0.limit).then(|| self.0.too_much(held))
     }
 
-    /// Measures on a thread of its own, unless that is under way or was done just now.
-    pub(in crate::runtime) fn measure_soon(&self) {
+    /// Measures on a thread of its own, unless that is under way or was done just now. Whether it has begun.
+    pub(in crate::runtime) fn measure_soon(&self) -> bool {
         {
             let mut state = self.0.lock();
             if state.measuring || state.next.is_some_and(|next| Instant::now() < next) {
-                return;
+                return false;
             }
             state.measuring = true;
         }
         let inner = Arc::clone(&self.0);
         // Nobody waits for it: its result is looked at when it is there.
         drop(tokio::task::spawn_blocking(move || inner.measure()));
+        true
     }
 }
 
@@ -82,7 +85,7 @@ impl Inner {
             Err(why) => state.full = Some(why),
         }
         state.measuring = false;
-        state.next = Some(Instant::now() + PAUSE.max(begin.elapsed() * SHARE));
+        state.next = Some(Instant::now() + (begin.elapsed() * SHARE).clamp(PAUSE, LONGEST_PAUSE));
     }
 
     fn too_much(&self, held: u64) -> String {

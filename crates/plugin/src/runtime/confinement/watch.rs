@@ -66,12 +66,14 @@ pub(in crate::runtime) async fn overrun(worker: Pid, allowance: Allowance, disk:
         // Who has not run has not written.
         let cpu = sum(|seen| seen.cpu);
         if cpu != before {
-            before = cpu;
             let hidden = tree.iter().map(|(pid, _)| unlinked(*pid)).sum();
             if let Some(why) = disk.with_hidden(hidden) {
                 return Overrun::Disk(why);
             }
-            disk.measure_soon();
+            // What it wrote before it slept is measured, if not now.
+            if disk.measure_soon() {
+                before = cpu;
+            }
         }
         if let Some(why) = disk.full() {
             return Overrun::Disk(why);
