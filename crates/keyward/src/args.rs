@@ -335,6 +335,7 @@ pub(crate) enum Trail {
     /// speed, q ends it. The recording cannot reach the terminal: what it shows is drawn, without titles, clipboards and
     /// questions that a terminal would answer. A file or a program gets exactly what was shown.
     Play {
+        /// The recording
         file: PathBuf,
         #[command(flatten)]
         keys: Keys,
@@ -359,6 +360,7 @@ pub(crate) enum Trail {
     },
     /// Write a recording in another format
     Export {
+        /// The recording
         file: PathBuf,
         #[command(flatten)]
         keys: Keys,
@@ -366,7 +368,10 @@ pub(crate) enum Trail {
         signer: Signer,
         #[arg(long = "as", value_name = "FORMAT")]
         format: ExportFormat,
-        /// The channel; without it the first that was opened
+        /// In an asciicast what was typed too: passwords at prompts that show nothing are among it
+        #[arg(long)]
+        with_input: bool,
+        /// The channel; without it the first that was opened, and as text all of them on one screen
         #[arg(long)]
         channel: Option<u32>,
         /// Where to; standard output without it

@@ -331,7 +331,8 @@ impl Gateway {
     /// A recording's first channel as asciicast: the header, and then an event in each line.
     #[track_caller]
     pub fn asciicast(&self, recording: &Path) -> Vec<Value> {
-        let exported = keyward(&["trail", "export", "--as", "asciicast"], &[recording]).text();
+        let exported =
+            keyward(&["trail", "export", "--as", "asciicast", "--with-input"], &[recording]).text();
         exported
             .lines()
             .map(|line| serde_json::from_str(line).expect("an asciicast is lines of JSON"))

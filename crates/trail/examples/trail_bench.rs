@@ -112,7 +112,7 @@ fn size(protection: &Protection, keys: &[AuditorKey]) -> Result<(), Failure> {
     }
     let trail = writer.finish(last, &End { verdict: Verdict::Accept, reason: None })?;
     let mut cast = Vec::new();
-    export_asciicast(&mut Reader::new(trail.as_slice(), keys)?, &mut cast, None, Asciicast::V2)?;
+    export_asciicast(&mut Reader::new(trail.as_slice(), keys)?, &mut cast, None, Asciicast::V2, true)?;
     let zipped = gzip(cast.clone())?;
     println!(
         "\nAn hour at a terminal, {} events, in bytes (smaller than gzip'ed asciicast and `script`)\n",

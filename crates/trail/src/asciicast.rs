@@ -19,8 +19,8 @@ pub enum Asciicast {
 /// Players take no terminal that is wider or higher.
 const MOST_CELLS: u32 = u16::MAX as u32;
 
-/// Writes one channel as asciicast: output of both streams, input, changes of the window; of sftp and scp what was
-/// done to files, a line each.
+/// Writes one channel as asciicast: output of both streams, changes of the window; of sftp and scp what was done to files, a
+/// line each. `with_input`: what was typed too, which may hold passwords that nobody saw.
 ///
 /// A `channel` of `None` is the first that opens. Bytes that are not UTF-8 become U+FFFD; lines of a channel without a
 /// terminal get the carriage return that a terminal would have added. [`Reader::ending`] says afterwards how the
@@ -30,6 +30,7 @@ pub fn export_asciicast<R: Read>(
     out: &mut impl Write,
     channel: Option<ChannelId>,
     version: Asciicast,
+    with_input: bool,
 ) -> Result<(), TrailError> {
     let header = reader.header().clone();
     let first = reader.find(|item| item.as_ref().map_or(true, |(_, event)| begins(event, channel)));
@@ -37,6 +38,7 @@ pub fn export_asciicast<R: Read>(
         None => write_header(out, &header, None, None, version).map_err(TrailError::Output)?,
         Some((at, event)) => {
             let mut cast = Cast::begin(out, &header, &event, version).map_err(TrailError::Output)?;
+            cast.typed = with_input.then(|| Text::new(Lines::AsTheyAre));
             cast.event(at, event).map_err(TrailError::Output)?;
             for item in reader {
                 let (at, event) = item?;
@@ -60,7 +62,8 @@ struct Cast<'a, W> {
     channel: ChannelId,
     shown: Text,
     stderr: Text,
-    typed: Text,
+    /// `None` where that is left out.
+    typed: Option<Text>,
     /// Its bytes are no text.
     is_files: bool,
     version: Asciicast,
@@ -90,7 +93,7 @@ impl<'a, W: Write> Cast<'a, W> {
             channel: event.channel(),
             shown: Text::new(lines),
             stderr: Text::new(lines),
-            typed: Text::new(Lines::AsTheyAre),
+            typed: None,
             is_files: event.opens_files(),
             version,
             last: Duration::ZERO,
@@ -116,7 +119,7 @@ impl<'a, W: Write> Cast<'a, W> {
                 self.line("o", &text)
             }
             Event::Data { direction: Direction::FromClient, bytes, .. } => {
-                let text = self.typed.take(&bytes);
+                let text = self.typed.as_mut().map(|typed| typed.take(&bytes)).unwrap_or_default();
                 self.line("i", &text)
             }
             Event::Window { columns, rows, .. } if columns > 0 && rows > 0 => {
@@ -137,7 +140,11 @@ impl<'a, W: Write> Cast<'a, W> {
 
     /// Characters that were never completed, and the exit status, which is the last that version 3 has.
     fn end(&mut self) -> io::Result<()> {
-        for (code, text) in [("o", self.shown.end()), ("o", self.stderr.end()), ("i", self.typed.end())] {
+        for (code, text) in [
+            ("o", self.shown.end()),
+            ("o", self.stderr.end()),
+            ("i", self.typed.as_mut().map_or("", Text::end)),
+        ] {
             self.line(code, text)?;
         }
         match (self.version, self.exit) {
@@ -270,7 +277,7 @@ mod tests {
         }
         let trail = writer.finish(Duration::from_secs(100), &end()).unwrap();
         let mut out = Vec::new();
-        export_asciicast(&mut Reader::new(trail.as_slice(), &[]).unwrap(), &mut out, channel, version)
+        export_asciicast(&mut Reader::new(trail.as_slice(), &[]).unwrap(), &mut out, channel, version, true)
             .unwrap();
         String::from_utf8(out).unwrap()
     }

@@ -56,7 +56,17 @@ impl Auditors {
     /// Both directions, as text.
     fn exported(&self, recording: &Path, key: usize) -> String {
         let (recording, key) = (recording.to_str().unwrap(), self.key(key));
-        keyward(["trail", "export", recording, "--as", "asciicast", "--key", key.to_str().unwrap()]).text()
+        keyward([
+            "trail",
+            "export",
+            recording,
+            "--as",
+            "asciicast",
+            "--with-input",
+            "--key",
+            key.to_str().unwrap(),
+        ])
+        .text()
     }
 }
 

@@ -227,7 +227,7 @@ fn a_recorded_shell_is_played_and_exported_as_asciicast() {
 
     assert!(link.gateway().play(&recording).contains("grün"));
 
-    let exported = keyward(["trail", "export", file, "--as", "asciicast"]);
+    let exported = keyward(["trail", "export", file, "--as", "asciicast", "--with-input"]);
     let cast = exported.text();
     assert!(exported.stderr.contains("is signed by") && exported.stderr.lines().count() == 1);
     let mut lines = cast.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -246,7 +246,9 @@ fn a_recorded_shell_is_played_and_exported_as_asciicast() {
 
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("shell.cast");
-    let to_file = || keyward(["trail", "export", file, "--as", "asciicast", "-o", copy.to_str().unwrap()]);
+    let to_file = || {
+        keyward(["trail", "export", file, "--as", "asciicast", "--with-input", "-o", copy.to_str().unwrap()])
+    };
     to_file().must_succeed();
     assert_eq!(fs::read_to_string(&copy).unwrap(), cast);
     is_refused(&to_file(), &["shell.cast", "exists"]);

@@ -27,6 +27,7 @@ use crate::command::shown;
 pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
     match command {
         Trail::Play { file, keys, signer, speed, max_idle, skip_idle, from, channel } => {
+            let idle = if max_idle.is_some() { "--max-idle" } else { "--skip-idle" };
             let max_idle = max_idle.or(skip_idle).map(Duration::try_from_secs_f64).transpose();
             let recording = open(&file, &keys, &signer)?;
             let started = recording.reader.header().started;
@@ -35,14 +36,15 @@ pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
             let options = PlayOptions {
                 to: if is_terminal { Destination::Terminal } else { Destination::File },
                 speed: speed.parse()?,
-                max_idle: max_idle.context("--skip-idle")?,
+                max_idle: max_idle.context(idle)?,
                 from: from.unwrap_or_default(),
                 channel: channel.map(ChannelId),
             };
             watch::play(recording, options).await?;
         }
-        Trail::Export { file, keys, signer, format, channel, output } => {
-            export(&mut open(&file, &keys, &signer)?, format, channel, output.as_deref())?;
+        Trail::Export { file, keys, signer, format, with_input, channel, output } => {
+            let mut recording = open(&file, &keys, &signer)?;
+            export(&mut recording, format, with_input, channel, output.as_deref())?;
         }
         Trail::Verify(asked) => return verify::verify(&asked).await,
         Trail::NewKey { file } => keys::new_key(&file)?,
@@ -72,6 +74,7 @@ fn open(file: &Path, keys: &Keys, signer: &Signer) -> anyhow::Result<Recording> 
 fn export(
     recording: &mut Recording,
     format: ExportFormat,
+    with_input: bool,
     channel: Option<u32>,
     output: Option<&Path>,
 ) -> anyhow::Result<()> {
@@ -86,8 +89,8 @@ fn export(
     let mut out = BufWriter::new(out);
     let (reader, channel) = (&mut recording.reader, channel.map(ChannelId));
     let exported = match format {
-        ExportFormat::AsciicastV2 => export_asciicast(reader, &mut out, channel, Asciicast::V2),
-        ExportFormat::AsciicastV3 => export_asciicast(reader, &mut out, channel, Asciicast::V3),
+        ExportFormat::AsciicastV2 => export_asciicast(reader, &mut out, channel, Asciicast::V2, with_input),
+        ExportFormat::AsciicastV3 => export_asciicast(reader, &mut out, channel, Asciicast::V3, with_input),
         ExportFormat::Text => export_text(reader, &mut out, channel),
         ExportFormat::Commands => export_commands(reader, &mut out, channel),
     };

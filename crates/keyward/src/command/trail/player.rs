@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use keyward_trail::{PlayOptions, Replay};
+use keyward_trail::{PlayOptions, Replay, TrailError};
 
 use super::tty::{Key, Tty};
 use super::verify;
@@ -25,15 +25,25 @@ pub(super) struct Player<'a> {
     is_paused: bool,
     /// The moment of the session that is shown.
     position: Duration,
+    /// What keeps the recording from being read on. What comes before it can be looked at.
+    damage: Option<TrailError>,
 }
 
 impl<'a> Player<'a> {
     pub(super) fn new(replay: Replay<BufReader<File>>, options: PlayOptions, stop: &'a AtomicBool) -> Self {
-        Self { replay, options, stop, is_paused: false, position: options.from }
+        Self { replay, options, stop, is_paused: false, position: options.from, damage: None }
     }
 
     /// Plays until a key or a signal ends it; what was read is in the reader of the replay.
+    ///
+    /// # Errors
+    /// Also what was wrong with the recording, afterwards.
     pub(super) fn run(&mut self) -> anyhow::Result<()> {
+        self.steer()?;
+        self.damage.take().map_or(Ok(()), |damage| Err(damage.into()))
+    }
+
+    fn steer(&mut self) -> anyhow::Result<()> {
         let mut tty = Tty::begin()?;
         if !self.seek(&mut tty, self.position)? {
             return Ok(());
@@ -41,11 +51,11 @@ impl<'a> Player<'a> {
         let mut last = Instant::now();
         while !self.stop.load(Ordering::Relaxed) {
             let now = Instant::now();
-            self.go_on(now.duration_since(last))?;
+            self.go_on(now.duration_since(last));
             last = now;
-            let (size, status) = (tty.size(), self.status()?);
+            let (size, status) = (tty.size(), self.status());
             tty.write(&self.replay.draw(size, &status))?;
-            for key in tty.keys(self.wait()?)? {
+            for key in tty.keys(self.wait())? {
                 let began = Instant::now();
                 if !self.press(&mut tty, key)? {
                     return Ok(());
@@ -62,29 +72,43 @@ impl<'a> Player<'a> {
     }
 
     /// Lets `time` pass.
-    fn go_on(&mut self, time: Duration) -> anyhow::Result<()> {
-        let Some(next) = self.replay.next_at()?.filter(|_| !self.is_paused) else { return Ok(()) };
+    fn go_on(&mut self, time: Duration) {
+        let Some(next) = self.next_at().filter(|_| !self.is_paused) else { return };
         self.position = self.position.saturating_add(self.options.speed.passes(time));
         // Of a pause, what is longer than it may be is left out at its beginning.
         if let Some(most) = self.options.max_idle {
             self.position = self.position.max(next.saturating_sub(most));
         }
         let began = Instant::now();
-        while self.replay.step(self.position)? {
+        while self.step() {
             // What is shown faster than it can be drawn is drawn in between, and keys are heard.
             if began.elapsed() > TICK {
                 self.position = self.replay.at();
                 break;
             }
         }
-        Ok(())
+    }
+
+    /// When the screen changes next. `None`: never, or nobody knows.
+    fn next_at(&mut self) -> Option<Duration> {
+        self.replay.next_at().unwrap_or_else(|damage| {
+            self.damage.get_or_insert(damage);
+            None
+        })
+    }
+
+    fn step(&mut self) -> bool {
+        self.replay.step(self.position).unwrap_or_else(|damage| {
+            self.damage.get_or_insert(damage);
+            false
+        })
     }
 
     /// How long nothing changes.
-    fn wait(&mut self) -> anyhow::Result<Duration> {
-        let next = self.replay.next_at()?.filter(|_| !self.is_paused);
+    fn wait(&mut self) -> Duration {
+        let next = self.next_at().filter(|_| !self.is_paused);
         let left = next.map(|next| self.options.speed.of(next.saturating_sub(self.position)));
-        Ok(left.unwrap_or(TICK).clamp(FRAME, TICK))
+        left.unwrap_or(TICK).clamp(FRAME, TICK)
     }
 
     /// `false`: this ends it.
@@ -96,7 +120,7 @@ impl<'a> Player<'a> {
             Key::Back => return self.seek(tty, self.position.saturating_sub(LEAP)),
             Key::Forward => {
                 // Behind the last change there is nothing to see.
-                if self.replay.next_at()?.is_some() {
+                if self.next_at().is_some() {
                     return self.seek(tty, self.position.saturating_add(LEAP));
                 }
             }
@@ -119,13 +143,18 @@ impl<'a> Player<'a> {
             // A terminal that cannot be read ends it as one that is gone.
             tty.keys(Duration::ZERO).is_ok_and(|keys| !keys.contains(&Key::Quit))
         };
-        let is_there = self.replay.seek_while(to, goes_on)?;
+        let sought = self.replay.seek_while(to, goes_on);
         self.position = to;
-        Ok(is_there)
+        Ok(sought.unwrap_or_else(|damage| {
+            self.position = self.replay.at();
+            self.damage.get_or_insert(damage);
+            true
+        }))
     }
 
-    fn status(&mut self) -> anyhow::Result<String> {
-        let state = match (self.replay.next_at()?, self.is_paused) {
+    fn status(&mut self) -> String {
+        let state = match (self.next_at(), self.is_paused) {
+            (None, _) if self.damage.is_some() => "DAMAGED behind",
             (None, _) => "the end",
             (Some(_), true) => "paused",
             (Some(_), false) => "playing",
@@ -134,6 +163,6 @@ impl<'a> Player<'a> {
         let at = verify::time(Duration::from_secs(at));
         let at = at.strip_suffix(".000").unwrap_or(&at);
         let speed = self.options.speed;
-        Ok(format!(" {state} {at} x{speed} | space: pause, left/right: 10 s, +/-: speed, q: quit "))
+        format!(" {state} {at} x{speed} | space: pause, left/right: 10 s, +/-: speed, q: quit ")
     }
 }
