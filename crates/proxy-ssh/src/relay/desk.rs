@@ -1,6 +1,7 @@
 //! What the relay of a session knows and decides: the same for both directions.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 
 use keyward_policy::ChannelKind;
 use keyward_session::{ChannelRefused, Channels};
@@ -15,6 +16,10 @@ use super::granted::Granted;
 use super::recording::Recording;
 use super::{Stop, TIME_TO_READ};
 use crate::SshError;
+
+/// OpenSSH forgets what it has not shown yet when a request fails. Nothing says the sentence again, so it gets longer than
+/// one at the end of a session.
+const TIME_TO_SHOW: Duration = Duration::from_secs(1);
 
 /// The state of one session's relay.
 #[derive(Debug)]
@@ -106,7 +111,8 @@ impl Desk {
             channel.is_denied = true;
             back.extend(line(channel, sentence));
         }
-        self.due.push_back(Due { at: Instant::now() + TIME_TO_READ, channel: id, wants_reply });
+        let time = if wants_reply { TIME_TO_SHOW } else { TIME_TO_READ };
+        self.due.push_back(Due { at: Instant::now() + time, channel: id, wants_reply });
     }
 
     /// Waits for the next channel that is to be closed. Cancel-safe.

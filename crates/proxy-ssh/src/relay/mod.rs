@@ -79,7 +79,7 @@ const MUCH: usize = 256 * 1024;
 /// wait for ever.
 const MOST: usize = 4 * 1024 * 1024;
 
-/// OpenSSH forgets what it has not shown yet when a request fails or the server leaves: a sentence gets this long.
+/// OpenSSH forgets what it has not shown yet when the server leaves: a sentence gets this long, and is in the farewell too.
 pub(crate) const TIME_TO_READ: Duration = Duration::from_millis(100);
 
 impl Relay {
