@@ -1,4 +1,5 @@
-"""hostile_agent.py HARM PUBLIC-KEY SOCKET COMMAND...: runs the command with an agent that does harm."""
+"""hostile_agent.py HARM PUBLIC-KEY SOCKET COMMAND...: runs the command with an agent that does harm. `mute` never signs, and
+the command is killed once it was asked to."""
 
 import base64
 import os
@@ -30,8 +31,10 @@ LISTS = {
 SIGNATURES = {
     "wrong": lambda: string(b"\x0e" + string(string(b"ssh-ed25519") + string(bytes(64)))),
     "other": lambda: string(b"\x0e" + string(string(b"ssh-rsa") + string(bytes(256)))),
-    "mute": lambda: b"",
 }
+
+
+asked = threading.Event()
 
 
 def read(client, count):
@@ -52,6 +55,8 @@ def serve(client):
                 client.sendall(LISTS.get(HARM, lambda: identities([BLOB]))())
             elif HARM == "dies":
                 return client.close()
+            elif kind == 13 and HARM == "mute":
+                asked.set()
             elif kind == 13 and HARM in SIGNATURES:
                 client.sendall(SIGNATURES[HARM]())
             else:
@@ -71,4 +76,6 @@ def accept():
 
 
 threading.Thread(target=accept, daemon=True).start()
-sys.exit(subprocess.call(COMMAND, env={**os.environ, "SSH_AUTH_SOCK": SOCKET}))
+running = subprocess.Popen(COMMAND, env={**os.environ, "SSH_AUTH_SOCK": SOCKET})
+threading.Thread(target=lambda: (asked.wait(), running.kill()), daemon=True).start()
+sys.exit(running.wait())

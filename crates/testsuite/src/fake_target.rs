@@ -1,6 +1,9 @@
 use std::io::Write;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd;
 use std::thread;
+
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 
 /// A listener that is no SSH server.
 #[derive(Debug)]
@@ -19,9 +22,15 @@ impl FakeTarget {
         Self::start(b"", true)
     }
 
-    /// An address at which nobody listens any more.
+    /// An address at which nobody listens. It stays taken, so that no other program comes to listen there.
     pub fn gone() -> SocketAddr {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+        let socket =
+            net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        net::bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let addr = net::getsockname(&socket).unwrap();
+        // Open until the test's process ends.
+        let _ = socket.into_raw_fd();
+        addr.try_into().unwrap()
     }
 
     /// Says this to whoever connects, and closes.

@@ -235,7 +235,7 @@ impl PluggedPlan {
 [gateway]
 data-dir = "{data}"
 host-name = "gateway.test"
-drain = 5
+drain = 30
 {gateway}
 
 [[environment]]

@@ -116,14 +116,14 @@ SHAPES = [
 #[track_caller]
 fn answered_on(plugged: &Plugged, terminal: &Terminal) {
     terminal.shows(&["Only you know it.", "Two lines before.", "PIN:"]);
-    terminal.press(&["4711", "Enter"]);
+    terminal.press(&["s3cr3t", "Enter"]);
     terminal.shows(&["May be seen:"]);
     terminal.press(&["visible", "Enter"]);
     terminal.shows(&["Reason:"]);
     terminal.press(&["upgrade", "Enter"]);
     let screen = terminal.shows(&["let in", "visible", "upgrade"]);
-    assert!(!screen.contains("4711"), "{screen}");
-    let pairs = json!({"pin": "4711", "seen": "visible", "reason": "upgrade"});
+    assert!(!screen.contains("s3cr3t"), "{screen}");
+    let pairs = json!({"pin": "s3cr3t", "seen": "visible", "reason": "upgrade"});
     assert_eq!(plugged.notes("aa"), [("answers".to_owned(), json!({"pairs": pairs}))]);
 }
 

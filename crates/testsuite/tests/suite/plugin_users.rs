@@ -34,7 +34,7 @@ fn bomb(user: u32) -> PluggedPlan {
     PluggedPlan::new([Plug::aa(BOMB).settings("processes = 48")])
         .own_users(user)
         .connection("settings = \"quick\"")
-        .more("[[settings]]\nname = \"quick\"\ntimeout = 8\n")
+        .more("[[settings]]\nname = \"quick\"\ntimeout = 20\n")
 }
 
 #[test]
@@ -62,7 +62,10 @@ fn a_fork_bomb_is_ended_and_an_open_session_works_on_meanwhile() {
     let bomber = plugged.client("bomb=1@", &Askpass::new(&[]));
     let bomb = Program::start(&mut bomber.command(&[], &["true"]));
     until("the bomb goes off", PATIENCE, || plugged.heard("aa").contains(&"bomb".to_owned()).then_some(()));
-    echo();
+    until("the bomb is ended", PATIENCE, || {
+        echo();
+        bomb.has_ended().then_some(())
+    });
     assert!(!bomb.ended(PATIENCE).success());
     echo();
 

@@ -149,7 +149,7 @@ fn a_target_is_reached_with_each_host_key() {
 fn ssh_audit_finds_no_failure() {
     let site = Site::open();
     // It fails at warnings, too: what it found is in what it prints.
-    let script = r#""$1" --json --skip-rate-test -p "$2" 127.0.0.1 || true"#;
+    let script = r#""$1" --json --skip-rate-test --timeout 60 -p "$2" 127.0.0.1 || true"#;
     let audit = peers_program("ssh-audit");
     let printed = shell(script, &[audit.to_str().unwrap(), &site.addr().port().to_string()]);
     let report: Value = serde_json::from_slice(&printed.stdout).unwrap();

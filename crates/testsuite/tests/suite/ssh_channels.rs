@@ -35,16 +35,16 @@ fn keys_are_changed_in_the_middle_of_a_transfer(link: &Link) {
 
 fn twenty_transfers_of_odd_sizes_in_a_row_all_end(link: &Link) {
     let script = r#"
-        timeout 20 "$1" "$2" 'cat > '"'$3/copy'" < "$3/piece"
+        timeout 100 "$1" "$2" 'cat > '"'$3/copy'" < "$3/piece"
         cmp "$3/copy" "$3/piece"
-        timeout 20 "$1" "$2" "cat '$3/piece'" < /dev/null | cmp - "$3/piece"
+        timeout 100 "$1" "$2" "cat '$3/piece'" < /dev/null | cmp - "$3/piece"
     "#;
     for_twenty_sizes(link, script);
 }
 
 /// Both directions are full at once: neither may wait for the other.
 fn twenty_echoes_of_odd_sizes_in_a_row_all_end(link: &Link) {
-    for_twenty_sizes(link, r#"timeout 20 "$1" "$2" cat < "$3/piece" | cmp - "$3/piece""#);
+    for_twenty_sizes(link, r#"timeout 100 "$1" "$2" cat < "$3/piece" | cmp - "$3/piece""#);
 }
 
 #[track_caller]
@@ -128,11 +128,8 @@ mod refused {
             "$ssh" -o ExitOnForwardFailure=yes -R "0:127.0.0.1:$port" "$to" "echo not here" || echo refused
             "$ssh" -o ExitOnForwardFailure=no -R "0:127.0.0.1:$port" "$to" "echo still here"
         "#;
-        assert_refused(
-            script,
-            "refused\nstill here\n",
-            "remote-forward (localhost:0) refused by the channel policy",
-        );
+        let site = prints(script, "refused\nstill here\n");
+        assert_noted(&site, 2, "remote-forward (localhost:0) refused by the channel policy");
     }
 
     #[test]
@@ -165,11 +162,17 @@ mod refused {
     fn a_tunnel_with_a_note() {
         let site = Site::open();
         site.paramiko("odd_channels", &["tun@openssh.com"]);
-        assert_noted(&site, "tunnel refused");
+        assert_noted(&site, 1, "tunnel refused");
+    }
+
+    /// In the one session of the script.
+    #[track_caller]
+    fn assert_refused(script: &str, printed: &str, note: &str) {
+        assert_noted(&prints(script, printed), 1, note);
     }
 
     #[track_caller]
-    fn assert_refused(script: &str, printed: &str, note: &str) {
+    fn prints(script: &str, printed: &str) -> Site {
         let site = Site::open();
         let ssh = site.ssh();
         let (program, folder) = (ssh.program(), ssh.folder().to_str().unwrap().to_owned());
@@ -178,14 +181,15 @@ mod refused {
         let script = format!("ssh=$1 to=$2 near=$3 python=$4 port=$5\n{script}");
         let run = shell(&script, &[program.to_str().unwrap(), &ssh.destination(), &folder, &python, &port]);
         assert_eq!(run.text(), printed);
-        assert_noted(&site, note);
+        site
     }
 
+    /// In the newest of so many sessions.
     #[track_caller]
-    fn assert_noted(site: &Site, note: &str) {
-        let notes = site.notes(1);
+    fn assert_noted(site: &Site, sessions: usize, note: &str) {
+        let notes = site.notes(sessions);
         assert!(notes.iter().any(|text| text.contains(note)), "{note:?} is not in {notes:?}");
-        assert_eq!(site.ended(1)["verdict"], "accept");
+        assert_eq!(site.ended(sessions)["verdict"], "accept");
     }
 }
 

@@ -75,7 +75,7 @@ fn a_socks_proxy_works_beside_a_command() {
     let script = r#"
         "$ssh" -M -N -f -S "$near/control" -D "127.0.0.1:$free" "$to"
         for n in 1 2 3; do
-            { ncat -i 300ms --proxy "127.0.0.1:$free" --proxy-type socks5 127.0.0.1 "$port" 2>/dev/null || true; } | head -c 8
+            { ncat --proxy "127.0.0.1:$free" --proxy-type socks5 127.0.0.1 "$port" < /dev/null 2>/dev/null || true; } | head -c 8
             "$ssh" -S "$near/control" "$to" "echo $n"
         done
         "$ssh" -S "$near/control" -O exit "$to" 2>/dev/null
@@ -121,7 +121,7 @@ fn sockets_are_forwarded_both_ways() {
     let site = allowing("types = [\"streamlocal\"]\npaths = [\".*/there\"]");
     let script = r#"
         "$ssh" -M -N -f -S "$near/control" -R "$near/there:127.0.0.1:$port" -L "$near/here:$near/there" "$to"
-        { ncat -i 300ms -U "$near/here" 2>/dev/null || true; } | head -c 8
+        { ncat -U "$near/here" < /dev/null 2>/dev/null || true; } | head -c 8
         "$ssh" -S "$near/control" -O exit "$to" 2>/dev/null
     "#;
     prints(&site, script, "SSH-2.0-");
@@ -145,7 +145,7 @@ fn the_screen_is_at_the_server_where_the_policy_allows_it() {
     // The client refuses what does not know its cookie; that the channel opens is the point.
     let script = r#"
         export DISPLAY="127.0.0.1:17" XAUTHORITY="$near/cookies"
-        "$ssh" -Y "$to" 'test -n "$DISPLAY" && echo there; n=${DISPLAY#*:}; exec 3<>/dev/tcp/127.0.0.1/$((6000 + ${n%.*})); echo "hello there!" >&3; timeout 5 cat <&3' 2>/dev/null || true
+        "$ssh" -Y "$to" 'test -n "$DISPLAY" && echo there; n=${DISPLAY#*:}; exec 3<>/dev/tcp/127.0.0.1/$((6000 + ${n%.*})); echo "hello there!" >&3; timeout 60 cat <&3' 2>/dev/null || true
     "#;
     prints(&site, script, "there\n");
     notes(&site, &["x11 allowed", "x11 opened as channel 1"]);

@@ -299,7 +299,7 @@ class Plugin:
         time.sleep(100)
 "#;
     let mut plugged = PluggedPlan::new([Plug::aa(slow)]).open();
-    plugged.gateway.edit_policy(|text| text.replace("drain = 5", "drain = 600"));
+    plugged.gateway.edit_policy(|text| text.replace("drain = 30", "drain = 600"));
     plugged.gateway.reread("was read again");
     let person = stay(&plugged);
     let program = plugged.gateway.program();

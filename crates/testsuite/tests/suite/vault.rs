@@ -122,7 +122,7 @@ fn document(sshd: &Sshd, account: &Account) -> String {
 [gateway]
 data-dir = "@data@"
 host-name = "gateway.test"
-drain = 2
+drain = 30
 
 [[environment]]
 name = "python3"

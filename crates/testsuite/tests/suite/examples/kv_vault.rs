@@ -1,7 +1,7 @@
 //! `kv_vault`, against a server with client certificates that speaks the documented API of Vault's KV 1 and 2.
 //! Vault itself is not among Debian's packages; the server is `peers/kv_server.py`.
 
-use keyward_testsuite::{Authority, ClientCertificate, FakeTarget, PeerServer};
+use keyward_testsuite::{Authority, ClientCertificate, FakeTarget, PATIENCE, PeerServer, until};
 use serde_json::{Value, json};
 
 use super::trial::Trial;
@@ -242,7 +242,8 @@ fn a_certificate_of_another_authority_or_name_opens_nothing() {
     let mut refused = Trial::new("kv_vault", &server.configuration_of(&elsewhere.client(ROLE), ""));
     let error = refused.fails("get_password_list");
     assert!(error.contains("POST auth/cert/login: "), "{error}");
-    assert!(server.log().contains("refused: "), "{}", server.log());
+    // The client hears of it first.
+    until("the server says so", PATIENCE, || server.log().contains("refused: ").then_some(()));
 
     let other = server.authority.client("somebody-else");
     let mut refused = Trial::new("kv_vault", &server.configuration_of(&other, ""));
