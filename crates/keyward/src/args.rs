@@ -371,7 +371,7 @@ pub(crate) enum Trail {
         /// In an asciicast what was typed too: passwords at prompts that show nothing are among it
         #[arg(long)]
         with_input: bool,
-        /// The channel; without it the first that was opened, and as text all of them on one screen
+        /// The channel; without it all of them (as text on one screen), in an asciicast the first that was opened
         #[arg(long)]
         channel: Option<u32>,
         /// Where to; standard output without it

@@ -1,6 +1,6 @@
 //! Export of the commands that were typed, as the screen shows them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
@@ -21,51 +21,91 @@ const MOST_TYPED: usize = 1024;
 /// Rows that go by before a line that was typed ahead is given up.
 const MOST_MISSED: usize = 10_000;
 
-/// Writes each line that was typed, as JSON in a line of its own, with the time of the key that ended it.
+/// INVARIANT: the most channels that are followed at once; each has a screen of its own. Where more are open, the one of the
+/// lowest number is begun anew.
+const MOST_CHANNELS: usize = 32;
+
+/// Writes each line that was typed, as JSON in a line of its own, with the time of the key that ended it and its channel.
 ///
 /// A line is what the screen shows when the cursor leaves its row after that key, so it has what history, completion and
 /// editing made of it, and nothing that the screen did not show: what was typed at a prompt that shows nothing is told as
-/// `hidden`, without its text. What is typed in a program with a screen of its own (an editor) is no command. Commands that
-/// a client has named are there too. A `channel` of `None` is the first that opens.
+/// `hidden`, without its text. What is typed in a program with a screen of its own (an editor, tmux) is told as so many keys.
+/// Commands that a client has named are there too. A `channel` of `None` is all of them.
 pub fn export_commands<R: Read>(
     reader: &mut Reader<R>,
     out: &mut impl Write,
     channel: Option<ChannelId>,
 ) -> Result<(), TrailError> {
-    let mut channel = channel;
-    let mut shown: Option<Shown> = None;
-    let (mut screen, mut typing) = (Screen::new(), Typing::default());
+    let mut followed: BTreeMap<ChannelId, Followed> = BTreeMap::new();
     for item in reader {
         let (at, event) = item?;
-        if matches!(event, Event::Open { .. }) && channel.is_none() {
-            channel = Some(event.channel());
-        }
-        if channel != Some(event.channel()) {
+        let id = event.channel();
+        if channel.is_some_and(|channel| channel != id) {
             continue;
         }
-        let shown = shown.get_or_insert_with(|| Shown::new(channel, Lines::WithCarriageReturn));
-        match &event {
-            Event::Open { command: Some(command), .. } => {
-                let command = Some(String::from_utf8_lossy(command).into_owned());
-                typing.found.push(Command { at: at.as_secs_f64(), prompt: None, command, hidden: false });
-            }
-            Event::Data { direction: Direction::FromClient, bytes, .. } => {
-                typing.press(at, bytes, screen.terminal());
-            }
-            _ => {}
+        if !followed.contains_key(&id) && followed.len() >= MOST_CHANNELS {
+            end(followed.pop_first(), out)?;
         }
-        if let Some(sight) = shown.take(&event) {
-            screen.show(&sight, &mut typing);
+        let one = followed.entry(id).or_insert_with(|| Followed::new(id));
+        one.take(at, &event);
+        one.typing.write(id, out).map_err(TrailError::Output)?;
+        if matches!(event, Event::Close { .. }) {
+            end(followed.remove_entry(&id), out)?;
         }
-        typing.write(out).map_err(TrailError::Output)?;
+    }
+    while !followed.is_empty() {
+        end(followed.pop_first(), out)?;
     }
     out.flush().map_err(TrailError::Output)
 }
 
-#[derive(Serialize)]
+/// Writes what is known of a channel when nothing more comes.
+fn end(last: Option<(ChannelId, Followed)>, out: &mut impl Write) -> Result<(), TrailError> {
+    let Some((id, Followed { mut typing, .. })) = last else { return Ok(()) };
+    typing.come_back();
+    typing.write(id, out).map_err(TrailError::Output)
+}
+
+/// A channel, and its screen.
+struct Followed {
+    shown: Shown,
+    screen: Screen,
+    typing: Typing,
+    /// Its bytes are no keys.
+    is_files: bool,
+}
+
+impl Followed {
+    fn new(id: ChannelId) -> Self {
+        let shown = Shown::new(Some(id), Lines::WithCarriageReturn);
+        Self { shown, screen: Screen::new(), typing: Typing::default(), is_files: false }
+    }
+
+    fn take(&mut self, at: Duration, event: &Event<'_>) {
+        match event {
+            Event::Open { command, .. } => {
+                self.is_files = event.opens_files();
+                if let Some(command) = command {
+                    let command = Some(String::from_utf8_lossy(command).into_owned());
+                    self.typing.found.push(Command { at: at.as_secs_f64(), command, ..Command::default() });
+                }
+            }
+            Event::Data { direction: Direction::FromClient, bytes, .. } if !self.is_files => {
+                self.typing.press(at, bytes, self.screen.terminal());
+            }
+            _ => {}
+        }
+        if let Some(sight) = self.shown.take(event) {
+            self.screen.show(&sight, &mut self.typing);
+        }
+    }
+}
+
+#[derive(Default, Serialize)]
 struct Command {
     /// Seconds since the start of the session.
     at: f64,
+    channel: u32,
     /// What stood in front of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt: Option<String>,
@@ -74,6 +114,11 @@ struct Command {
     /// The screen did not show what was typed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     hidden: bool,
+    /// Keys for a program with a screen of its own, from `at` until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<usize>,
 }
 
 #[derive(Default)]
@@ -86,6 +131,8 @@ struct Typing {
     last_prompt: String,
     /// Rows that were left since a line that was typed ahead waits for its prompt.
     missed: usize,
+    /// The first and the last key since a program has a screen of its own, and how many they are.
+    apart: Option<(Duration, Duration, usize)>,
     found: Vec<Command>,
 }
 
@@ -102,8 +149,11 @@ struct Entered {
 impl Typing {
     fn press(&mut self, at: Duration, bytes: &[u8], terminal: &Terminal) {
         if terminal.active_screen_kind() == ScreenKind::Alternate {
+            let (first, _, keys) = self.apart.unwrap_or((at, at, 0));
+            self.apart = Some((first, at, keys + bytes.len()));
             return;
         }
+        self.come_back();
         for byte in bytes {
             match byte {
                 b'\r' | b'\n' => {
@@ -130,6 +180,14 @@ impl Typing {
         }
     }
 
+    /// Tells the keys that a program with a screen of its own has got.
+    fn come_back(&mut self) {
+        if let Some((first, last, keys)) = self.apart.take() {
+            let (at, until, keys) = (first.as_secs_f64(), Some(last.as_secs_f64()), Some(keys));
+            self.found.push(Command { at, until, keys, ..Command::default() });
+        }
+    }
+
     /// The cursor leaves this line.
     fn leave(&mut self, line: &str) {
         let waits = self.entered.front().is_some_and(|first| first.waits(line, &self.last_prompt));
@@ -152,16 +210,22 @@ impl Typing {
         let at = at.as_secs_f64();
         let told = prompt.map(|prompt| prompt.trim_end().to_owned());
         if !command.is_empty() {
-            self.found.push(Command { at, prompt: told, command: Some(command.to_owned()), hidden: false });
+            self.found.push(Command {
+                at,
+                prompt: told,
+                command: Some(command.to_owned()),
+                ..Command::default()
+            });
         } else if has_text {
-            self.found.push(Command { at, prompt: told, command: None, hidden: true });
+            self.found.push(Command { at, prompt: told, hidden: true, ..Command::default() });
         }
         let [own, last] = known;
         self.last_prompt = if own.is_empty() { last } else { own };
     }
 
-    fn write(&mut self, out: &mut impl Write) -> io::Result<()> {
+    fn write(&mut self, channel: ChannelId, out: &mut impl Write) -> io::Result<()> {
         for command in self.found.drain(..) {
+            let command = Command { channel: channel.0, ..command };
             writeln!(out, "{}", json(&command)?)?;
         }
         Ok(())
@@ -294,7 +358,7 @@ mod tests {
             ">\x08\x1b[K",
             ">\r\nroot:*\r\n",
         ]);
-        assert_eq!(found, [r#"{"at":3.0,"prompt":"a@b:~$","command":"cat /etc/shadow"}"#]);
+        assert_eq!(found, [r#"{"at":3.0,"channel":0,"prompt":"a@b:~$","command":"cat /etc/shadow"}"#]);
     }
 
     #[test]
@@ -311,8 +375,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                r#"{"at":1.0,"prompt":"$","command":"sudo id"}"#,
-                r#"{"at":3.0,"prompt":"Password:","hidden":true}"#
+                r#"{"at":1.0,"channel":0,"prompt":"$","command":"sudo id"}"#,
+                r#"{"at":3.0,"channel":0,"prompt":"Password:","hidden":true}"#
             ]
         );
     }
@@ -337,7 +401,10 @@ mod tests {
     #[test]
     fn a_line_typed_before_the_first_prompt_is_not_what_the_server_says_meanwhile() {
         let found = commands(&["<ls\rid\r", ">Last login: today\r\n$ ", ">ls\r\nfile\r\n$ id\r\nuid=0\r\n"]);
-        let told = [r#"{"at":0.0,"prompt":"$","command":"ls"}"#, r#"{"at":0.0,"prompt":"$","command":"id"}"#];
+        let told = [
+            r#"{"at":0.0,"channel":0,"prompt":"$","command":"ls"}"#,
+            r#"{"at":0.0,"channel":0,"prompt":"$","command":"id"}"#,
+        ];
         assert_eq!(found, told);
     }
 
@@ -350,6 +417,46 @@ mod tests {
             "<ihello\r:wq\r",
             ">hello\r\n~\x1b[?1049l$ ",
         ]);
-        assert_eq!(found, [r#"{"at":1.0,"prompt":"$","command":"vi"}"#]);
+        let told = [
+            r#"{"at":1.0,"channel":0,"prompt":"$","command":"vi"}"#,
+            r#"{"at":3.0,"channel":0,"until":3.0,"keys":11}"#,
+        ];
+        assert_eq!(found, told);
+    }
+
+    #[test]
+    fn each_channel_is_followed_on_a_screen_of_its_own() {
+        let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
+        let terminal = || Some(crate::Terminal { term: "xterm".into(), columns: 30, rows: 5 });
+        let channels = [ChannelId(1), ChannelId(2), ChannelId(7)];
+        let at = Duration::from_secs;
+        for channel in channels {
+            let command = (channel == ChannelId(7)).then(|| b"id".as_slice().into());
+            let open = Event::Open { channel, kind: "shell".into(), command, terminal: terminal() };
+            writer.write(at(0), &open).unwrap();
+        }
+        let texts =
+            [(Direction::ToClient, "$ "), (Direction::FromClient, "x\r"), (Direction::ToClient, "x\r\n")];
+        for (n, (direction, text)) in texts.into_iter().enumerate() {
+            for channel in &channels[..2] {
+                let text = text.replace('x', &format!("ls {}", channel.0));
+                let bytes = text.as_bytes().into();
+                let event = Event::Data { channel: *channel, direction, stream: Stream::Main, bytes };
+                writer.write(at(n as u64 + 1), &event).unwrap();
+            }
+        }
+        let trail = writer.finish(at(9), &end()).unwrap();
+        let exported = |channel| {
+            let mut out = Vec::new();
+            export_commands(&mut Reader::new(trail.as_slice(), &[]).unwrap(), &mut out, channel).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let all = [
+            r#"{"at":0.0,"channel":7,"command":"id"}"#,
+            r#"{"at":2.0,"channel":1,"prompt":"$","command":"ls 1"}"#,
+            r#"{"at":2.0,"channel":2,"prompt":"$","command":"ls 2"}"#,
+        ];
+        assert_eq!(exported(None).lines().collect::<Vec<_>>(), all);
+        assert_eq!(exported(Some(ChannelId(2))).lines().collect::<Vec<_>>(), all[2..]);
     }
 }
