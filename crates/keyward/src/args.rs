@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 
 /// Privileged session gateway: people reach servers through it and never see a server's password.
 #[derive(Debug, Parser)]
@@ -403,9 +403,9 @@ pub(crate) enum Trail {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group(ArgGroup::new("what").args(["file", "policy"]).required(true).multiple(true)))]
 pub(crate) struct TrailVerify {
     /// The recording; without it, with --policy, all recordings of the gateway
-    #[arg(required_unless_present = "policy")]
     pub(crate) file: Option<PathBuf>,
     /// The policy document of the gateway, to compare with its ledger, which also knows the signers
     #[arg(long)]

@@ -5,8 +5,9 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use keyward_store::{ClosedTrail, Store, TrailRecord};
@@ -22,6 +23,34 @@ pub(super) struct Ledger {
     trails: PathBuf,
     /// Who must have signed them; `None`: who the ledger says.
     asked: Option<VerifyingKey>,
+}
+
+/// How far a long check is, for a person who waits for it.
+struct Progress {
+    is_watched: bool,
+    shown: Instant,
+}
+
+impl Progress {
+    const EVERY: Duration = Duration::from_secs(1);
+
+    fn begin() -> Self {
+        Self { is_watched: io::stderr().is_terminal(), shown: Instant::now() }
+    }
+
+    fn show(&mut self, count: u64) {
+        if self.is_watched && self.shown.elapsed() >= Self::EVERY {
+            self.shown = Instant::now();
+            eprint!("\x1b[K{count} recordings checked\r");
+        }
+    }
+
+    /// Makes room for what was found.
+    fn wipe(&self) {
+        if self.is_watched {
+            eprint!("\x1b[K");
+        }
+    }
 }
 
 /// What one recording was found to be: in words, and as an exit status.
@@ -104,14 +133,17 @@ impl Ledger {
     /// it is.
     pub(super) async fn verify_all(&self, verbose: bool) -> anyhow::Result<u8> {
         let (mut worst, mut count, mut wrong) = (INTACT, 0u64, 0u64);
+        let mut progress = Progress::begin();
         let mut tell = |name: &str, finding: Finding| {
             (worst, count) = (worst.max(finding.status), count + 1);
             if finding.status != INTACT {
                 wrong += 1;
             }
             if verbose || finding.status != INTACT {
+                progress.wipe();
                 println!("{}  {}", shown(name), shown(&finding.says));
             }
+            progress.show(count);
         };
         let mut after = String::new();
         loop {
@@ -134,6 +166,7 @@ impl Ledger {
                 }
             }
         }
+        progress.wipe();
         println!("{count} recordings, {wrong} of them not as they should be");
         Ok(worst)
     }
