@@ -117,7 +117,7 @@ async fn converse(
     deadline: Instant,
 ) -> Result<Value, CallError> {
     let limit = call.time_limit;
-    let watch = overrun(worker.pid, instance.allowance, &instance.disk);
+    let watch = overrun(worker.pid, instance.allowance, &instance.tasks, &instance.disk);
     let outcome = tokio::select! {
         outcome = timeout_at(deadline, talk(instance, worker, call, deadline)) => {
             outcome.unwrap_or_else(|_| Err(timed_out(limit)))

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
 use super::budget::Budget;
-use super::confinement::{Allowance, Disk, Doors, Kernel, Network, Reach, Rules, environment_folders};
+use super::confinement::{Allowance, Disk, Doors, Kernel, Network, Reach, Rules, Tasks, environment_folders};
 use super::instance::{Inner as InstanceInner, kind_name};
 use super::keeper::Keeper;
 use super::launch::Launch;
@@ -124,6 +124,7 @@ impl PluginHost {
         let mut launch = self.launch(&config)?;
         let template = self.first_template(&mut launch).await?;
         let hooks = launch.warm.then(|| template.hooks.clone());
+        let processes = processes(&config);
         let folders = launch.rules.reach.write.clone();
         let disk = Disk::new(folders, config.bounds.disk);
         disk.measure_soon();
@@ -141,8 +142,10 @@ impl PluginHost {
             admission: Arc::clone(&self.host.admission),
             allowance: Allowance {
                 memory: config.memory_limit,
-                processes: usize::try_from(config.processes).unwrap_or(usize::MAX),
+                processes,
+                together: launch.user.as_ref().map(|_| processes),
             },
+            tasks: Tasks::default(),
             disk: disk.clone(),
             doors: launch.rules.doors.clone(),
             _keeper: stop.clone().drop_guard(),
@@ -154,6 +157,7 @@ impl PluginHost {
             idle_workers: config.idle_workers,
             template: Some(template),
             failures: 0,
+            refusals: 0,
             orphans: HashSet::new(),
             old_groups: Vec::new(),
             disk,
@@ -236,7 +240,7 @@ impl PluginHost {
         }
         let limits = Limits {
             memory: config.memory_limit,
-            processes: uid.map(|_| config.processes.into()),
+            processes: uid.map(|_| of_user(config)),
             cpu: config.bounds.cpu_seconds,
             file_size: config.bounds.file_size,
         };
@@ -267,6 +271,17 @@ fn judge(gaps: Vec<Gap>, strict: bool) -> Result<(), PluginError> {
         tracing::warn!(missing = gap.name(), "plugins are confined without a part: {gap}");
     }
     Ok(())
+}
+
+fn processes(config: &InstanceConfig) -> usize {
+    usize::try_from(config.processes).unwrap_or(usize::MAX)
+}
+
+/// Processes and threads that the user of an instance may have: those of its calls, and two templates of an update with
+/// their idle workers and one on its way. So a call can go past its own bound, and be found.
+fn of_user(config: &InstanceConfig) -> u64 {
+    let templates = 2 * config.idle_workers.saturating_add(2);
+    processes(config).saturating_add(templates) as u64
 }
 
 fn no_services(error: ServicesError) -> PluginError {

@@ -8,7 +8,7 @@ use keyward_model::{InstanceName, Secret};
 use tokio_util::sync::DropGuard;
 
 use super::admission::Admission;
-use super::confinement::{Allowance, Disk, Doors, Network};
+use super::confinement::{Allowance, Disk, Doors, Network, Tasks};
 use super::pool::Pool;
 use super::{Call, CallReport, Watch, call};
 use crate::hook::Hook;
@@ -27,8 +27,9 @@ pub struct InstanceConfig {
     pub idle_workers: usize,
     /// Address space of each process, and what a call with all that it starts holds in memory, in bytes.
     pub memory_limit: u64,
-    /// Processes and threads of the whole instance, its template, idle workers and running calls together, where it has
-    /// a user of its own; and of each call, where the gateway looks at it ten times a second.
+    /// Processes and threads of each call, which the gateway counts ten times a second. Where the instance has a user of
+    /// its own, the kernel holds all its calls together to as many, and the call that takes the places of others is
+    /// ended.
     pub processes: u32,
     /// `SCB_PLUGIN_STATE_DIRECTORY`, kept; made with mode 0750.
     pub state_dir: PathBuf,
@@ -95,6 +96,7 @@ pub(super) struct Inner {
     pub(super) services: Arc<Services>,
     pub(super) admission: Arc<Admission>,
     pub(super) allowance: Allowance,
+    pub(super) tasks: Tasks,
     pub(super) disk: Disk,
     pub(super) doors: Option<Arc<Doors>>,
     pub(super) _keeper: DropGuard,

@@ -23,6 +23,8 @@ pub(super) struct Keeper {
     pub(super) idle_workers: usize,
     pub(super) template: Option<Template>,
     pub(super) failures: u32,
+    /// Forks in a row that were refused.
+    pub(super) refusals: u32,
     /// Calls that run on without the template that they come from.
     pub(super) orphans: HashSet<i32>,
     /// The groups of such templates.
@@ -215,7 +217,7 @@ impl Keeper {
         let need = if self.pool.idle() == 0 { Need::Now } else { Need::Ahead };
         match template.fork(need, &dead).await {
             Ok(worker) => {
-                self.failures = 0;
+                (self.failures, self.refusals) = (0, 0);
                 self.held = None;
                 self.pool.give(worker);
             }
@@ -234,15 +236,17 @@ impl Keeper {
 
     /// The template is well, and the system or the plugin's limits say no: try again soon, fail when it lasts.
     async fn refused(&mut self, error: &ForkError) {
-        if self.failures == 0 {
+        if self.refusals == 0 {
             tracing::warn!(plugin = %self.launch.name, %error, "no worker");
         }
-        // A running call may have used up the limits of the instance, and will not for ever.
-        self.failures = if self.pool.has_running() { 1 } else { self.failures + 1 };
-        if self.failures < MAX_REFUSALS {
+        // A call that runs, or what it left, may have used up the limits of the instance, and will not for ever.
+        let used_up = self.pool.has_running() || !self.kill_strays().is_empty();
+        self.refusals = if used_up { 1 } else { self.refusals + 1 };
+        if self.refusals < MAX_REFUSALS {
             sleep(FORK_PAUSE).await;
             self.clean().await;
         } else {
+            self.refusals = 0;
             self.lose("it cannot fork any more").await;
             self.give_up(&CallError::unavailable(error.to_string()));
         }

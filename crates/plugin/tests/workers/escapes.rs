@@ -438,9 +438,8 @@ async fn a_fork_bomb_is_held_back_while_others_are_served() {
     let other = neighbour(&host, &other_plugin).await;
     let instance = host.load(plugin.config()).await.unwrap();
     eventually("a worker is idle", || instance.idle_workers() > 0).await;
-    let short = Call { time_limit: Duration::from_secs(1), ..call(Hook::Authorize, json!({})) };
-    let error = beside(instance.call(short), &other).await.outcome.unwrap_err();
-    assert_eq!(error.kind, CallErrorKind::Timeout, "{error}");
+    let error = beside(instance.call(call(Hook::Authorize, json!({}))), &other).await.outcome.unwrap_err();
+    assert_eq!(error.kind, CallErrorKind::Limit, "{error}");
     host.shutdown().await;
     assert!(descendants().is_empty());
 }

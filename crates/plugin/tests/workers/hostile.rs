@@ -103,8 +103,9 @@ async fn a_fork_bomb_is_bounded_and_ended() {
     plugin.own_user_base = Some(84_000);
     plugin.processes = 48;
     let loaded = plugin.load().await.ready().await;
-    let error = loaded.instance.call(short(Duration::from_secs(1))).await.outcome.unwrap_err();
-    assert_eq!(error.kind, CallErrorKind::Timeout);
+    let error = loaded.instance.call(call(Hook::Authorize, json!({}))).await.outcome.unwrap_err();
+    assert_eq!(error.kind, CallErrorKind::Limit, "{error}");
+    assert!(error.message.contains("more than 48 processes and threads"), "{error}");
     eventually("the bomb is gone", || descendants().len() <= 3).await;
     assert_eq!(loaded.authorize(json!({"session_id": "calm"})).await.outcome.unwrap()["x"], 1);
     loaded.host.shutdown().await;
@@ -123,8 +124,8 @@ async fn a_plugin_with_a_user_of_its_own_has_no_rights() {
 }
 
 #[tokio::test]
-async fn a_fork_bomb_that_goes_on_for_long_leaves_the_template_in_peace() {
-    let body = "if arguments['session_id'] == 'calm': return {'x': os.getppid()}\nwhile True:\n    for step in (os.fork, os.setsid):\n        try:\n            step()\n        except OSError:\n            pass";
+async fn a_call_that_takes_the_places_of_others_is_ended() {
+    let body = "if arguments['session_id'] == 'calm': return {'x': os.getppid()}\nstarted = 0\nwhile not os.path.exists(os.environ['TMPDIR'] + '/stop'):\n    try:\n        if started < 31:\n            if os.fork() == 0: time.sleep(60)\n            started += 1\n    except OSError: pass\n    time.sleep(0.002)\nreturn {'x': 'stopped'}";
     let mut plugin = authorize(body);
     plugin.python = "/usr/bin/python3".into();
     plugin.own_user_base = Some(88_000);
@@ -132,13 +133,48 @@ async fn a_fork_bomb_that_goes_on_for_long_leaves_the_template_in_peace() {
     let loaded = plugin.load().await;
     let calm = || loaded.authorize(json!({"session_id": "calm"}));
     let template = calm().await.outcome.unwrap()["x"].clone();
-    // Longer than the keeper lets a fork fail where no call runs.
-    let error = loaded.instance.call(short(Duration::from_secs(4))).await.outcome.unwrap_err();
-    assert_eq!(error.kind, CallErrorKind::Timeout);
-    assert_eq!(calm().await.outcome.unwrap()["x"], template);
-    eventually("the bomb is gone", || of_user(88_000) <= 3).await;
+    let greedy = || loaded.instance.call(call(Hook::Authorize, json!({})));
+    let (mut one, mut other) = (Box::pin(greedy()), Box::pin(greedy()));
+    // Each is below the bound of a call, and both together are not.
+    let (ended, left) = tokio::select! {
+        report = &mut one => (report, other),
+        report = &mut other => (report, one),
+    };
+    let error = ended.outcome.unwrap_err();
+    assert_eq!(error.kind, CallErrorKind::Limit, "{error}");
+    assert!(error.message.ends_with("and leaves none for other calls"), "{error}");
+    let (served, left) = tokio::join!(calm(), async {
+        fs::write(loaded.path("temp/stop"), "").unwrap();
+        left.await
+    });
+    assert_eq!((&served.outcome.unwrap()["x"], &left.outcome.unwrap()["x"]), (&template, &json!("stopped")));
     loaded.host.shutdown().await;
     eventually("nothing is left", || of_user(88_000) == 0).await;
+}
+
+#[tokio::test]
+async fn as_many_calls_as_places_leave_the_template_in_peace() {
+    let body = "if arguments['session_id'] == 'calm': return {'x': os.getppid()}\nwhile not os.path.exists(os.environ['TMPDIR'] + '/stop'): time.sleep(0.01)\nreturn {'x': os.getppid()}";
+    let mut plugin = authorize(body);
+    plugin.python = "/usr/bin/python3".into();
+    plugin.own_user_base = Some(87_000);
+    plugin.processes = 12;
+    let loaded = plugin.load().await;
+    let template = loaded.authorize(json!({"session_id": "calm"})).await.outcome.unwrap()["x"].clone();
+    let calls: Vec<_> = (0..30)
+        .map(|_| {
+            let instance = loaded.instance.clone();
+            tokio::spawn(async move { instance.call(call(Hook::Authorize, json!({}))).await })
+        })
+        .collect();
+    eventually("all places are taken", || of_user(87_000) == 20).await;
+    // Longer than the keeper lets a fork fail where no call runs.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    fs::write(loaded.path("temp/stop"), "").unwrap();
+    for call in calls {
+        assert_eq!(call.await.unwrap().outcome.unwrap()["x"], template);
+    }
+    loaded.host.shutdown().await;
 }
 
 #[tokio::test]

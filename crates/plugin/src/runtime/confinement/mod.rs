@@ -22,7 +22,7 @@ pub(super) use kernel::Kernel;
 pub(super) use network::Doors;
 pub use network::{Network, Reachable, ReachableHost};
 pub(super) use reach::{Reach, Stamp, environment_folders};
-pub(super) use watch::{Allowance, overrun};
+pub(super) use watch::{Allowance, Tasks, overrun};
 
 use super::spawn::{Confinement, Limits};
 

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -21,6 +22,8 @@ pub(in crate::runtime) struct Allowance {
     pub(in crate::runtime) memory: u64,
     /// Its processes and threads.
     pub(in crate::runtime) processes: usize,
+    /// Those of all calls of the instance, where the kernel refuses more.
+    pub(in crate::runtime) together: Option<usize>,
 }
 
 /// What a call has used too much of.
@@ -30,6 +33,8 @@ pub(in crate::runtime) enum Overrun {
     Memory { held: u64, allowed: u64 },
     #[error("it has more than {0} processes and threads")]
     Processes(usize),
+    #[error("it has {0} processes and threads, and leaves none for other calls")]
+    Place(usize),
     #[error("{0}")]
     Disk(String),
 }
@@ -45,8 +50,47 @@ struct Seen {
 
 const MIB: u64 = 1 << 20;
 
+/// Where the calls of an instance leave no place for more, one that has more than this part of them is ended.
+const MANY: usize = 4;
+
+/// How many processes and threads the calls of an instance have, as far as they were looked at.
+#[derive(Debug, Default)]
+pub(in crate::runtime) struct Tasks(AtomicUsize);
+
+/// Of one call, until it ends.
+struct Own<'a> {
+    of_all: &'a Tasks,
+    tasks: usize,
+}
+
+impl<'a> Own<'a> {
+    fn new(of_all: &'a Tasks) -> Self {
+        of_all.0.fetch_add(1, Ordering::Relaxed);
+        Self { of_all, tasks: 1 }
+    }
+
+    /// What all calls have with `tasks` of this one.
+    fn are(&mut self, tasks: usize) -> usize {
+        self.of_all.0.fetch_add(tasks, Ordering::Relaxed);
+        let before = self.of_all.0.fetch_sub(self.tasks, Ordering::Relaxed);
+        before - std::mem::replace(&mut self.tasks, tasks)
+    }
+}
+
+impl Drop for Own<'_> {
+    fn drop(&mut self) {
+        self.of_all.0.fetch_sub(self.tasks, Ordering::Relaxed);
+    }
+}
+
 /// Resolves when the call of `worker` is over what it is allowed. Cancel-safe.
-pub(in crate::runtime) async fn overrun(worker: Pid, allowance: Allowance, disk: &Disk) -> Overrun {
+pub(in crate::runtime) async fn overrun(
+    worker: Pid,
+    allowance: Allowance,
+    of_all: &Tasks,
+    disk: &Disk,
+) -> Overrun {
+    let mut own = Own::new(of_all);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
@@ -56,6 +100,11 @@ pub(in crate::runtime) async fn overrun(worker: Pid, allowance: Allowance, disk:
         let Some(tree) = tree(worker, allowance.processes) else {
             return Overrun::Processes(allowance.processes);
         };
+        let tasks = tree.iter().map(|(_, seen)| seen.tasks).sum::<usize>();
+        let all = own.are(tasks);
+        if allowance.together.is_some_and(|most| all >= most) && tasks > allowance.processes / MANY {
+            return Overrun::Place(tasks);
+        }
         let sum = |of: fn(&Seen) -> u64| tree.iter().map(|(_, seen)| of(seen)).sum::<u64>();
         if sum(|seen| seen.resident) > allowance.memory {
             let held = tree.iter().map(|(pid, seen)| share(*pid).unwrap_or(seen.resident)).sum::<u64>();
