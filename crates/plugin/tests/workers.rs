@@ -24,6 +24,8 @@ mod workers {
     // Fixtures that the test suite has as well.
     #[path = "../../../testsuite/src/authority.rs"]
     mod authority;
+    #[path = "../../../testsuite/src/ports.rs"]
+    mod ports;
     #[path = "../../../testsuite/src/slapd.rs"]
     mod slapd;
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::account::privileged;
-use crate::gateway::free_port;
+use crate::ports::free_port;
 use crate::script::script;
 use crate::sshd::WITH_OUR_LIFETIME;
 use crate::{Account, Input, KeyPair, PATIENCE, Program, Run, run};

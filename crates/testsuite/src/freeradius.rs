@@ -5,7 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::gateway::free_port;
+use crate::ports::free_port;
 use crate::{PATIENCE, Program};
 
 /// Stops the server when the pipe to us closes, however we end. It ends by itself on SIGTERM.

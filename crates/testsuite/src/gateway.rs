@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::disk::SmallDisk;
+use crate::ports::free_port;
 use crate::{BundleFolder, Input, PATIENCE, Program, Run, run, until};
 
 /// The gateway's program with a policy document and a data folder of its own.
@@ -379,14 +380,4 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
         }
     }
     files
-}
-
-/// An address that nobody listens on now.
-pub fn free_addr() -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, free_port()).into()
-}
-
-/// A port of loopback that nobody listened on a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

@@ -1,7 +1,7 @@
 //! OpenLDAP's server, with a directory of a test's own.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::authority::Authority;
+use super::ports::free_addr;
 
 /// A running slapd on loopback. It answers who has bound, and nobody else.
 ///
@@ -43,7 +44,7 @@ impl Slapd {
             (Authority::new(), tempfile::Builder::new().prefix("kwt-slapd-").tempdir().unwrap());
         prepare(folder.path(), &authority, keys);
         for _ in 0..5 {
-            let (plain, tls) = (free_address(), free_address());
+            let (plain, tls) = (free_addr(), free_addr());
             let mut server = launch(folder.path(), plain, tls);
             if is_ready(&mut server, plain) && is_ready(&mut server, tls) {
                 return Self { authority, folder, server, plain, tls };
@@ -204,8 +205,4 @@ fn end(server: &mut Child) {
 
 fn log(folder: &Path) -> String {
     fs::read_to_string(folder.join("log")).unwrap_or_default()
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::account::privileged;
-use crate::gateway::free_port;
+use crate::ports::free_port;
 use crate::{Input, KeyPair, PATIENCE, Program, run};
 
 /// Stops the server when the pipe to us closes, however we end.

@@ -1,7 +1,7 @@
 //! What the SDK builds on the services of its host: authentication cache, connection limiter, user lists, whitelists,
 //! user mappings, the configuration's `$`, `$$` and `$[name]`; one call after the other, and many at once.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::authority::Authority;
 use super::fixture::{Loaded, Plugin, call, eventually};
+use super::ports::free_port;
 use super::slapd::Slapd;
 
 /// Accepts the code 123456, and says who it was given for.
@@ -337,7 +338,7 @@ impl Server {
     }
 
     async fn start(program: &str, arguments: impl FnOnce(&mut Command, u16)) -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut command = Command::new(program);
         arguments(&mut command, port);
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
