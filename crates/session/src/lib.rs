@@ -36,6 +36,7 @@ mod relay;
 mod resolve;
 mod service;
 mod settle;
+mod sync;
 mod tell;
 mod version;
 

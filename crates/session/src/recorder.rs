@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::activity::{Activity, EndCause};
+use crate::sync::Syncing;
 
 /// How many bytes may wait between relay and trail; a recorder that is behind holds no more of a session.
 const QUEUE_BYTES: u32 = 1024 * 1024;
@@ -23,8 +24,8 @@ const LOOK_BYTES: usize = 512 * 1024;
 const QUEUE: usize = 256;
 /// What an event counts for beside its bytes.
 const EVENT_BYTES: usize = 256;
-/// Nothing stays unwritten for longer than this.
-const FLUSH_EVERY: Duration = Duration::from_millis(900);
+/// Nothing stays unwritten for longer than this. The disk has the rest of a second to take it.
+const FLUSH_EVERY: Duration = Duration::from_millis(800);
 /// Nothing stays unsigned for longer than this.
 const SEAL_EVERY: Duration = Duration::from_secs(10);
 /// Batches below this are only copied into the writer's buffer; more is compressed and written elsewhere,
@@ -88,7 +89,7 @@ impl Recorder {
     ) -> Result<Self, TrailError> {
         let writer = Writer::create(path, header, protection)?;
         let (sender, messages) = mpsc::channel(QUEUE);
-        tokio::spawn(run(writer, messages, activity));
+        tokio::spawn(run(writer, Syncing::new(path), messages, activity));
         let space = Arc::new(Semaphore::new(QUEUE_BYTES as usize));
         Ok(Self { queue: Queue { messages: sender, space, start: Instant::now() } })
     }
@@ -217,14 +218,23 @@ impl Tap {
 type FileWriter = Writer<TrailFile>;
 
 /// Owns the writer until the end. Dies, and with it the session, at the first error.
-async fn run(writer: FileWriter, mut messages: mpsc::Receiver<Message>, activity: Arc<Activity>) {
-    if let Err(error) = record(writer, &mut messages).await {
+async fn run(
+    writer: FileWriter,
+    syncing: Syncing,
+    mut messages: mpsc::Receiver<Message>,
+    activity: Arc<Activity>,
+) {
+    if let Err(error) = record(writer, syncing, &mut messages).await {
         tracing::error!(error = %crate::end::chain(&error), "recording failed: the session ends");
         activity.end(EndCause::Recording(error.to_string()));
     }
 }
 
-async fn record(mut writer: FileWriter, messages: &mut mpsc::Receiver<Message>) -> Result<(), TrailError> {
+async fn record(
+    mut writer: FileWriter,
+    mut syncing: Syncing,
+    messages: &mut mpsc::Receiver<Message>,
+) -> Result<(), TrailError> {
     let mut batch = Vec::new();
     let mut bytes = 0;
     // When the batch must be written, and when what was written must be flushed, and signed.
@@ -242,26 +252,31 @@ async fn record(mut writer: FileWriter, messages: &mut mpsc::Receiver<Message>) 
         }
         if seal_at.is_some_and(|at| at <= now) && batch.is_empty() {
             writer = elsewhere(move || writer.seal().map(|()| writer)).await?;
+            syncing.begin(writer.output().handle()).await.map_err(TrailError::Write)?;
             (flush_at, seal_at) = (None, None);
         }
         if flush_at.is_some_and(|at| at <= now) && batch.is_empty() {
             writer = flush(writer).await?;
+            syncing.begin(writer.output().handle()).await.map_err(TrailError::Write)?;
             flush_at = None;
         }
         let before = batch.len();
-        let received = match write_at.or(flush_at).or(seal_at) {
-            None => messages.recv_many(&mut batch, QUEUE).await,
-            Some(at) => match tokio::time::timeout_at(at, messages.recv_many(&mut batch, QUEUE)).await {
-                Ok(received) => received,
-                Err(_) => continue,
-            },
+        let next = write_at.or(flush_at).or(seal_at);
+        let received = tokio::select! {
+            biased;
+            received = messages.recv_many(&mut batch, QUEUE) => received,
+            () = until(next) => continue,
+            taken = syncing.done() => {
+                taken.map_err(TrailError::Write)?;
+                continue;
+            }
         };
         if received == 0 {
-            return elsewhere(move || writer.seal()).await;
+            return abandon(writer, syncing).await;
         }
         let new = batch.get(before..).unwrap_or_default();
         if new.iter().any(|message| matches!(message, Message::Finish { .. })) {
-            return finish(writer, batch).await;
+            return finish(writer, syncing, batch).await;
         }
         bytes += new.iter().map(size).sum::<usize>();
         if bytes < SMALL && writer.buffered() < SMALL {
@@ -277,6 +292,24 @@ async fn record(mut writer: FileWriter, messages: &mut mpsc::Receiver<Message>) 
 }
 
 type Deadline = tokio::time::Instant;
+
+/// Never, where nothing is to be done.
+async fn until(at: Option<Deadline>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The session is gone, and nobody has written its end.
+async fn abandon(mut writer: FileWriter, mut syncing: Syncing) -> Result<(), TrailError> {
+    let taken = syncing.settle().await;
+    elsewhere(move || {
+        writer.seal()?;
+        taken.and_then(|()| writer.output().sync()).map_err(TrailError::Write)
+    })
+    .await
+}
 
 async fn flush(mut writer: FileWriter) -> Result<FileWriter, TrailError> {
     elsewhere(move || writer.flush().map(|()| writer)).await
@@ -329,17 +362,22 @@ fn write(writer: &mut FileWriter, messages: impl Iterator<Item = Message>) -> Re
 }
 
 /// Writes what came before the end, and the end. What a relay sends after it finds the recording gone.
-async fn finish(mut writer: FileWriter, mut batch: Vec<Message>) -> Result<(), TrailError> {
+async fn finish(
+    mut writer: FileWriter,
+    mut syncing: Syncing,
+    mut batch: Vec<Message>,
+) -> Result<(), TrailError> {
     let is_finish = |message: &Message| matches!(message, Message::Finish { .. });
     let Some(place) = batch.iter().position(is_finish) else { return Ok(()) };
     batch.truncate(place + 1);
     let Some(Message::Finish { at, end, done }) = batch.pop() else { return Ok(()) };
+    let taken = syncing.settle().await;
     let written = elsewhere(move || {
         write(&mut writer, batch.into_iter())?;
         let finished = writer.end(at, &end)?;
         let extent = finished.extent();
-        // A finished recording is evidence, so it outlives a power cut.
-        finished.into_inner().sync().map_err(TrailError::Write)?;
+        // A finished recording is evidence, so it outlives a power cut. What the disk did not take before, it says once.
+        taken.and_then(|()| finished.into_inner().sync()).map_err(TrailError::Write)?;
         Ok(extent)
     })
     .await;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::disk::SmallDisk;
 use crate::ports::free_port;
-use crate::{BundleFolder, Input, PATIENCE, Program, Run, run, until};
+use crate::{BundleFolder, Input, PATIENCE, PowerCuts, Program, Run, run, until};
 
 /// The gateway's program with a policy document and a data folder of its own.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub struct GatewayPlan {
     document: String,
     ports: BTreeMap<String, u16>,
     lacking: Vec<Lacking>,
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 /// What a gateway is made to go without: a part of the kernel, or the machine's name server.
@@ -97,8 +98,8 @@ impl GatewayPlan {
         let folder = tempfile::Builder::new().prefix("kwt-gateway-").tempdir().unwrap();
         let data = folder.path().join("data");
         let document = document.replace("@data@", &data.to_string_lossy());
-        let mut plan =
-            Self { disks: Vec::new(), folder, document, ports: BTreeMap::new(), lacking: Vec::new() };
+        let (disks, ports, lacking, environment) = Default::default();
+        let mut plan = Self { disks, folder, document, ports, lacking, environment };
         plan.choose_ports();
         plan
     }
@@ -130,6 +131,11 @@ impl GatewayPlan {
     pub fn on_small_disk(mut self, folder: &str, kib: u32) -> Self {
         self.disks.push(SmallDisk::mount(&self.data(), folder, kib));
         self
+    }
+
+    /// Takes note of what would be left after a power cut.
+    pub fn with_power_cuts(self, cuts: &PowerCuts) -> Self {
+        Self { environment: cuts.environment().into(), ..self }
     }
 
     /// As on a kernel without these.
@@ -186,6 +192,7 @@ impl GatewayPlan {
     #[track_caller]
     fn launch(&self) -> Result<Program, String> {
         let mut command = self.program();
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.arg("run").arg(self.policy()).env("NO_COLOR", "1").env_remove("RUST_LOG");
         let program = Program::start(&mut command);
         let is_ready = |line: &str| line.trim_end().ends_with(" ready").then_some(());

@@ -101,6 +101,10 @@ impl<W: Output> BlockWriter<W> {
         Extent { length: self.written, link: self.link }
     }
 
+    pub(crate) fn output(&self) -> &W {
+        &self.out
+    }
+
     pub(crate) fn into_inner(self) -> W {
         self.out
     }

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
@@ -15,7 +16,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 /// goes through it at once. A [`flush`](Write::flush) leaves nothing staged.
 #[derive(Debug)]
 pub struct TrailFile {
-    file: File,
+    file: Arc<File>,
     /// Bytes that the operating system has.
     written: u64,
     staged: Staged,
@@ -70,7 +71,12 @@ impl TrailFile {
     /// Also when the file exists: a recording is never written over.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Self { file, written: 0, staged: Staged::default(), way: Way::Cached })
+        Ok(Self { file: Arc::new(file), written: 0, staged: Staged::default(), way: Way::Cached })
+    }
+
+    /// The file, for whoever waits elsewhere until the disk has what was flushed (fdatasync(2)).
+    pub fn handle(&self) -> Arc<File> {
+        Arc::clone(&self.file)
     }
 
     /// Waits until the disk has everything that was flushed.

@@ -139,6 +139,11 @@ impl<W: Output> Writer<W> {
         Ok(Finished { blocks: self.blocks })
     }
 
+    /// Where it writes to: nothing else may be written there.
+    pub fn output(&self) -> &W {
+        self.blocks.output()
+    }
+
     /// Bytes of events that a crash would lose now.
     pub fn buffered(&self) -> usize {
         self.shown.length() + self.typed.as_ref().map_or(0, |typed| typed.length())

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use keyward_testsuite::{Askpass, GatewayPlan, PATIENCE, Program, SshClient, Sshd, fill, until};
+use keyward_testsuite::{
+    Askpass, GatewayPlan, PATIENCE, PowerCuts, Program, SshClient, Sshd, Taken, fill, until,
+};
 use serde_json::Value;
 
 use crate::site::{Draft, Site};
@@ -120,6 +122,40 @@ fn a_recording_is_at_most_a_second_behind() {
     assert!(times.iter().min().unwrap() < &Duration::from_millis(1500), "{times:?}");
     let played = site.gateway.played(&recording(&site));
     assert!(played.stderr.contains(NO_END), "{}", played.stderr);
+}
+
+#[test]
+fn a_power_cut_leaves_a_recording_up_to_the_last_second() {
+    let cuts = PowerCuts::prepare();
+    let site = Site::planned(Sshd::start(), |_| (), |plan| plan.with_power_cuts(&cuts));
+    let trails = site.gateway.data().join("trails");
+    let command = "while sleep 0.05 && date +%s.%N; do :; done";
+    let ssh = site.ssh();
+    let session = Program::start(&mut ssh.command(&[], &[command]));
+    let states = until("the disk has taken it often", PATIENCE, || {
+        let states = cuts.taken(&trails);
+        (states.len() >= 10).then_some(states)
+    });
+
+    // Just before the disk takes more, a power cut costs most. As above, a busy machine may be late.
+    let mut lost = Vec::new();
+    for pair in states.windows(2) {
+        let left = left_by_a_power_cut(&site, &pair[0]);
+        lost.extend(left.map(|last| pair[1].since.as_secs_f64() - last));
+    }
+    lost.sort_by(f64::total_cmp);
+    assert!(lost.len() >= 8 && lost[lost.len() / 2] < 1.2, "{lost:?} s are lost");
+    drop(session);
+}
+
+/// The last line of what was recorded; `None` where that had not begun.
+fn left_by_a_power_cut(site: &Site, state: &Taken) -> Option<f64> {
+    let left = site.sshd.folder().join("left");
+    let whole = fs::read(&state.path).unwrap();
+    fs::write(&left, &whole[..usize::try_from(state.length).unwrap()]).unwrap();
+    let played = site.gateway.played(&left);
+    assert!(played.stderr.contains(NO_END) && !played.stderr.contains("left out"), "{}", played.stderr);
+    played.text().lines().last().map(|line| line.parse().unwrap())
 }
 
 #[test]
