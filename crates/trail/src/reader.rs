@@ -1,5 +1,6 @@
 //! Reading a trail.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -12,7 +13,7 @@ use crate::blocks::{Block, Blocks};
 use crate::chained::{Joint, Next};
 use crate::end::{End, Ending};
 use crate::error::{Damage, TrailError};
-use crate::event::Event;
+use crate::event::{ChannelId, Event};
 use crate::header::{Begun, Header};
 use crate::protection::{Ciphers, Locked, Protected};
 use crate::signature::VerifyingKey;
@@ -35,8 +36,13 @@ pub struct Reader<R> {
     /// Up to when what was read is signed, and whether blocks were read behind that.
     signed_until: Option<Duration>,
     unsigned: bool,
+    /// Those that were read of, as far as they are kept.
+    channels: BTreeSet<ChannelId>,
     state: State,
 }
+
+/// More are not kept: a recording may name any number of them.
+const MOST_CHANNELS: usize = 256;
 
 /// A place between two blocks of a trail, and what was known there: reading can go on from it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -80,7 +86,8 @@ impl<R: Read> Reader<R> {
         let blocks = Blocks::new(source, &begun, ciphers)?;
         let (header, signer, span) = (begun.header, begun.protected.signer, Span::default());
         let (time, signed_until, unsigned, state) = (0, None, false, State::Reading);
-        Ok(Self { header, left_out, blocks, span, time, signer, signed_until, unsigned, state })
+        let channels = BTreeSet::new();
+        Ok(Self { header, left_out, blocks, span, time, signer, signed_until, unsigned, channels, state })
     }
 
     pub fn header(&self) -> &Header {
@@ -100,6 +107,11 @@ impl<R: Read> Reader<R> {
     /// Whether something was read that the last signature before does not cover.
     pub fn has_unsigned(&self) -> bool {
         self.unsigned
+    }
+
+    /// The channels that were opened in what was read so far; the first 256.
+    pub fn channels(&self) -> impl Iterator<Item = ChannelId> {
+        self.channels.iter().copied()
     }
 
     /// Why a part of the events is not given, where it is so: it takes other keys.
@@ -145,8 +157,13 @@ impl<R: Read> Reader<R> {
     /// The next event; `None` when there is none, and the state says why.
     fn advance(&mut self) -> Result<Option<(Duration, Event<'static>)>, TrailError> {
         loop {
-            if let Some(event) = self.span.next()? {
-                return Ok(Some(event));
+            if let Some((at, event)) = self.span.next()? {
+                if let Event::Open { channel, .. } = &event
+                    && self.channels.len() < MOST_CHANNELS
+                {
+                    self.channels.insert(*channel);
+                }
+                return Ok(Some((at, event)));
             }
             if !self.next_block()? {
                 return Ok(None);

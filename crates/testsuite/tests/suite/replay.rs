@@ -164,6 +164,24 @@ fn commands_and_text_are_what_the_screen_showed() {
     assert!(told && !commands.contains("first"), "{commands}");
 }
 
+#[test]
+fn a_channel_that_the_recording_does_not_have_is_told_with_those_that_it_has() {
+    let (_link, recording) = recorded("echo one");
+    let file = recording.to_str().unwrap();
+    for of in [
+        &["play", file, "--max-idle", "0"][..],
+        &["export", file, "--as", "text"],
+        &["export", file, "--as", "commands"],
+        &["export", file, "--as", "asciicast-v3"],
+    ] {
+        let asked = |channel| keyward([&["trail"][..], of, &["--channel", channel]].concat());
+        asked("0").must_succeed();
+        let run = asked("7");
+        assert_eq!(run.status.code(), Some(2), "{of:?}");
+        assert!(run.stderr.contains("has no channel 7 (--channel): it has 0\n"), "{}", run.stderr);
+    }
+}
+
 /// The texts of an asciicast's events of one kind.
 fn events(cast: &str, wanted: &str) -> String {
     let events =

@@ -97,7 +97,8 @@ fn export(
     let exported = exported.and_then(|()| out.flush().map_err(TrailError::Output));
     recording.reader.settle(watch::MOST_BEHIND);
     recording.report();
-    read_by_someone(exported)
+    read_by_someone(exported)?;
+    recording.has_channel(channel)
 }
 
 /// Who reads no more of the output (`| head`) has what was wanted.
@@ -109,6 +110,19 @@ fn read_by_someone(written: Result<(), TrailError>) -> anyhow::Result<()> {
 }
 
 impl Recording {
+    /// # Errors
+    /// When all of it was read, and nothing of that channel.
+    fn has_channel(&self, channel: Option<ChannelId>) -> anyhow::Result<()> {
+        let Some(ChannelId(asked)) = channel else { return Ok(()) };
+        let found: Vec<u32> = self.reader.channels().map(|ChannelId(found)| found).collect();
+        if self.reader.ending().is_none() || found.contains(&asked) {
+            return Ok(());
+        }
+        let found = found.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        let found = if found.is_empty() { "none".to_owned() } else { found };
+        bail!("the recording has no channel {asked} (--channel): it has {found}");
+    }
+
     /// Says what the person should know of a recording that was shown.
     fn report(&self) {
         let reader = &self.reader;

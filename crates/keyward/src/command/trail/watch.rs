@@ -45,24 +45,31 @@ pub(super) async fn play(recording: Recording, options: PlayOptions) -> anyhow::
 }
 
 fn steered(recording: Recording, options: PlayOptions, stop: &AtomicBool) -> anyhow::Result<()> {
-    let Recording { reader, known_signer } = recording;
+    let (Recording { reader, known_signer }, channel) = (recording, options.channel);
     let replay = Replay::new(reader, options.channel).context("the recording is being read")?;
     let mut player = Player::new(replay, options, stop);
     let played = player.run();
     // A signature stands behind what it covers.
     let reader = player.into_replay().into_reader(MOST_BEHIND);
-    Recording { reader, known_signer }.report();
-    played
+    let recording = Recording { reader, known_signer };
+    recording.report();
+    played?;
+    recording.has_channel(channel)
 }
 
 fn straight(mut recording: Recording, options: PlayOptions, stop: &AtomicBool) -> anyhow::Result<()> {
     let mut out = Stoppable { out: io::stdout().lock(), stop, has_refused: false };
     let sleep = |pause| sleep(pause, stop);
+    let channel = options.channel;
     let played = keyward_trail::play(&mut recording.reader, &mut out, options, sleep);
     // What was shown before an error may be as unsigned as what follows it.
     recording.reader.settle(MOST_BEHIND);
     recording.report();
-    if stop.load(Ordering::Relaxed) { Ok(()) } else { read_by_someone(played) }
+    if stop.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    read_by_someone(played)?;
+    recording.has_channel(channel)
 }
 
 /// Sleeps, and no longer than until the program is told to end.
