@@ -102,7 +102,9 @@ pub(in crate::runtime) async fn overrun(
         };
         let tasks = tree.iter().map(|(_, seen)| seen.tasks).sum::<usize>();
         let all = own.are(tasks);
-        if allowance.together.is_some_and(|most| all >= most) && tasks > allowance.processes / MANY {
+        // A call that has started nothing takes no place but its own.
+        let many = (allowance.processes / MANY).max(1);
+        if allowance.together.is_some_and(|most| all > most) && tasks > many {
             return Overrun::Place(tasks);
         }
         let sum = |of: fn(&Seen) -> u64| tree.iter().map(|(_, seen)| of(seen)).sum::<u64>();
