@@ -412,6 +412,10 @@ pub(crate) struct TrailVerify {
     pub(crate) policy: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) signer: Signer,
+    /// Believe the timestamps of an authority whose certificate comes from one in this file (PEM): a recording without
+    /// such a one, or whose times do not fit it, has status 3, and one with a timestamp of a part only has status 1
+    #[arg(long, value_name = "FILE")]
+    pub(crate) timestamped_by: Option<PathBuf>,
     /// Go without --signed-by: whoever has made the file can have signed it
     #[arg(long, conflicts_with_all = ["signed_by", "policy"])]
     pub(crate) any_signer: bool,

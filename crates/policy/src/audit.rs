@@ -1,12 +1,31 @@
-//! Who may read recordings: `[[audit-policy]]`.
+//! Who may read recordings, and who says when they were made: `[[audit-policy]]`.
 
-use keyward_trail::Recipients;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Whom the recordings of some connections are encrypted to. One of the two is there at least.
+use keyward_trail::{Recipients, TimestampAuthorities};
+
+/// Whom the recordings of some connections are encrypted to, and who puts timestamps on them. One of the three is there at
+/// least.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AuditPolicy {
     /// Who may read what was shown, and what was typed where that is not kept apart; `None`: whoever has the file.
     pub shown: Option<Recipients>,
     /// Who may read what came from the client; `None`: who may read what was shown.
     pub typed: Option<Recipients>,
+    /// `None`: nobody but the node says when a recording was made.
+    pub timestamps: Option<Arc<TimestampPolicy>>,
+}
+
+/// Who puts timestamps on recordings (RFC 3161).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TimestampPolicy {
+    /// Where it is asked: `http://` or `https://`, without a user's name.
+    pub url: String,
+    /// Whom its certificate must come from.
+    pub authorities: TimestampAuthorities,
+    /// The same, PEM: with `https` the server's certificate must come from one of them too.
+    pub certificates: Vec<String>,
+    /// How often it is asked while a session goes on and something happens.
+    pub interval: Duration,
 }

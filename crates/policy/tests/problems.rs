@@ -122,7 +122,7 @@ aa"#,
     (
         "[[user-list]]",
         "[[audit-policy]]\nname = \"a\"\n[[user-list]]",
-        "18:1 this [[audit-policy]] encrypts nothing (add `recipients`, or leave the policy out: recordings are signed without one)",
+        "18:1 this [[audit-policy]] encrypts nothing (add `recipients` or `timestamps`, or leave the policy out: recordings are signed without one)",
     ),
     (
         "[[user-list]]",

@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::authority::Authorities;
 use crate::core::Core;
 use crate::hidden::Hidden;
 use crate::jump_host::Hop;
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     /// Told to every session when the gateway stops.
     pub(crate) stopping: CancellationToken,
     pub(crate) settling: Settling,
+    pub(crate) authorities: Authorities,
     limits: Limits,
     pub(crate) resolver: Resolver,
     /// Where the gateway rehearses.
@@ -107,6 +109,7 @@ impl Gateway {
             stopping: CancellationToken::new(),
             numbers: AtomicU64::new(0),
             settling: Settling::new(),
+            authorities: Authorities::default(),
         });
         shared.recover().await?;
         shared.collect_debts();

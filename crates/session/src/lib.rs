@@ -6,6 +6,7 @@
 //! `session_ended`, exactly once.
 
 mod activity;
+mod authority;
 mod certificate;
 mod content;
 mod conversation;
@@ -36,6 +37,7 @@ mod relay;
 mod resolve;
 mod service;
 mod settle;
+mod stamps;
 mod sync;
 mod tell;
 mod version;

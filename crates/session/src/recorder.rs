@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use keyward_model::Verdict;
 use keyward_trail::{
-    ChannelId, Direction, End, Event, ExitStatus, Extent, Header, Protection, Stream, TrailError, TrailFile,
-    Writer,
+    ChannelId, Direction, End, Event, ExitStatus, Extent, Finished, Stream, TrailError, TrailFile, Writer,
 };
 use std::borrow::Cow;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::activity::{Activity, EndCause};
+use crate::stamps::Stamps;
 use crate::sync::Syncing;
 
 /// How many bytes may wait between relay and trail; a recorder that is behind holds no more of a session.
@@ -67,7 +67,7 @@ enum Message {
     Finish {
         at: Duration,
         end: End,
-        done: oneshot::Sender<Result<Extent, TrailError>>,
+        done: oneshot::Sender<Result<Ended, TrailError>>,
     },
 }
 
@@ -80,18 +80,13 @@ type Space = OwnedSemaphorePermit;
 pub struct RecorderGone;
 
 impl Recorder {
-    /// Creates the trail and starts its task. Blocks for one small write.
-    pub(crate) fn start(
-        path: &Path,
-        header: &Header,
-        protection: &Protection,
-        activity: Arc<Activity>,
-    ) -> Result<Self, TrailError> {
-        let writer = Writer::create(path, header, protection)?;
+    /// Starts the task of a trail that was just created at `path`.
+    pub(crate) fn start(writer: FileWriter, path: &Path, activity: Arc<Activity>, stamps: Stamps) -> Self {
         let (sender, messages) = mpsc::channel(QUEUE);
-        tokio::spawn(run(writer, Syncing::new(path), messages, activity));
+        let trail = Trail { writer, syncing: Syncing::new(path), stamps };
+        tokio::spawn(run(trail, messages, activity));
         let space = Arc::new(Semaphore::new(QUEUE_BYTES as usize));
-        Ok(Self { queue: Queue { messages: sender, space, start: Instant::now() } })
+        Self { queue: Queue { messages: sender, space, start: Instant::now() } }
     }
 
     pub(crate) fn tap(&self, channel: ChannelId, activity: Arc<Activity>) -> Tap {
@@ -107,8 +102,8 @@ impl Recorder {
         if self.queue.messages.is_closed() { Err(RecorderGone) } else { Ok(()) }
     }
 
-    /// Writes the end, and says how far the recording reaches. Taps that are still around find it gone.
-    pub(crate) async fn finish(self, verdict: Verdict, reason: &str) -> Result<Extent, RecorderFailed> {
+    /// Writes the end, and says how far the recording reaches, or who will. Taps that are still around find it gone.
+    pub(crate) async fn finish(self, verdict: Verdict, reason: &str) -> Result<Ended, RecorderFailed> {
         let (done, result) = oneshot::channel();
         let end = End { verdict, reason: Some(reason.to_owned()) };
         let message = Message::Finish { at: self.queue.start.elapsed(), end, done };
@@ -215,26 +210,34 @@ impl Tap {
     }
 }
 
+/// A recording whose end is on the disk.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It reaches so far.
+    Closed(Extent),
+    /// It waits for the timestamp of its end, for some seconds at most, and says then how far it reaches.
+    Stamping(oneshot::Receiver<Result<Extent, TrailError>>),
+}
+
 type FileWriter = Writer<TrailFile>;
 
-/// Owns the writer until the end. Dies, and with it the session, at the first error.
-async fn run(
+/// What the task owns.
+struct Trail {
     writer: FileWriter,
     syncing: Syncing,
-    mut messages: mpsc::Receiver<Message>,
-    activity: Arc<Activity>,
-) {
-    if let Err(error) = record(writer, syncing, &mut messages).await {
+    stamps: Stamps,
+}
+
+/// Owns the writer until the end. Dies, and with it the session, at the first error.
+async fn run(trail: Trail, mut messages: mpsc::Receiver<Message>, activity: Arc<Activity>) {
+    if let Err(error) = record(trail, &mut messages).await {
         tracing::error!(error = %crate::end::chain(&error), "recording failed: the session ends");
         activity.end(EndCause::Recording(error.to_string()));
     }
 }
 
-async fn record(
-    mut writer: FileWriter,
-    mut syncing: Syncing,
-    messages: &mut mpsc::Receiver<Message>,
-) -> Result<(), TrailError> {
+async fn record(trail: Trail, messages: &mut mpsc::Receiver<Message>) -> Result<(), TrailError> {
+    let Trail { mut writer, mut syncing, mut stamps } = trail;
     let mut batch = Vec::new();
     let mut bytes = 0;
     // When the batch must be written, and when what was written must be flushed, and signed.
@@ -252,6 +255,7 @@ async fn record(
         }
         if seal_at.is_some_and(|at| at <= now) && batch.is_empty() {
             writer = elsewhere(move || writer.seal().map(|()| writer)).await?;
+            stamps.sealed(writer.sealed());
             syncing.begin(writer.output().handle()).await.map_err(TrailError::Write)?;
             (flush_at, seal_at) = (None, None);
         }
@@ -270,14 +274,23 @@ async fn record(
                 taken.map_err(TrailError::Write)?;
                 continue;
             }
+            stamp = stamps.answer() => {
+                if let Some(stamp) = stamp {
+                    writer = elsewhere(move || writer.timestamp(&stamp).map(|()| writer)).await?;
+                    flush_at.get_or_insert_with(|| Deadline::now() + FLUSH_EVERY);
+                    seal_at.get_or_insert_with(|| Deadline::now() + SEAL_EVERY);
+                }
+                continue;
+            }
         };
         if received == 0 {
             return abandon(writer, syncing).await;
         }
         let new = batch.get(before..).unwrap_or_default();
         if new.iter().any(|message| matches!(message, Message::Finish { .. })) {
-            return finish(writer, syncing, batch).await;
+            return finish(Trail { writer, syncing, stamps }, batch).await;
         }
+        stamps.note();
         bytes += new.iter().map(size).sum::<usize>();
         if bytes < SMALL && writer.buffered() < SMALL {
             write(&mut writer, batch.drain(..))?;
@@ -362,11 +375,8 @@ fn write(writer: &mut FileWriter, messages: impl Iterator<Item = Message>) -> Re
 }
 
 /// Writes what came before the end, and the end. What a relay sends after it finds the recording gone.
-async fn finish(
-    mut writer: FileWriter,
-    mut syncing: Syncing,
-    mut batch: Vec<Message>,
-) -> Result<(), TrailError> {
+async fn finish(trail: Trail, mut batch: Vec<Message>) -> Result<(), TrailError> {
+    let Trail { mut writer, mut syncing, stamps } = trail;
     let is_finish = |message: &Message| matches!(message, Message::Finish { .. });
     let Some(place) = batch.iter().position(is_finish) else { return Ok(()) };
     batch.truncate(place + 1);
@@ -375,15 +385,33 @@ async fn finish(
     let written = elsewhere(move || {
         write(&mut writer, batch.into_iter())?;
         let finished = writer.end(at, &end)?;
-        let extent = finished.extent();
         // A finished recording is evidence, so it outlives a power cut. What the disk did not take before, it says once.
-        taken.and_then(|()| finished.into_inner().sync()).map_err(TrailError::Write)?;
-        Ok(extent)
+        taken.and_then(|()| finished.output().sync()).map_err(TrailError::Write)?;
+        Ok(finished)
     })
     .await;
     // The settling task reports it; nobody else waits any more.
-    let _ = done.send(written);
+    match written {
+        Ok(finished) if stamps.are_wanted() => {
+            let (closed, extent) = oneshot::channel();
+            let _ = done.send(Ok(Ended::Stamping(extent)));
+            let _ = closed.send(stamp_end(finished, stamps).await);
+        }
+        Ok(finished) => _ = done.send(Ok(Ended::Closed(finished.extent()))),
+        Err(error) => _ = done.send(Err(error)),
+    }
     Ok(())
+}
+
+/// Puts a timestamp behind the end, if there is one in time.
+async fn stamp_end(mut finished: Finished<TrailFile>, stamps: Stamps) -> Result<Extent, TrailError> {
+    let Some(stamp) = stamps.last(finished.sealed()).await else { return Ok(finished.extent()) };
+    elsewhere(move || {
+        finished.timestamp(&stamp)?;
+        finished.output().sync().map_err(TrailError::Write)?;
+        Ok(finished.extent())
+    })
+    .await
 }
 
 /// Disk and compression do not run on the threads that relay.

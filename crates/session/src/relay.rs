@@ -13,7 +13,7 @@ use keyward_policy::{
     AuditPolicy, ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, FileRules, KeyLimits,
 };
 use keyward_store::{ClosedTrail, SessionFacts};
-use keyward_trail::{ChannelId, Event, Header, Protection, Terminal, TrailError};
+use keyward_trail::{ChannelId, Event, Header, Protection, Terminal, TrailError, Writer};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::activity::{Activity, EndCause, supervise};
@@ -23,6 +23,7 @@ use crate::end::{chain, ending};
 use crate::gateway::Shared;
 use crate::identify::Person;
 use crate::recorder::{Recorder, RecorderGone, Tap};
+use crate::stamps::Stamps;
 use crate::{Connected, Ended, Reason};
 
 /// The gateway is logged in on the target. Dropping it ends the session.
@@ -223,6 +224,8 @@ async fn record(
     core.shared.store.update_session(&core.id, &facts).await?;
     let activity = Arc::clone(activity);
     let protection = protection(core);
+    let timestamps = core.connection.audit.as_ref().and_then(|audit| audit.timestamps.as_ref());
+    let stamps = Stamps::new(timestamps.map(|policy| core.shared.authorities.of(policy)));
     // The runtime's handle goes along: the recorder's task is spawned where its file was made.
     let started = tokio::task::spawn_blocking(move || {
         let make = |folder: &Path| {
@@ -230,7 +233,8 @@ async fn record(
             std::fs::create_dir_all(folder).map_err(failed)
         };
         path.parent().map_or(Ok(()), make)?;
-        Recorder::start(&path, &header, &protection, activity)
+        let writer = Writer::create(&path, &header, &protection)?;
+        Ok::<_, TrailError>(Recorder::start(writer, &path, activity, stamps))
     });
     let reason = match started.await {
         Ok(Ok(recorder)) => return Ok(recorder),
@@ -247,7 +251,7 @@ async fn record(
 fn protection(core: &Core) -> Protection {
     let signed = Protection::signed(Arc::clone(&core.shared.signer));
     match core.connection.audit.as_deref() {
-        Some(AuditPolicy { shown, typed }) => {
+        Some(AuditPolicy { shown, typed, timestamps: _ }) => {
             Protection { shown: shown.clone(), typed: typed.clone(), ..signed }
         }
         None => signed,

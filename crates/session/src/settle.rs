@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use keyward_model::{InstanceName, Secret, SessionId, UnixMillis};
 use keyward_store::{ClosedTrail, LastLink, Store, StoreError};
+use keyward_trail::{Extent, TrailError};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,7 +20,7 @@ use crate::gateway::Shared;
 use crate::hook::Unwritten;
 use crate::limits::Places;
 use crate::lost::seen;
-use crate::recorder::{Recorder, RecorderFailed};
+use crate::recorder::{Ended, Recorder, RecorderFailed};
 use crate::tell::{End, Hiding, Told};
 
 /// What fails is tried again after this, then after twice as long, and so on to the longest.
@@ -213,13 +215,19 @@ async fn settle(shared: &Arc<Shared>, mut over: Settlement) {
 }
 
 /// Ends the recording. What the ledger keeps of it tells later whether it was cut back or replaced. `None`: somebody still
-/// writes it, and the next start looks at it.
-async fn finish(shared: &Shared, recorder: Recorder, over: &Settlement) -> Option<ClosedTrail> {
+/// writes it, and notes its end, or the next start looks at it.
+async fn finish(shared: &Arc<Shared>, recorder: Recorder, over: &Settlement) -> Option<ClosedTrail> {
     let Ending { verdict, reason } = &over.ending;
+    let end = format!("{verdict}: {reason}");
     match recorder.finish(*verdict, reason).await {
-        Ok(extent) => {
-            let last = Some(LastLink { link: extent.link(), length: extent.length });
-            Some(ClosedTrail { end: format!("{verdict}: {reason}"), last })
+        Ok(Ended::Closed(extent)) => Some(closed(end, &extent)),
+        // The ledger's row of the recording waits for its timestamp; the session's end and who is told of it do not.
+        Ok(Ended::Stamping(extent)) => {
+            let (gateway, session) = (Arc::clone(shared), over.id.clone());
+            shared.settling.spawn(async move {
+                close_stamped(&gateway, &session, end, extent.await).await;
+            });
+            None
         }
         Err(error) => {
             let says = chain(&error).to_string();
@@ -232,6 +240,29 @@ async fn finish(shared: &Shared, recorder: Recorder, over: &Settlement) -> Optio
             }
         }
     }
+}
+
+fn closed(end: String, extent: &Extent) -> ClosedTrail {
+    ClosedTrail { end, last: Some(LastLink { link: extent.link(), length: extent.length }) }
+}
+
+/// Where it fails, the next start closes the recording as far as it reaches then.
+async fn close_stamped(
+    shared: &Shared,
+    session: &SessionId,
+    end: String,
+    extent: Result<Result<Extent, TrailError>, RecvError>,
+) {
+    let says = match extent {
+        Ok(Ok(extent)) => {
+            let closed = closed(end, &extent);
+            insist(&shared.settling, session, || shared.store.close_trail(session, &closed)).await;
+            return;
+        }
+        Ok(Err(error)) => chain(&error),
+        Err(error) => chain(&error),
+    };
+    tracing::error!(%session, error = says, "the timestamp of a recording's end could not be written");
 }
 
 /// A session may end while its recording is being created.

@@ -37,6 +37,7 @@ mod sshd;
 mod switch;
 mod terminal;
 mod transfers;
+mod tsa;
 mod user_ca;
 mod wait;
 
@@ -68,5 +69,6 @@ pub use sshd::Sshd;
 pub use switch::Switch;
 pub use terminal::Terminal;
 pub use transfers::transfers_in_a_row;
+pub use tsa::{Tsa, TsaKey};
 pub use user_ca::UserCa;
 pub use wait::{PATIENCE, until};

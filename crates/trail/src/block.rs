@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     Events,
     End,
     Seal,
+    Timestamp,
     Unknown(u16),
 }
 
@@ -40,6 +41,7 @@ impl From<u16> for Kind {
             1 => Self::Events,
             2 => Self::End,
             3 => Self::Seal,
+            5 => Self::Timestamp,
             number => Self::Unknown(number),
         }
     }
@@ -51,6 +53,7 @@ impl From<Kind> for u16 {
             Kind::Events => 1,
             Kind::End => 2,
             Kind::Seal => 3,
+            Kind::Timestamp => 5,
             Kind::Unknown(number) => number,
         }
     }

@@ -13,6 +13,7 @@ use crate::header::Header;
 use crate::pack::{self, Around};
 use crate::protection::{Ciphers, Protection};
 use crate::signature::{SIGNATURE_LEN, SigningKey};
+use crate::timestamp::{Sealed, Timestamp};
 
 pub(crate) struct BlockWriter<W> {
     out: W,
@@ -80,6 +81,20 @@ impl<W: Output> BlockWriter<W> {
     pub(crate) fn seal(&mut self, at: u64) -> Result<(), TrailError> {
         let (linked, mut block) = self.signed(at);
         self.guarded(|blocks| blocks.put_linked(&linked, &mut block))
+    }
+
+    /// The last block, where it is a seal.
+    pub(crate) fn sealed(&self) -> Option<Sealed> {
+        let sequence = self.sequence.checked_sub(1).filter(|_| !self.unsealed)?;
+        Some(Sealed { sequence, link: self.link })
+    }
+
+    /// Writes a timestamp of an earlier seal. `at`: the time of the last event.
+    pub(crate) fn timestamp(&mut self, at: u64, timestamp: &Timestamp) -> Result<(), TrailError> {
+        let mut block = vec![0; HEADER_LEN];
+        block.extend_from_slice(&timestamp.encode());
+        let header = self.header(Kind::Timestamp, 0, block.len() - HEADER_LEN, (at, at));
+        self.guarded(|blocks| blocks.put(header, &mut block, &[]))
     }
 
     /// A signature as a block that has no link yet.

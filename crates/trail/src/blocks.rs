@@ -78,7 +78,7 @@ impl<R: Read> Blocks<R> {
     }
 
     fn unpack(&mut self, stored: Stored) -> Result<Block, Damage> {
-        let Stored { header, linked, payload, place, damage: _ } = stored;
+        let Stored { header, linked, payload, place, link: _, damage: _ } = stored;
         let mut block = Block {
             kind: header.kind,
             typed: header.is(TYPED),
@@ -92,8 +92,8 @@ impl<R: Read> Blocks<R> {
         let known = match header.kind {
             Kind::Events => KNOWN_FLAGS,
             Kind::End => 0,
-            // What an unknown kind holds may mean anything, and a seal was checked.
-            Kind::Unknown(_) | Kind::Seal => return Ok(block),
+            // What an unknown kind holds may mean anything, a seal was checked, and a timestamp is for who verifies.
+            Kind::Unknown(_) | Kind::Seal | Kind::Timestamp => return Ok(block),
         };
         if header.flags & !known != 0 {
             return Err(Damage::Flags(header.flags & !known));

@@ -7,6 +7,7 @@ use crate::chain::{Extent, Link};
 use crate::error::{Damage, TrailError};
 use crate::header::Begun;
 use crate::signature::{SIGNATURE_LEN, VerifyingKey};
+use crate::timestamp::MAX_TIMESTAMP;
 
 pub(crate) struct Chained<R> {
     source: R,
@@ -22,6 +23,7 @@ pub(crate) struct Stored {
     pub(crate) header: BlockHeader,
     pub(crate) linked: [u8; LINKED],
     pub(crate) payload: Vec<u8>,
+    pub(crate) link: Link,
     pub(crate) place: Place,
     /// What is wrong with it, or with what was before it. Its length can be trusted all the same.
     pub(crate) damage: Option<Damage>,
@@ -91,7 +93,7 @@ impl<R: Read> Chained<R> {
         self.link = link;
         self.number += 1;
         self.offset += HEADER_LEN as u64 + u64::from(header.stored);
-        Ok(Next::Block(Stored { header, linked, payload, place, damage }))
+        Ok(Next::Block(Stored { header, linked, payload, link, place, damage }))
     }
 
     fn check(
@@ -114,8 +116,15 @@ impl<R: Read> Chained<R> {
             }
             Kind::Seal if self.signer.has_sealed(&self.link, linked, payload) => Ok(()),
             Kind::Seal => Err(Damage::Signature),
-            Kind::Events | Kind::End | Kind::Unknown(_) if self.number == 0 => Err(Damage::Unsigned),
-            Kind::Events | Kind::End | Kind::Unknown(_) => Ok(()),
+            _ if self.number == 0 => Err(Damage::Unsigned),
+            Kind::Timestamp if header.flags != 0 => Err(Damage::Flags(header.flags)),
+            Kind::Timestamp if header.plain != header.stored => Err(Damage::Length),
+            Kind::Timestamp if payload.len() > MAX_TIMESTAMP => Err(Damage::TooLong {
+                what: "timestamp",
+                found: payload.len() as u64,
+                most: MAX_TIMESTAMP as u64,
+            }),
+            Kind::Events | Kind::End | Kind::Timestamp | Kind::Unknown(_) => Ok(()),
         }
     }
 

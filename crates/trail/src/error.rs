@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::block::{MAX_BLOCKS, MAX_EVENT};
 use crate::recipient::KeyError;
+use crate::timestamp_token::TokenError;
 
 /// A trail that cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +104,8 @@ pub enum Damage {
     Missing(&'static str),
     #[error("the {0} is there twice")]
     Twice(&'static str),
+    #[error("its timestamp is not right: {0}")]
+    Timestamp(TokenError),
     #[error("something follows the end of the session")]
     AfterEnd,
 }

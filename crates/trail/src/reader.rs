@@ -192,7 +192,7 @@ impl<R: Read> Reader<R> {
         self.note(&block)?;
         self.unsigned |= block.kind != Kind::Seal;
         match block.kind {
-            Kind::Unknown(_) => Ok(()),
+            Kind::Unknown(_) | Kind::Timestamp => Ok(()),
             Kind::Seal => {
                 (self.signed_until, self.unsigned) = (Some(Duration::from_micros(block.last)), false);
                 Ok(())
@@ -219,10 +219,10 @@ impl<R: Read> Reader<R> {
         }
         match block.kind {
             Kind::Unknown(_) => Ok(()),
-            Kind::Events | Kind::End | Kind::Seal if block.first < self.time => {
+            Kind::Events | Kind::End | Kind::Seal | Kind::Timestamp if block.first < self.time => {
                 Err(block.place.error(Damage::Time))
             }
-            Kind::Events | Kind::End | Kind::Seal => Ok(()),
+            Kind::Events | Kind::End | Kind::Seal | Kind::Timestamp => Ok(()),
         }
     }
 

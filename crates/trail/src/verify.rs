@@ -11,6 +11,9 @@ use crate::end::End;
 use crate::error::{Damage, TrailError};
 use crate::header::Header;
 use crate::signature::VerifyingKey;
+use crate::timestamp::{Sealed, TimestampFound};
+use crate::timestamp_authorities::TimestampAuthorities;
+use crate::timestamps_found::Timestamps;
 
 /// What was found out about a trail.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,6 +33,21 @@ pub struct Verified {
     pub signed_until: Duration,
     /// As far as there are whole blocks, whatever is wrong with them.
     pub extent: Extent,
+    /// The last timestamp that a signature covers: of those that are trusted, where authorities were asked for and there
+    /// is one.
+    pub timestamp: Option<TimestampFound>,
+    /// The first timestamp whose time cannot be true together with the trail's; of one that is not trusted only where no
+    /// authorities were asked for.
+    pub misdated: Option<TimestampFound>,
+}
+
+/// What a trail is held against.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// Who must have signed it.
+    pub signed_by: Option<&'a VerifyingKey>,
+    /// Whose timestamps are believed.
+    pub timestamped_by: Option<&'a TimestampAuthorities>,
 }
 
 /// Times are since the start of the session, and signed: what blocks behind the last signature say of theirs is not told.
@@ -56,11 +74,12 @@ pub struct BlockFound {
     pub number: u64,
     /// Where in the file it begins.
     pub offset: u64,
-    /// What it is: `events`, `end`, `seal`, or another word for kinds of newer versions.
+    /// What it is: `events`, `end`, `seal`, `timestamp`, or another word for kinds of newer versions.
     pub kind: &'static str,
     pub first: Duration,
     pub last: Duration,
     pub standing: Standing,
+    pub timestamp: Option<TimestampFound>,
 }
 
 /// What is known of a block.
@@ -89,15 +108,24 @@ pub fn claimed_header(mut source: impl Read) -> Result<Header, TrailError> {
 /// # Errors
 /// Where the header cannot be read or understood, and so nothing can be said of the rest; and where `source` fails.
 pub fn verify(
-    mut source: impl Read,
+    source: impl Read,
     signed_by: Option<&VerifyingKey>,
+    each: impl FnMut(&BlockFound),
+) -> Result<Verified, TrailError> {
+    verify_as(source, Asked { signed_by, timestamped_by: None }, each)
+}
+
+/// The same, where timestamps are held against their authorities too.
+pub fn verify_as(
+    mut source: impl Read,
+    asked: Asked<'_>,
     mut each: impl FnMut(&BlockFound),
 ) -> Result<Verified, TrailError> {
     let begun = Header::read(&mut source)?;
     let mut chained = Chained::new(source, &begun);
     let signer = begun.protected.signer;
-    let other = signed_by.is_some_and(|key| *key != signer);
-    let mut findings = Findings { other, ..Findings::default() };
+    let other = asked.signed_by.is_some_and(|key| *key != signer);
+    let mut findings = Findings::new(other, Timestamps::new(begun.header.started, asked.timestamped_by));
     let mut waiting = Waiting::default();
     let cut = loop {
         match chained.next() {
@@ -117,10 +145,22 @@ pub fn verify(
         _signed if other => Integrity::OtherSigner,
         found => found,
     };
-    let Findings { blocks, unsigned, signed_until, end, .. } = findings;
+    let Findings { blocks, unsigned, signed_until, end, timestamps, .. } = findings;
+    let (timestamp, misdated) = timestamps.found();
     let end = end.filter(|end| end.sealed).map(|end| end.says);
     let (header, extent) = (begun.header, chained.extent());
-    Ok(Verified { header, signer, integrity, end, blocks, unsigned, signed_until, extent })
+    Ok(Verified {
+        header,
+        signer,
+        integrity,
+        end,
+        blocks,
+        unsigned,
+        signed_until,
+        extent,
+        timestamp,
+        misdated,
+    })
 }
 
 /// Blocks of which nothing can be told before the next seal.
@@ -153,8 +193,7 @@ impl Waiting {
     }
 }
 
-#[derive(Default)]
-struct Findings {
+struct Findings<'a> {
     /// Whether the signer is another one than was asked for.
     other: bool,
     blocks: u64,
@@ -167,6 +206,7 @@ struct Findings {
     end: Option<EndFound>,
     /// The first damage: nothing behind it can be trusted.
     damage: Option<(u64, Damage)>,
+    timestamps: Timestamps<'a>,
 }
 
 struct EndFound {
@@ -174,35 +214,59 @@ struct EndFound {
     sealed: bool,
 }
 
-impl Findings {
+impl<'a> Findings<'a> {
+    fn new(other: bool, timestamps: Timestamps<'a>) -> Self {
+        Self {
+            other,
+            blocks: 0,
+            unsigned: 0,
+            signed: false,
+            signed_until: Duration::ZERO,
+            last: Duration::ZERO,
+            end: None,
+            damage: None,
+            timestamps,
+        }
+    }
+
     /// A seal that is right is signed, by whomever; of other blocks that fit, only the next seal can say that.
     fn add(&mut self, stored: &Stored) -> BlockFound {
         let header = &stored.header;
         let (first, last) = (Duration::from_micros(header.first), Duration::from_micros(header.last));
         self.blocks += 1;
         self.unsigned += 1;
-        let damage = stored.damage.clone().or_else(|| self.judge(stored, first).err());
-        let standing = match damage {
-            Some(damage) => {
+        let mut timestamp = None;
+        let judged = match &stored.damage {
+            Some(damage) => Err(damage.clone()),
+            None => self.judge(stored, first, &mut timestamp),
+        };
+        let standing = match judged {
+            Err(damage) => {
                 self.blame(stored.place.number, damage.clone());
                 Standing::Damaged(damage)
             }
             // A seal behind damage stands on a chain that does not reach back to the header.
-            None if self.damage.is_some() => Standing::Chained,
-            None => self.accept(header.kind, last),
+            Ok(()) if self.damage.is_some() => Standing::Chained,
+            Ok(()) => self.accept(stored, last, timestamp.as_ref()),
         };
         let kind = match header.kind {
             Kind::Events => "events",
             Kind::End => "end",
             Kind::Seal => "seal",
+            Kind::Timestamp => "timestamp",
             Kind::Unknown(_) => "of a newer version",
         };
         let Place { number, offset } = stored.place;
-        BlockFound { number, offset, kind, first, last, standing }
+        BlockFound { number, offset, kind, first, last, standing, timestamp }
     }
 
     /// What can be wrong with a block that fits the chain: only the signer could have made it so, or nobody has signed it.
-    fn judge(&mut self, stored: &Stored, first: Duration) -> Result<(), Damage> {
+    fn judge(
+        &mut self,
+        stored: &Stored,
+        first: Duration,
+        timestamp: &mut Option<TimestampFound>,
+    ) -> Result<(), Damage> {
         let kind = stored.header.kind;
         match (kind, &self.end) {
             (Kind::Events | Kind::End, Some(_)) => return Err(Damage::AfterEnd),
@@ -213,22 +277,30 @@ impl Findings {
                 };
                 self.end = Some(EndFound { says, sealed: false });
             }
+            (Kind::Timestamp, _) => *timestamp = Some(self.timestamps.read(&stored.payload)?),
             (Kind::Events | Kind::Seal | Kind::Unknown(_), _) => {}
         }
         match kind {
-            Kind::End | Kind::Seal if first < self.last => Err(Damage::Time),
-            Kind::Events | Kind::End | Kind::Seal | Kind::Unknown(_) => Ok(()),
+            Kind::End | Kind::Seal | Kind::Timestamp if first < self.last => Err(Damage::Time),
+            Kind::Events | Kind::End | Kind::Seal | Kind::Timestamp | Kind::Unknown(_) => Ok(()),
         }
     }
 
-    fn accept(&mut self, kind: Kind, last: Duration) -> Standing {
-        match kind {
+    fn accept(&mut self, stored: &Stored, last: Duration, timestamp: Option<&TimestampFound>) -> Standing {
+        match stored.header.kind {
             Kind::Unknown(_) => Standing::Chained,
             Kind::Events | Kind::End => {
                 self.last = self.last.max(last);
                 Standing::Chained
             }
+            Kind::Timestamp => {
+                self.timestamps.add(timestamp);
+                Standing::Chained
+            }
             Kind::Seal => {
+                let whole = self.end.is_some();
+                let sealed = Sealed { sequence: stored.header.sequence, link: stored.link };
+                self.timestamps.sealed(sealed, last, whole);
                 self.unsigned = 0;
                 self.signed = true;
                 self.signed_until = last;

@@ -17,6 +17,7 @@ use crate::event::{Direction, Event};
 use crate::file::{Output, TrailFile};
 use crate::header::Header;
 use crate::protection::Protection;
+use crate::timestamp::{Sealed, Timestamp};
 
 /// A buffer of this length becomes a block.
 const BLOCK_LEN: usize = 64 * 1024;
@@ -47,6 +48,8 @@ pub struct Writer<W> {
 /// A trail that has its end.
 pub struct Finished<W> {
     blocks: BlockWriter<W>,
+    /// Microseconds since the start, of the end.
+    at: u64,
 }
 
 /// Events that wait to become a block.
@@ -124,6 +127,17 @@ impl<W: Output> Writer<W> {
         self.flush()
     }
 
+    /// The seal that everything before it can have a timestamp by. `None` where something was written since.
+    pub fn sealed(&self) -> Option<Sealed> {
+        self.blocks.sealed()
+    }
+
+    /// Notes a timestamp of a seal of this trail, whatever was written since. The next seal signs it.
+    pub fn timestamp(&mut self, timestamp: &Timestamp) -> Result<(), TrailError> {
+        self.emit()?;
+        self.blocks.timestamp(self.last, timestamp)
+    }
+
     /// Ends the trail, signed, and gives the output back, for example to sync it to the disk.
     pub fn finish(self, at: Duration, end: &End) -> Result<W, TrailError> {
         Ok(self.end(at, end)?.into_inner())
@@ -136,7 +150,7 @@ impl<W: Output> Writer<W> {
         self.blocks.end(at, end)?;
         self.blocks.seal(at)?;
         self.blocks.flush()?;
-        Ok(Finished { blocks: self.blocks })
+        Ok(Finished { blocks: self.blocks, at })
     }
 
     /// Where it writes to: nothing else may be written there.
@@ -221,6 +235,23 @@ impl<W: Output> Finished<W> {
     /// How far it reaches: whoever keeps that can tell later that it was cut back, or replaced.
     pub fn extent(&self) -> Extent {
         self.blocks.extent()
+    }
+
+    /// The seal of its end.
+    pub fn sealed(&self) -> Option<Sealed> {
+        self.blocks.sealed()
+    }
+
+    /// Puts a timestamp of its end behind it, signed.
+    pub fn timestamp(&mut self, timestamp: &Timestamp) -> Result<(), TrailError> {
+        self.blocks.timestamp(self.at, timestamp)?;
+        self.blocks.seal(self.at)?;
+        self.blocks.flush()
+    }
+
+    /// Where it was written to, for example to sync it to the disk.
+    pub fn output(&self) -> &W {
+        self.blocks.output()
     }
 
     /// The output, for example to sync it to the disk.

@@ -90,7 +90,8 @@ async fn find(store: &Store, text: &str) -> anyhow::Result<SessionId> {
         .with_context(|| format!("none of the newest {NEWEST} sessions has the id {text:?}"))
 }
 
-fn time(at: UnixMillis) -> String {
+/// A moment, in UTC.
+pub(super) fn time(at: UnixMillis) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |time| format!("{time:.3}"))
 }
 

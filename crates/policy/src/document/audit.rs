@@ -1,15 +1,18 @@
 //! `[[audit-policy]]`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use keyward_trail::{KeyError, Recipient, Recipients};
 use toml::de::DeValue;
 
+use super::defined::Defined;
 use super::plugin::read_file;
 use super::report::Fault;
 use super::section::Section;
+use super::timestamps;
 use super::value::{choice, text};
-use crate::AuditPolicy;
+use crate::{AuditPolicy, TrustedCaList};
 
 /// How many of the recipients it takes to read a recording.
 #[derive(Clone, Copy)]
@@ -18,20 +21,26 @@ enum Needs {
     All,
 }
 
-pub(super) fn policy(section: &Section<'_>, base: &Path) -> Option<AuditPolicy> {
-    section.not_yet(&["signing-key", "retention", "timestamps"]);
+pub(super) fn policy(
+    section: &Section<'_>,
+    base: &Path,
+    trusted_cas: &Defined<TrustedCaList>,
+) -> Option<AuditPolicy> {
+    section.not_yet(&["signing-key", "retention"]);
     let typed = section.section("typed", "audit-policy.typed", "typed = { recipients = [...] }");
-    if !section.has("recipients") && typed.is_none() {
+    let stamped = section.section("timestamps", "audit-policy.timestamps", timestamps::FORM);
+    if !section.has("recipients") && typed.is_none() && !section.has("timestamps") {
         let fault = Fault::new("this [[audit-policy]] encrypts nothing");
-        section.fault(
-            fault.hint("add `recipients`, or leave the policy out: recordings are signed without one"),
-        );
+        section.fault(fault.hint(
+            "add `recipients` or `timestamps`, or leave the policy out: recordings are signed without one",
+        ));
         return None;
     }
     let faults = section.faults_so_far();
     let shown = section.has("recipients").then(|| recipients(section, base));
     let typed = typed.map(|typed| recipients(&typed, base));
-    let policy = AuditPolicy { shown: shown.flatten(), typed: typed.flatten() };
+    let timestamps = stamped.and_then(|stamped| timestamps::policy(&stamped, trusted_cas)).map(Arc::new);
+    let policy = AuditPolicy { shown: shown.flatten(), typed: typed.flatten(), timestamps };
     // What is at fault must not be taken for what is not there: that would not be encrypted.
     (section.faults_so_far() == faults).then_some(policy)
 }

@@ -19,6 +19,7 @@ mod plugin;
 mod report;
 mod section;
 mod time_window;
+mod timestamps;
 mod user;
 mod value;
 
@@ -83,7 +84,9 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
         kind(root, "channel-policy", "[[channel-policy]]", |s, _| Some(channel::policy(s, &named_by_rules)));
     let usermappings = kind(root, "usermapping", "[[usermapping]]", |s, _| Some(user::usermapping(s)));
     let settings = kind(root, "settings", "[[settings]]", |s, _| Some(connection::settings(s)));
-    let audits = kind(root, "audit-policy", "[[audit-policy]]", |s, _| audit::policy(s, base).map(Arc::new));
+    let audits = kind(root, "audit-policy", "[[audit-policy]]", |s, _| {
+        audit::policy(s, base, &trusted_cas).map(Arc::new)
+    });
 
     let plugins = Defined::read(
         &root.sections("plugin", "[[plugin]]", "[[plugin]]"),

@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use keyward_store::{ClosedTrail, Store, TrailRecord};
-use keyward_trail::{Integrity, TrailError, Verified, VerifyingKey, claimed_header, verify as verify_trail};
+use keyward_trail::{
+    Asked, Integrity, TimestampAuthorities, TrailError, Verified, VerifyingKey, claimed_header, verify_as,
+};
 
+use super::timestamps::judge;
 use super::verify::{CHANGED, INTACT, TRUNCATED, UNCHECKED, check, time};
 use crate::command::{load, open_to_look, shown};
 use crate::data_dir::DataDir;
@@ -23,6 +26,8 @@ pub(super) struct Ledger {
     trails: PathBuf,
     /// Who must have signed them; `None`: who the ledger says.
     asked: Option<VerifyingKey>,
+    /// Whose timestamps they must have; `None`: nobody's.
+    authorities: Option<TimestampAuthorities>,
 }
 
 /// How far a long check is, for a person who waits for it.
@@ -78,10 +83,11 @@ impl Finding {
 }
 
 impl Ledger {
-    pub(super) async fn open(policy: &Path, asked: Option<VerifyingKey>) -> anyhow::Result<Self> {
+    pub(super) async fn open(policy: &Path, asked: Asked<'_>) -> anyhow::Result<Self> {
         let policy = load(policy)?;
         let store = open_to_look(&policy).await?;
-        Ok(Self { store, trails: DataDir(policy.gateway.data_dir).trails(), asked })
+        let (asked, authorities) = (asked.signed_by.copied(), asked.timestamped_by.cloned());
+        Ok(Self { store, trails: DataDir(policy.gateway.data_dir).trails(), asked, authorities })
     }
 
     /// One recording, wherever it is: a file with the name of a session's recording is meant to be that.
@@ -91,7 +97,7 @@ impl Ledger {
             Some(record) => self.signer(record)?,
             None => self.asked,
         };
-        let (status, found) = check(file, key.as_ref(), verbose)?;
+        let (status, found) = check(file, self.held_against(key.as_ref()), verbose)?;
         if found.as_ref().is_some_and(|found| damage(found).is_some()) {
             return Ok(status);
         }
@@ -126,6 +132,19 @@ impl Ledger {
         match self.asked {
             Some(asked) => Ok(Some(asked)),
             None => of_ledger().with_context(|| format!("the signer of session {}", record.session)),
+        }
+    }
+
+    fn held_against<'a>(&'a self, signed_by: Option<&'a VerifyingKey>) -> Asked<'a> {
+        Asked { signed_by, timestamped_by: self.authorities.as_ref() }
+    }
+
+    /// What is fine but for its timestamps is not fine.
+    fn with_timestamps(&self, finding: Finding, found: &Verified) -> Finding {
+        let judged = judge(found, self.authorities.is_some());
+        match judged.status > finding.status {
+            true => Finding { status: judged.status, says: judged.says.join("; ") },
+            false => finding,
         }
     }
 
@@ -192,10 +211,10 @@ impl Ledger {
             Ok(signer) => signer,
             Err(error) => return unchecked("cannot be checked", &format!("{error:#}")),
         };
-        match verify_trail(BufReader::new(file), signer.as_ref(), |_| ()) {
+        match verify_as(BufReader::new(file), self.held_against(signer.as_ref()), |_| ()) {
             Ok(found) => match damage(&found) {
                 Some(says) => Finding::wrong(says),
-                None => compare(record, Some(&found)),
+                None => self.with_timestamps(compare(record, Some(&found)), &found),
             },
             Err(TrailError::HeaderCut) => compare(record, None),
             Err(error @ TrailError::Read(_)) => unchecked("cannot be read", &error),

@@ -4,6 +4,7 @@ mod keys;
 mod ledger;
 mod moment;
 mod player;
+mod timestamps;
 mod tty;
 mod verify;
 mod watch;

@@ -7,11 +7,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use keyward_trail::{
-    BlockFound, Integrity, Standing, TrailError, Verified, VerifyingKey, verify as verify_trail,
-};
+use keyward_trail::{Asked, BlockFound, Integrity, Standing, TrailError, Verified, VerifyingKey, verify_as};
 
 use super::ledger::Ledger;
+use super::timestamps;
 use crate::args::{Signer, TrailVerify};
 use crate::command::shown;
 
@@ -22,35 +21,33 @@ pub(super) const UNCHECKED: u8 = 2;
 pub(super) const CHANGED: u8 = 3;
 
 pub(super) async fn verify(asked: &TrailVerify) -> anyhow::Result<ExitCode> {
-    let TrailVerify { file, policy, signer: signed_by, any_signer, verbose } = asked;
+    let TrailVerify { file, policy, signer: signed_by, timestamped_by, any_signer, verbose } = asked;
     let key = signer(signed_by)?;
+    let authorities = timestamped_by.as_deref().map(timestamps::authorities).transpose()?;
+    let asked = Asked { signed_by: key.as_ref(), timestamped_by: authorities.as_ref() };
     let status = match (file, policy) {
-        (Some(file), Some(policy)) => Ledger::open(policy, key).await?.verify(file, *verbose).await?,
-        (None, Some(policy)) => Ledger::open(policy, key).await?.verify_all(*verbose).await?,
+        (Some(file), Some(policy)) => Ledger::open(policy, asked).await?.verify(file, *verbose).await?,
+        (None, Some(policy)) => Ledger::open(policy, asked).await?.verify_all(*verbose).await?,
         (Some(_), None) if key.is_none() && !any_signer => bail!(
             "name the key that should have signed it: --signed-by KEY, as `keyward trail signer` prints it at the \
              gateway; --any-signer goes without, and tells nothing of who has written the recording"
         ),
-        (Some(file), None) => check(file, key.as_ref(), *verbose)?.0,
+        (Some(file), None) => check(file, asked, *verbose)?.0,
         (None, None) => bail!("name a recording, or with --policy the gateway whose recordings are meant"),
     };
     Ok(ExitCode::from(status))
 }
 
 /// Checks a recording, says what was found, and gives the exit status.
-pub(super) fn check(
-    path: &Path,
-    key: Option<&VerifyingKey>,
-    verbose: bool,
-) -> anyhow::Result<(u8, Option<Verified>)> {
+pub(super) fn check(path: &Path, asked: Asked<'_>, verbose: bool) -> anyhow::Result<(u8, Option<Verified>)> {
     let file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
     let each = |block: &BlockFound| {
         if verbose {
             print_block(block);
         }
     };
-    Ok(match verify_trail(BufReader::new(file), key, each) {
-        Ok(found) => (report(&found, key), Some(found)),
+    Ok(match verify_as(BufReader::new(file), asked, each) {
+        Ok(found) => (report(&found, asked), Some(found)),
         Err(error @ TrailError::HeaderCut) => {
             println!("truncated: {error}");
             (TRUNCATED, None)
@@ -83,7 +80,7 @@ fn read_signer(text: &str) -> anyhow::Result<VerifyingKey> {
 }
 
 fn print_block(block: &BlockFound) {
-    let BlockFound { number, offset, kind, first, last, standing } = block;
+    let BlockFound { number, offset, kind, first, last, standing, timestamp } = block;
     let block = format!("block {number} at byte {offset}: {kind}");
     let times = format!("{} to {}", time(*first), time(*last));
     match standing {
@@ -92,11 +89,14 @@ fn print_block(block: &BlockFound) {
         Standing::Chained => println!("{block}, claims {times}: NOT SIGNED, it fits the block before"),
         Standing::Damaged(damage) => println!("{block}, claims {times}: CHANGED: {damage}"),
     }
+    if let Some(timestamp) = timestamp {
+        println!("    {}", timestamps::line(timestamp));
+    }
 }
 
 /// Says what was found, and gives the exit status.
-fn report(found: &Verified, asked: Option<&VerifyingKey>) -> u8 {
-    print_origin(found, asked);
+fn report(found: &Verified, asked: Asked<'_>) -> u8 {
+    print_origin(found, asked.signed_by);
     let status = print_integrity(found);
     if status != INTACT && found.unsigned > 0 {
         let Verified { unsigned, blocks, .. } = found;
@@ -106,7 +106,9 @@ fn report(found: &Verified, asked: Option<&VerifyingKey>) -> u8 {
         let reason = end.reason.as_deref().map(|reason| format!(": {}", shown(reason))).unwrap_or_default();
         println!("end: {}{reason}", end.verdict);
     }
-    status
+    let timestamps = timestamps::judge(found, asked.timestamped_by.is_some());
+    timestamps.says.iter().for_each(|line| println!("{line}"));
+    status.max(timestamps.status)
 }
 
 /// The facts, and whose word they are.
