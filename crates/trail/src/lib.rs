@@ -47,6 +47,8 @@ mod timestamp;
 mod timestamp_authorities;
 mod timestamp_request;
 mod timestamp_signature;
+#[cfg(test)]
+mod timestamp_tests;
 mod timestamp_token;
 mod timestamps_found;
 mod verify;

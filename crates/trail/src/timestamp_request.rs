@@ -69,7 +69,7 @@ impl TimestampRequest {
         Self::with_nonce(sealed, u64::from_be_bytes(nonce))
     }
 
-    fn with_nonce(sealed: Sealed, nonce: u64) -> Result<Self, AnswerError> {
+    pub(crate) fn with_nonce(sealed: Sealed, nonce: u64) -> Result<Self, AnswerError> {
         let hashed = sealed.imprint();
         let algorithm = AlgorithmIdentifierRef { oid: SHA256_ID, parameters: Some(AnyRef::NULL) };
         let hashed = OctetStringRef::new(&hashed).map_err(|_| AnswerError::Question)?;

@@ -147,6 +147,14 @@ impl Token {
         let imprint = info.imprint.hashed.as_bytes().to_vec();
         let nonce = info.nonce.map(|nonce| nonce.as_bytes().to_vec());
         let signer = only(data.signer_infos.0.into_vec()).ok_or(TokenError::NotOne("signature"))?;
+        let digests = only(data.digest_algorithms.into_vec()).ok_or(TokenError::NotOne("hash"))?;
+        let version = match &signer.sid {
+            SignerIdentifier::IssuerAndSerialNumber(_) => CmsVersion::V1,
+            SignerIdentifier::SubjectKeyIdentifier(_) => CmsVersion::V3,
+        };
+        if digests != signer.digest_alg || signer.version != version {
+            return Err(TokenError::Form("signature"));
+        }
         let attributes = signer.signed_attrs.clone().ok_or(TokenError::NotOne("content's hash"))?;
         let (mut found, mut others) = (Vec::new(), Vec::new());
         for choice in data.certificates.iter().flat_map(|set| set.0.iter()) {

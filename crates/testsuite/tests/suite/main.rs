@@ -81,6 +81,7 @@ mod ssh_target_codes;
 mod ssh_target_login;
 mod target_password;
 mod time_windows;
+mod timestamps;
 mod tools;
 mod transfers;
 mod updates;
