@@ -12,7 +12,7 @@ use keyward_policy::{
     FileOperation, HostKeyCheck, HostKeyKnowledge, HostPattern, Inband, LdapTls, LogInMeans, Method,
     PatternPort, PluginStart, Policy, PolicyError, RefusedBy, Target, UserListDefault, hash_password,
 };
-use keyward_trail::{AuditorKey, Recipient, Recipients};
+use keyward_trail::{AuditorKey, Recipient, Recipients, TimestampAuthorities};
 
 fn example() -> Policy {
     Policy::load(Path::new("../../examples/keyward.toml")).unwrap()
@@ -569,6 +569,31 @@ fn an_audit_policy_names_who_may_read_what_is_shown_and_what_is_typed() {
     assert_eq!(audit.shown, Recipients::any(shown));
     assert_eq!(audit.typed, Recipients::all(vec![one, two.recipient().clone()]));
     assert!(connection("").audit.is_none());
+}
+
+#[test]
+fn an_audit_policy_may_have_timestamps_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    certificate_of(&folder.path().join("key.pem"), &folder.path().join("ca.pem"));
+    let of = |more: &str| {
+        let document = format!(
+            "[[channel-policy]]\nname = 'c'\nrule = [{{ types = ['shell'] }}]\n\
+             [[connection]]\nname = 'x'\nprotocol = 'ssh'\nlisten = ['[::1]:22']\ntarget = {{ fixed = 'h' }}\n\
+             channel-policy = 'c'\naudit-policy = 'a'\n\
+             [[trusted-ca-list]]\nname = 't'\ncertificate-files = ['ca.pem']\n\
+             [[audit-policy]]\nname = 'a'\n\
+             timestamps = {{ url = 'http://tsa:3180/tsr', trusted-ca-list = 't'{more} }}\n"
+        );
+        let policy = Policy::parse(&document, folder.path(), "test.toml").unwrap();
+        let audit = policy.connections[0].audit.clone().unwrap();
+        assert!(audit.shown.is_none() && audit.typed.is_none());
+        audit.timestamps.clone().unwrap()
+    };
+    let timestamps = of("");
+    assert_eq!((timestamps.url.as_str(), timestamps.interval.as_secs()), ("http://tsa:3180/tsr", 300));
+    let ca = std::fs::read_to_string(folder.path().join("ca.pem")).unwrap();
+    assert_eq!(timestamps.authorities, TimestampAuthorities::from_pem([ca.as_str()]).unwrap());
+    assert_eq!(of(", interval = 10").interval.as_secs(), 10);
 }
 
 #[expect(clippy::disallowed_methods, reason = "OpenSSL makes the certificate")]

@@ -126,6 +126,16 @@ aa"#,
     ),
     (
         "[[user-list]]",
+        "[[audit-policy]]\nname = \"a\"\ntimestamps = { url = \"http://me:secret@tsa/\" }\n[[user-list]]",
+        "20:14 this audit-policy.timestamps has no `trusted-ca-list`; 20:22 this is no URL of a timestamping authority (write http:// or https://, a name or an address, and no user: \"http://tsa.example.com/tsr\")",
+    ),
+    (
+        "[[user-list]]",
+        "[[audit-policy]]\nname = \"a\"\ntimestamps = { url = \"http://tsa/\", trusted-ca-list = \"nobody\", interval = 5 }\n[[user-list]]",
+        "20:55 no [[trusted-ca-list]] is named \"nobody\" (this document has no [[trusted-ca-list]]: add one); 20:76 this must be 10 to 86400",
+    ),
+    (
+        "[[user-list]]",
         "[[audit-policy]]\nname = \"a\"\nrecipients = []\n[[user-list]]",
         "20:14 `recipients` must not be empty",
     ),

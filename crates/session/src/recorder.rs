@@ -406,10 +406,17 @@ async fn finish(trail: Trail, mut batch: Vec<Message>) -> Result<(), TrailError>
 /// Puts a timestamp behind the end, if there is one in time.
 async fn stamp_end(mut finished: Finished<TrailFile>, stamps: Stamps) -> Result<Extent, TrailError> {
     let Some(stamp) = stamps.last(finished.sealed()).await else { return Ok(finished.extent()) };
+    let before = finished.extent();
     elsewhere(move || {
-        finished.timestamp(&stamp)?;
-        finished.output().sync().map_err(TrailError::Write)?;
-        Ok(finished.extent())
+        let stamped = finished.timestamp(&stamp);
+        let Err(error) = stamped.and_then(|()| finished.output().sync().map_err(TrailError::Write)) else {
+            return Ok(finished.extent());
+        };
+        // Nothing but a whole timestamp may stand behind the end, which was on the disk before.
+        tracing::error!(error = %crate::end::chain(&error), "the timestamp of a recording's end could not be written");
+        let file = finished.output().handle();
+        file.set_len(before.length).and_then(|()| file.sync_data()).map_err(TrailError::Write)?;
+        Ok(before)
     })
     .await
 }

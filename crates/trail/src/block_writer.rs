@@ -97,6 +97,20 @@ impl<W: Output> BlockWriter<W> {
         self.guarded(|blocks| blocks.put(header, &mut block, &[]))
     }
 
+    /// The same with a seal behind it, in one write: nothing else may be left behind an end by a crash.
+    pub(crate) fn sealed_timestamp(&mut self, at: u64, timestamp: &Timestamp) -> Result<(), TrailError> {
+        let mut bytes = vec![0; HEADER_LEN];
+        bytes.extend_from_slice(&timestamp.encode());
+        let mut header = self.header(Kind::Timestamp, 0, bytes.len() - HEADER_LEN, (at, at));
+        header.stored = header.plain;
+        self.guarded(|blocks| {
+            blocks.chained(&header.linked(), &mut bytes)?;
+            let (linked, mut seal) = blocks.signed(at);
+            bytes.extend_from_slice(blocks.chained(&linked, &mut seal)?);
+            blocks.out.write_all(&bytes)
+        })
+    }
+
     /// A signature as a block that has no link yet.
     fn signed(&self, at: u64) -> ([u8; LINKED], Vec<u8>) {
         let mut header = self.header(Kind::Seal, 0, SIGNATURE_LEN, (at, at));

@@ -33,7 +33,7 @@ const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 /// A hash that a token may use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Digest {
-    /// Only where the first form of RFC 5816's predecessor names a certificate, whose own signature uses another one.
+    /// Only in the older attribute that names the certificate (RFC 2634), which knows no other; nothing is signed with it.
     Sha1,
     Sha256,
     Sha384,

@@ -115,7 +115,7 @@ fn a_timestamp_behind_the_end_covers_it() {
 #[test]
 fn a_timestamp_stands_for_a_seal_of_its_own_trail_and_is_alone_before_the_next() {
     let good = stamp(token());
-    assert_eq!(damage(&trail(&[good.clone()])), None);
+    assert_eq!(damage(&trail(std::slice::from_ref(&good))), None);
     let twice = damage(&trail(&[good.clone(), good.clone()]));
     assert_eq!(twice, Some(Damage::Timestamp(TokenError::NotAlone)));
     let mut moved = good.clone();

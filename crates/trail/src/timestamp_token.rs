@@ -107,15 +107,15 @@ struct CertificateId<'a> {
 pub(crate) struct Token {
     /// TSTInfo, DER: what is signed.
     content: OctetString,
-    /// From here on of the content.
+    /// What the content says.
     time: UnixMillis,
     imprint: Vec<u8>,
     nonce: Option<Vec<u8>>,
     signer: SignerInfo,
     attributes: Attributes,
     certificate: Certificate,
-    /// DER, as they stand in the token: the signer's, and others that lead to its authority.
-    signers: Vec<u8>,
+    /// DER: the signer's certificate again, and others that lead to its authority.
+    own: Vec<u8>,
     others: Vec<Vec<u8>>,
 }
 
@@ -166,8 +166,8 @@ impl Token {
                 others.push(encoded);
             }
         }
-        let (certificate, signers) = only(found).ok_or(TokenError::NotOne("certificate"))?;
-        Ok(Self { content, time, imprint, nonce, signer, attributes, certificate, signers, others })
+        let (certificate, own) = only(found).ok_or(TokenError::NotOne("certificate"))?;
+        Ok(Self { content, time, imprint, nonce, signer, attributes, certificate, own, others })
     }
 
     /// Whether it is about `imprint`, and signed with the key of the certificate that it holds. Whose that is, only
@@ -204,7 +204,7 @@ impl Token {
             SigningCertificate::from_der(&named).map_err(|_| TokenError::Form("certificate's hash"))?;
         let first = named.certificates.first().ok_or(TokenError::NotOne("certificate's hash"))?;
         let digest = first.algorithm.map_or(Ok(default), Digest::of)?;
-        let same = digest.hash(&self.signers) == first.hash.as_bytes();
+        let same = digest.hash(&self.own) == first.hash.as_bytes();
         if same { Ok(()) } else { Err(TokenError::OtherCertificate) }
     }
 
@@ -249,7 +249,7 @@ impl Token {
 
     /// The certificate of who has signed it, and those that came with it, DER.
     pub(crate) fn chain(&self) -> (&[u8], &[Vec<u8>]) {
-        (&self.signers, &self.others)
+        (&self.own, &self.others)
     }
 }
 

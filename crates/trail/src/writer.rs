@@ -244,8 +244,7 @@ impl<W: Output> Finished<W> {
 
     /// Puts a timestamp of its end behind it, signed.
     pub fn timestamp(&mut self, timestamp: &Timestamp) -> Result<(), TrailError> {
-        self.blocks.timestamp(self.at, timestamp)?;
-        self.blocks.seal(self.at)?;
+        self.blocks.sealed_timestamp(self.at, timestamp)?;
         self.blocks.flush()
     }
 

@@ -3,19 +3,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keyward_testsuite::{Input, PATIENCE, Tsa, TsaKey, keyward, shell, until};
+use keyward_testsuite::{PATIENCE, Tsa, TsaKey, free_port, keyward, shell, until};
 
 use crate::site::Site;
 
-/// A gateway whose recordings get timestamps of this authority, which these lines of the policy say more about.
-fn site(tsa: &Tsa, more: &str) -> Site {
+/// A gateway whose recordings get timestamps of this authority.
+fn site(tsa: &Tsa) -> Site {
+    site_with(&tsa.url(), &tsa.ca(), "")
+}
+
+/// `more`: keys of the policy.
+fn site_with(url: &str, ca: &Path, more: &str) -> Site {
+    let ca = ca.display();
     Site::with(|draft| {
         draft.connection += "audit-policy = \"stamped\"\n";
         draft.more = format!(
-            "[[trusted-ca-list]]\nname = \"tsa\"\ncertificate-files = [\"{}\"]\n\n[[audit-policy]]\nname = \"stamped\"\n\
-             timestamps = {{ url = \"{}\", trusted-ca-list = \"tsa\"{more} }}\n",
-            tsa.ca().display(),
-            tsa.url(),
+            "[[trusted-ca-list]]\nname = \"tsa\"\ncertificate-files = [\"{ca}\"]\n\n[[audit-policy]]\n\
+             name = \"stamped\"\ntimestamps = {{ url = \"{url}\", trusted-ca-list = \"tsa\"{more} }}\n",
         );
     })
 }
@@ -47,6 +51,25 @@ fn verify(site: &Site, recording: &Path, more: &[&str]) -> (i32, String) {
     (run.status.code().unwrap(), String::from_utf8(run.stdout).unwrap())
 }
 
+/// Where in the file the block of the last timestamp begins.
+fn timestamp_in(site: &Site, recording: &Path) -> usize {
+    let (_, said) = verify(site, recording, &["--verbose"]);
+    let place = |line: &str| {
+        let (_, place) = line.split_once(" at byte ")?;
+        place.split_once(": timestamp, ")?.0.parse().ok()
+    };
+    said.lines().filter_map(place).next_back().unwrap()
+}
+
+fn holds(path: &Path, text: &str) -> bool {
+    fs::read(path).is_ok_and(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+}
+
+/// How often the authority was asked.
+fn questions(tsa: &Tsa) -> usize {
+    tsa.log().iter().filter(|line| line.starts_with("asked /tsr application/timestamp-query: ")).count()
+}
+
 fn by(ca: &Path) -> [&str; 2] {
     ["--timestamped-by", ca.to_str().unwrap()]
 }
@@ -57,7 +80,7 @@ fn a_recording_that_is_shorter_than_the_interval_has_a_timestamp_of_its_end() {
         [TsaKey::RsaSha256, TsaKey::RsaSha512, TsaKey::P256Sha256, TsaKey::P384Sha384, TsaKey::P521Sha512]
     {
         let tsa = Tsa::start(key);
-        let site = site(&tsa, "");
+        let site = site(&tsa);
         let recording = recorded(&site, 1);
         let (status, said) = verify(&site, &recording, &by(&tsa.ca()));
         assert_eq!(status, 0, "{key:?}: {said}");
@@ -69,7 +92,7 @@ fn a_recording_that_is_shorter_than_the_interval_has_a_timestamp_of_its_end() {
 #[test]
 fn who_is_not_asked_for_has_put_no_timestamp_on_a_recording() {
     let tsa = Tsa::start(TsaKey::P256Sha256);
-    let site = site(&tsa, "");
+    let site = site(&tsa);
     let recording = recorded(&site, 1);
     let (status, said) = verify(&site, &recording, &by(&tsa.stranger_ca()));
     assert!(status == 3 && said.contains("\nNOT TIMESTAMPED by who was asked for: "), "{status}: {said}");
@@ -99,7 +122,7 @@ fn a_recording_without_a_timestamp_is_told_where_one_is_asked_for() {
 #[test]
 fn the_ledger_knows_a_recording_with_its_timestamp() {
     let tsa = Tsa::start(TsaKey::P256Sha256);
-    let site = site(&tsa, "");
+    let site = site(&tsa);
     let recording = recorded(&site, 1);
     let policy = site.gateway.policy();
     let all = |ca: &Path| {
@@ -113,7 +136,7 @@ fn the_ledger_knows_a_recording_with_its_timestamp() {
 
     // Without the timestamp and the seal behind it, the recording still fits together.
     let bytes = fs::read(&recording).unwrap();
-    let at = bytes.windows(4).rposition(|window| window == [5, 0, 0, 0]).unwrap();
+    let at = timestamp_in(&site, &recording);
     fs::write(&recording, &bytes[..at]).unwrap();
     assert_eq!(verify(&site, &recording, &[]).0, 0);
     let (status, said) = all(&tsa.ca());
@@ -123,7 +146,7 @@ fn the_ledger_knows_a_recording_with_its_timestamp() {
 #[test]
 fn a_changed_byte_of_a_timestamp_is_told() {
     let tsa = Tsa::start(TsaKey::P256Sha256);
-    let site = site(&tsa, "");
+    let site = site(&tsa);
     let recording = recorded(&site, 1);
     let bytes = fs::read(&recording).unwrap();
     let name = bytes.windows(8).rposition(|window| window == b"Test TSA").unwrap();
@@ -140,11 +163,11 @@ fn a_changed_byte_of_a_timestamp_is_told() {
 #[test]
 fn openssl_believes_the_token_in_a_recording() {
     let tsa = Tsa::start(TsaKey::P256Sha256);
-    let site = site(&tsa, "");
+    let site = site(&tsa);
     let recording = recorded(&site, 1);
     // The format's own words: kind 5, 72 bytes of header, a number, 32 bytes of link, the token.
     let bytes = fs::read(&recording).unwrap();
-    let at = bytes.windows(4).rposition(|window| window == [5, 0, 0, 0]).unwrap();
+    let at = timestamp_in(&site, &recording);
     let length = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
     let payload = &bytes[at + 72..at + 72 + length];
     let folder = tsa.folder();
@@ -159,7 +182,7 @@ fn openssl_believes_the_token_in_a_recording() {
 #[test]
 fn an_authority_that_gives_no_timestamp_ends_no_session_and_is_logged_once() {
     let tsa = Tsa::start(TsaKey::P256Sha256);
-    let site = site(&tsa, "");
+    let site = site(&tsa);
     let alerts = || {
         let log = site.gateway.log();
         log.into_iter().filter(|line| line.contains("recordings get no timestamps")).collect::<Vec<_>>()
@@ -198,9 +221,8 @@ fn an_authority_that_gives_no_timestamp_ends_no_session_and_is_logged_once() {
 #[test]
 fn a_session_that_has_ended_does_not_wait_for_a_dead_authority() {
     let tsa = Tsa::start(TsaKey::P256Sha256);
-    let url = tsa.url();
-    let mut site = site(&tsa, "");
-    drop(tsa);
+    let url = format!("http://127.0.0.1:{}/tsr", free_port());
+    let mut site = site_with(&url, &tsa.ca(), "");
     let recording = recorded(&site, 1);
     assert_eq!(verify(&site, &recording, &[]).0, 0);
     let told = |line: &String| line.contains("recordings get no timestamps") && line.contains(&url);
@@ -211,27 +233,24 @@ fn a_session_that_has_ended_does_not_wait_for_a_dead_authority() {
 #[test]
 fn the_end_of_a_session_is_in_the_ledger_before_its_timestamp() {
     let tsa = Tsa::start(TsaKey::P256Sha256);
-    let site = site(&tsa, "");
+    let site = site(&tsa);
     tsa.answers("silent");
     site.ssh().exec("echo shown").must_succeed();
-    let id = site.ended(1)["id"].as_str().unwrap().to_owned();
-    until("the authority is asked", PATIENCE, || {
-        tsa.log().iter().any(|line| line.contains("silent")).then_some(())
-    });
-    closed(&site, 1);
-    assert!(site.gateway.session(&id)["verdict"].is_string());
+    let session = site.ended(1);
+    assert!(session["verdict"].is_string() && session["trail_closed"].is_null(), "{session}");
+    until("the authority is asked", PATIENCE, || (questions(&tsa) > 0).then_some(()));
+    let recording = closed(&site, 1);
+    assert_eq!(verify(&site, &recording, &[]).0, 0);
 }
 
 #[test]
 fn a_gateway_that_dies_while_it_waits_for_a_timestamp_closes_the_recording_at_its_start() {
     let tsa = Tsa::start(TsaKey::P256Sha256);
-    let mut site = site(&tsa, "");
+    let mut site = site(&tsa);
     tsa.answers("silent");
     site.ssh().exec("echo shown").must_succeed();
     site.ended(1);
-    until("the authority is asked", PATIENCE, || {
-        tsa.log().iter().any(|line| line.contains("silent")).then_some(())
-    });
+    until("the authority is asked", PATIENCE, || (questions(&tsa) > 0).then_some(()));
     site.gateway.kill();
     site.gateway.start();
     let recording = closed(&site, 1);
@@ -243,17 +262,16 @@ fn a_gateway_that_dies_while_it_waits_for_a_timestamp_closes_the_recording_at_it
 #[test]
 fn a_session_that_goes_on_gets_a_timestamp_at_the_interval() {
     let tsa = Tsa::start(TsaKey::P256Sha256);
-    let site = site(&tsa, ", interval = 10");
-    // The first seal that is made when the interval is over gets one; the client says things until then.
-    let script =
-        "for n in $(seq 300); do echo $n; sleep 0.1; [ -e \"$HOME/enough\" ] && break; done; echo done";
-    let asked = || tsa.log().iter().filter(|line| line.starts_with("asked ")).count();
+    let site = site_with(&tsa.url(), &tsa.ca(), ", interval = 10");
+    let enough = tsa.folder().join("enough");
+    let script = format!("until [ -e {} ]; do echo more; sleep 0.1; done; echo done", enough.display());
     let run = std::thread::scope(|scope| {
-        let session = scope.spawn(|| site.ssh().exec_with(script, Input::Nothing));
-        until("a timestamp is asked for while the session goes on", PATIENCE, || {
-            (asked() > 0 || session.is_finished()).then_some(())
+        let session = scope.spawn(|| site.ssh().exec(&script));
+        until("the recording has a timestamp while the session goes on", PATIENCE, || {
+            let recording = site.gateway.recordings().pop()?;
+            holds(&recording, "Test TSA").then_some(())
         });
-        assert!(!session.is_finished(), "asked only at the end");
+        fs::write(&enough, "").unwrap();
         session.join().unwrap()
     });
     assert!(run.text().ends_with("done\n"));
@@ -272,24 +290,16 @@ fn a_session_that_goes_on_gets_a_timestamp_at_the_interval() {
 #[test]
 fn an_authority_may_be_asked_over_tls_and_its_server_must_come_from_the_list() {
     let tsa = Tsa::start_with_tls(TsaKey::P256Sha256);
-    let site = site(&tsa, "");
+    let site = site(&tsa);
     let recording = recorded(&site, 1);
     let (status, said) = verify(&site, &recording, &by(&tsa.ca()));
     assert_eq!(status, 0, "{said}");
 
-    let stranger = Site::with(|draft| {
-        draft.connection += "audit-policy = \"stamped\"\n";
-        draft.more = format!(
-            "[[trusted-ca-list]]\nname = \"tsa\"\ncertificate-files = [\"{}\"]\n\n[[audit-policy]]\nname = \"stamped\"\n\
-             timestamps = {{ url = \"{}\", trusted-ca-list = \"tsa\" }}\n",
-            tsa.stranger_ca().display(),
-            tsa.url(),
-        );
-    });
-    let asked = tsa.log().iter().filter(|line| line.starts_with("asked ")).count();
+    let stranger = site_with(&tsa.url(), &tsa.stranger_ca(), "");
+    let asked = questions(&tsa);
     let recording = recorded(&stranger, 1);
     assert_eq!(verify(&stranger, &recording, &[]).0, 0);
-    assert_eq!(tsa.log().iter().filter(|line| line.starts_with("asked ")).count(), asked);
+    assert_eq!(questions(&tsa), asked);
     let told = |line: &String| line.contains("recordings get no timestamps") && line.contains("ertificate");
     assert!(stranger.gateway.log().iter().any(told), "{:#?}", stranger.gateway.log());
 }

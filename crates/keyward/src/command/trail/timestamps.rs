@@ -101,3 +101,58 @@ fn length(time: Duration) -> String {
         hours => format!("{} days", hours / 24),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use keyward_model::UnixMillis;
+    use keyward_trail::TokenError;
+
+    use super::*;
+
+    fn stamp(trust: Trust, whole: bool, misdated: Option<Misdated>) -> TimestampFound {
+        let (time, by) = (UnixMillis(1_000_000_000_000), "CN=\x1b[2JTSA".to_owned());
+        TimestampFound { time, by, until: Duration::from_secs(61), whole, trust, misdated }
+    }
+
+    #[test]
+    fn only_a_trusted_timestamp_of_the_whole_session_that_fits_it_is_fine() {
+        let late = Some(Misdated::Late(Duration::from_secs(3 * 86_400)));
+        for (trust, whole, misdated, expected) in [
+            (Trust::Trusted, true, None, INTACT),
+            (Trust::Trusted, false, None, TRUNCATED),
+            (Trust::Trusted, true, late, CHANGED),
+            (Trust::Trusted, true, Some(Misdated::Early(Duration::from_secs(700))), CHANGED),
+            (Trust::Trusted, true, Some(Misdated::Backwards), CHANGED),
+            (Trust::Unchecked, true, None, INTACT),
+            (Trust::Unchecked, true, late, CHANGED),
+            (Trust::Untrusted(TokenError::Purpose), true, None, CHANGED),
+        ] {
+            assert_eq!(
+                status(&stamp(trust.clone(), whole, misdated)),
+                expected,
+                "{trust:?} {whole} {misdated:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_timestamp_says_when_by_whom_and_how_far() {
+        let at = "2001-09-09T01:46:40.000Z by CN=\\u{1b}[2JTSA";
+        let part = line(&stamp(Trust::Trusted, false, None));
+        assert_eq!(
+            part,
+            format!("timestamped at {at}, as far as 0:01:01.000; what came later has no timestamp")
+        );
+        let late = Some(Misdated::Late(Duration::from_secs(3 * 86_400)));
+        let late = line(&stamp(Trust::Trusted, true, late));
+        assert!(
+            late.contains("\nMISDATED: that is 3 days later than the recording says of itself"),
+            "{late}"
+        );
+        let unchecked = line(&stamp(Trust::Unchecked, true, None));
+        assert!(
+            unchecked
+                .starts_with(&format!("claims to be timestamped at {at}, with its end: NOBODY HAS CHECKED"))
+        );
+    }
+}
