@@ -6,15 +6,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use keyward_model::Verdict;
-use keyward_trail::{
-    ChannelId, Direction, End, Event, ExitStatus, Extent, Finished, Stream, TrailError, TrailFile, Writer,
-};
+use keyward_trail::{ChannelId, Direction, End, Event, ExitStatus, Stream, TrailError, TrailFile, Writer};
 use std::borrow::Cow;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::activity::{Activity, EndCause};
-use crate::stamps::Stamps;
-use crate::sync::Syncing;
+use crate::stamps::{Ended, Stamps};
+use crate::sync::{Syncing, elsewhere};
 
 /// How many bytes may wait between relay and trail; a recorder that is behind holds no more of a session.
 const QUEUE_BYTES: u32 = 1024 * 1024;
@@ -210,15 +208,6 @@ impl Tap {
     }
 }
 
-/// A recording whose end is on the disk.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    /// It reaches so far.
-    Closed(Extent),
-    /// It waits for the timestamp of its end, for some seconds at most, and says then how far it reaches.
-    Stamping(oneshot::Receiver<Result<Extent, TrailError>>),
-}
-
 type FileWriter = Writer<TrailFile>;
 
 /// What the task owns.
@@ -395,38 +384,10 @@ async fn finish(trail: Trail, mut batch: Vec<Message>) -> Result<(), TrailError>
         Ok(finished) if stamps.are_wanted() => {
             let (closed, extent) = oneshot::channel();
             let _ = done.send(Ok(Ended::Stamping(extent)));
-            let _ = closed.send(stamp_end(finished, stamps).await);
+            let _ = closed.send(stamps.put_behind(finished).await);
         }
         Ok(finished) => _ = done.send(Ok(Ended::Closed(finished.extent()))),
         Err(error) => _ = done.send(Err(error)),
     }
     Ok(())
-}
-
-/// Puts a timestamp behind the end, if there is one in time.
-async fn stamp_end(mut finished: Finished<TrailFile>, stamps: Stamps) -> Result<Extent, TrailError> {
-    let Some(stamp) = stamps.last(finished.sealed()).await else { return Ok(finished.extent()) };
-    let before = finished.extent();
-    elsewhere(move || {
-        let stamped = finished.timestamp(&stamp);
-        let Err(error) = stamped.and_then(|()| finished.output().sync().map_err(TrailError::Write)) else {
-            return Ok(finished.extent());
-        };
-        // Nothing but a whole timestamp may stand behind the end, which was on the disk before.
-        tracing::error!(error = %crate::end::chain(&error), "the timestamp of a recording's end could not be written");
-        let file = finished.output().handle();
-        file.set_len(before.length).and_then(|()| file.sync_data()).map_err(TrailError::Write)?;
-        Ok(before)
-    })
-    .await
-}
-
-/// Disk and compression do not run on the threads that relay.
-async fn elsewhere<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, TrailError> + Send + 'static,
-) -> Result<T, TrailError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(TrailError::Write(std::io::Error::other(error))),
-    }
 }

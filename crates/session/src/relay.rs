@@ -222,10 +222,8 @@ async fn record(
     let signer = core.shared.signer.verifying_key().to_string();
     let facts = SessionFacts { trail: Some(name), trail_signer: Some(signer), ..SessionFacts::default() };
     core.shared.store.update_session(&core.id, &facts).await?;
-    let activity = Arc::clone(activity);
-    let protection = protection(core);
-    let timestamps = core.connection.audit.as_ref().and_then(|audit| audit.timestamps.as_ref());
-    let stamps = Stamps::new(timestamps.map(|policy| core.shared.authorities.of(policy)));
+    let (activity, protection) = (Arc::clone(activity), protection(core));
+    let stamps = Stamps::of(&core.shared.authorities, core.connection.audit.as_deref());
     // The runtime's handle goes along: the recorder's task is spawned where its file was made.
     let started = tokio::task::spawn_blocking(move || {
         let make = |folder: &Path| {
@@ -233,8 +231,8 @@ async fn record(
             std::fs::create_dir_all(folder).map_err(failed)
         };
         path.parent().map_or(Ok(()), make)?;
-        let writer = Writer::create(&path, &header, &protection)?;
-        Ok::<_, TrailError>(Recorder::start(writer, &path, activity, stamps))
+        let writer = Writer::create(&path, &header, &protection);
+        writer.map(|writer| Recorder::start(writer, &path, activity, stamps))
     });
     let reason = match started.await {
         Ok(Ok(recorder)) => return Ok(recorder),

@@ -20,7 +20,8 @@ use crate::gateway::Shared;
 use crate::hook::Unwritten;
 use crate::limits::Places;
 use crate::lost::seen;
-use crate::recorder::{Ended, Recorder, RecorderFailed};
+use crate::recorder::{Recorder, RecorderFailed};
+use crate::stamps::Ended;
 use crate::tell::{End, Hiding, Told};
 
 /// What fails is tried again after this, then after twice as long, and so on to the longest.

@@ -4,16 +4,29 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyward_trail::{Sealed, Timestamp};
+use keyward_policy::AuditPolicy;
+use keyward_trail::{Extent, Finished, Sealed, Timestamp, TrailError, TrailFile};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::authority::Authority;
+use crate::authority::{Authorities, Authority};
+use crate::end::chain;
+use crate::sync::elsewhere;
 
 /// An answer that takes longer while the session goes on is none.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// The recording of a session that is over waits for this, and nobody with it but who closes its row in the ledger.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A recording whose end is on the disk.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It reaches so far.
+    Closed(Extent),
+    /// It waits for the timestamp of its end, for some seconds at most, and says then how far it reaches.
+    Stamping(oneshot::Receiver<Result<Extent, TrailError>>),
+}
 
 /// When a recording gets its timestamps.
 #[derive(Debug)]
@@ -28,8 +41,10 @@ pub(crate) struct Stamps {
 }
 
 impl Stamps {
-    /// `None`: the recording gets no timestamps.
-    pub(crate) fn new(authority: Option<Arc<Authority>>) -> Self {
+    /// Of a recording under this audit policy, which may have no timestamps.
+    pub(crate) fn of(authorities: &Authorities, audit: Option<&AuditPolicy>) -> Self {
+        let policy = audit.and_then(|audit| audit.timestamps.as_ref());
+        let authority = policy.map(|policy| authorities.of(policy));
         let interval = authority.as_ref().map_or(Duration::ZERO, |authority| authority.interval());
         Self { authority, due: Instant::now() + interval, is_new: false, asked: None }
     }
@@ -63,8 +78,25 @@ impl Stamps {
         answer.ok().flatten()
     }
 
-    /// A timestamp of the end.
-    pub(crate) async fn last(self, sealed: Option<Sealed>) -> Option<Timestamp> {
+    /// Puts a timestamp behind the end, if there is one in time, and says how far the recording reaches.
+    pub(crate) async fn put_behind(self, mut finished: Finished<TrailFile>) -> Result<Extent, TrailError> {
+        let before = finished.extent();
+        let Some(stamp) = self.last(finished.sealed()).await else { return Ok(before) };
+        elsewhere(move || {
+            let stamped = finished.timestamp(&stamp);
+            let Err(error) = stamped.and_then(|()| finished.output().sync().map_err(TrailError::Write)) else {
+                return Ok(finished.extent());
+            };
+            // Nothing but a whole timestamp may stand behind the end, which was on the disk before.
+            tracing::error!(error = %chain(&error), "the timestamp of a recording's end could not be written");
+            let file = finished.output().handle();
+            file.set_len(before.length).and_then(|()| file.sync_data()).map_err(TrailError::Write)?;
+            Ok(before)
+        })
+        .await
+    }
+
+    async fn last(&self, sealed: Option<Sealed>) -> Option<Timestamp> {
         let (authority, sealed) = (self.authority.as_ref()?, sealed?);
         authority.stamp(sealed, LAST_PATIENCE).await
     }

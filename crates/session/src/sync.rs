@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use keyward_trail::TrailError;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -60,5 +61,15 @@ impl Syncing {
         let result = running.await;
         self.running = None;
         result.map_err(io::Error::other)?
+    }
+}
+
+/// Disk and compression do not run on the threads that relay.
+pub(crate) async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, TrailError> + Send + 'static,
+) -> Result<T, TrailError> {
+    match spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(TrailError::Write(io::Error::other(error))),
     }
 }
