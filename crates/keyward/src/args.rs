@@ -331,7 +331,7 @@ pub(crate) enum Session {
 pub(crate) enum Trail {
     /// Show a recording as it was
     ///
-    /// On a terminal, keys steer it: space pauses, left and right go back and forward ten seconds, + and - change the
+    /// On a terminal, keys steer it: space pauses, left and right go back and forward ten seconds, End goes to the end, + and - change the
     /// speed, q ends it. The recording cannot reach the terminal: what it shows is drawn, without titles, clipboards and
     /// questions that a terminal would answer. A file or a program gets exactly what was shown.
     Play {
@@ -341,6 +341,10 @@ pub(crate) enum Trail {
         keys: Keys,
         #[command(flatten)]
         signer: Signer,
+        /// Watch a session that is still open, less than a second behind: begins with the screen as it is now, or at --from,
+        /// and ends with the session
+        #[arg(long, short)]
+        follow: bool,
         /// How many times as fast
         #[arg(long, default_value = "1")]
         speed: String,

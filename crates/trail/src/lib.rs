@@ -58,7 +58,7 @@ pub use file::{Lent, Output, TrailFile};
 pub use file_event::{FileDigest, FileEvent, FileOutcome};
 pub use header::Header;
 pub use lock::Recipients;
-pub use play::{BadSpeed, Destination, PlayOptions, Speed, play};
+pub use play::{BadSpeed, Destination, PlayOptions, Speed, follow, play};
 pub use protection::Protection;
 pub use reader::Reader;
 pub use recipient::{KeyError, Recipient};

@@ -46,6 +46,7 @@ mod kill;
 mod kit;
 mod kit_scenario;
 mod ldap;
+mod live;
 mod login;
 mod openssh;
 mod openssh_connection;
