@@ -247,7 +247,7 @@ async fn record(
 fn protection(core: &Core) -> Protection {
     let signed = Protection::signed(Arc::clone(&core.shared.signer));
     match core.connection.audit.as_deref() {
-        Some(AuditPolicy { shown, typed }) => {
+        Some(AuditPolicy { shown, typed, .. }) => {
             Protection { shown: shown.clone(), typed: typed.clone(), ..signed }
         }
         None => signed,

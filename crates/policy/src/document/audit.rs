@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::plugin::read_file;
 use super::report::Fault;
 use super::section::Section;
-use super::value::{choice, text};
+use super::value::{choice, term, text};
 use crate::AuditPolicy;
 
 /// How many of the recipients it takes to read a recording.
@@ -19,19 +19,24 @@ enum Needs {
 }
 
 pub(super) fn policy(section: &Section<'_>, base: &Path) -> Option<AuditPolicy> {
-    section.not_yet(&["signing-key", "retention", "timestamps"]);
+    section.not_yet(&["signing-key", "timestamps"]);
+    let keep_for = section.optional("keep-for", term);
     let typed = section.section("typed", "audit-policy.typed", "typed = { recipients = [...] }");
-    if !section.has("recipients") && typed.is_none() {
-        let fault = Fault::new("this [[audit-policy]] encrypts nothing");
+    if !section.has("recipients") && typed.is_none() && !section.has("keep-for") {
+        let fault = Fault::new("this [[audit-policy]] says nothing");
         section.fault(
-            fault.hint("add `recipients`, or leave the policy out: recordings are signed without one"),
+            fault.hint("add `recipients` or `keep-for`, or leave the policy out: recordings are signed and kept without one"),
         );
         return None;
     }
     let faults = section.faults_so_far();
     let shown = section.has("recipients").then(|| recipients(section, base));
     let typed = typed.map(|typed| recipients(&typed, base));
-    let policy = AuditPolicy { shown: shown.flatten(), typed: typed.flatten() };
+    let policy = AuditPolicy {
+        shown: shown.flatten(),
+        typed: typed.flatten(),
+        keep_for: keep_for.map(|item| item.value),
+    };
     // What is at fault must not be taken for what is not there: that would not be encrypted.
     (section.faults_so_far() == faults).then_some(policy)
 }
