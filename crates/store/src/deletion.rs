@@ -163,7 +163,9 @@ impl Store {
 
     /// The recordings whose deletion was decided and not finished, the first decided first: 1,000 at most.
     pub async fn unfinished_deletions(&self) -> Result<Vec<TrailRecord>, StoreError> {
-        let all = sqlx::query(select_trails!("d.done IS NULL AND d.decided IS NOT NULL ORDER BY d.decided LIMIT $1"));
+        let all = sqlx::query(select_trails!(
+            "d.done IS NULL AND d.decided IS NOT NULL ORDER BY d.decided LIMIT $1"
+        ));
         all.bind(PAGE).fetch_all(self.readers()).await?.iter().map(record).collect()
     }
 }

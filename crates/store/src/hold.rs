@@ -51,10 +51,11 @@ impl Store {
     /// [`StoreError::TrailDeleted`] where there is nothing left to hold.
     pub async fn hold(&self, id: &SessionId, said: &Said<'_>) -> Result<u32, StoreError> {
         let mut change = self.write().await?;
-        let deleted: Option<Option<i64>> = sqlx::query_scalar("SELECT trail_deleted FROM sessions WHERE id = $1")
-            .bind(id.as_str())
-            .fetch_optional(&mut *change)
-            .await?;
+        let deleted: Option<Option<i64>> =
+            sqlx::query_scalar("SELECT trail_deleted FROM sessions WHERE id = $1")
+                .bind(id.as_str())
+                .fetch_optional(&mut *change)
+                .await?;
         match deleted {
             None => return Err(StoreError::UnknownSession(id.clone())),
             Some(Some(_)) => return Err(StoreError::TrailDeleted(id.clone())),

@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
-use crate::session::MAX_NOTES;
 use crate::deletion::deletion;
+use crate::session::MAX_NOTES;
 use crate::{
     ClosedTrail, Deletion, Hold, LogLine, PluginState, RevisionId, Role, Store, StoreError, hold, row, trail,
 };

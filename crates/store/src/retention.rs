@@ -40,8 +40,7 @@ impl Store {
              AND (ended, id) > ($4, $5) ORDER BY ended, id LIMIT $6"
         ));
         let page = page.bind(NODE).bind(connection.as_str()).bind(before.0);
-        let rows =
-            page.bind(after.ended.0).bind(&after.session).bind(PAGE).fetch_all(self.readers()).await?;
+        let rows = page.bind(after.ended.0).bind(&after.session).bind(PAGE).fetch_all(self.readers()).await?;
         rows.iter().map(record).collect()
     }
 

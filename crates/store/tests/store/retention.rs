@@ -94,7 +94,10 @@ async fn nothing_is_deleted_that_is_open_or_owed_or_not_as_it_was_closed() {
     let (found, id) = (last(1), fixture.recording(1).await);
     store.engage(&id, &otp()).await.unwrap();
     let called = store.begin_call(&call(&id, &otp(), "authorize")).await.unwrap();
-    store.finish_call(called, &CallRecord { outcome: "ok".into(), ..CallRecord::default() }, None).await.unwrap();
+    store
+        .finish_call(called, &CallRecord { outcome: "ok".into(), ..CallRecord::default() }, None)
+        .await
+        .unwrap();
     assert_eq!(fixture.refusal(&id, &by_age(&found)).await, Some(KeptBecause::Open));
     store.end_session(&id, END, Verdict::Accept, "").await.unwrap();
     assert_eq!(fixture.refusal(&id, &by_age(&found)).await, Some(KeptBecause::Owed));
@@ -103,7 +106,8 @@ async fn nothing_is_deleted_that_is_open_or_owed_or_not_as_it_was_closed() {
     store.finish_session_ended(ending, &CallRecord::default()).await.unwrap();
     assert_eq!(fixture.refusal(&id, &by_age(&found)).await, Some(KeptBecause::NotClosed));
     fixture.close(&id, 1).await;
-    for other in [LastLink { length: 2, ..found.clone() }, LastLink { link: "beef".into(), ..found.clone() }] {
+    for other in [LastLink { length: 2, ..found.clone() }, LastLink { link: "beef".into(), ..found.clone() }]
+    {
         assert_eq!(fixture.refusal(&id, &by_age(&other)).await, Some(KeptBecause::OtherEnd));
     }
     let changed = NewDeletion { found: None, ..by_age(&found) };
@@ -159,7 +163,9 @@ async fn what_is_kept_is_found_oldest_first_and_by_connection() {
     let kept = store.kept_trails(&After::NOTHING).await.unwrap();
     assert_eq!(ids(&kept), [one, two, three]);
     assert_eq!(ids(&store.kept_trails(&After::this(&kept[0])).await.unwrap()), [two, three]);
-    let of = async |before: i64, after: &After| store.kept_trails_of(&db(), UnixMillis(before), after).await.unwrap();
+    let of = async |before: i64, after: &After| {
+        store.kept_trails_of(&db(), UnixMillis(before), after).await.unwrap()
+    };
     assert_eq!(ids(&of(9003, &After::NOTHING).await), [one, two]);
     assert_eq!(ids(&of(9003, &After::this(&kept[0])).await), [two]);
     let other = ConnectionName::try_from("web").unwrap();
@@ -192,8 +198,14 @@ async fn the_last_look_is_what_is_known_of_the_time_and_before_it_the_newest_ses
 async fn a_look_reads_no_more_than_it_needs() {
     let fixture = Fixture::new().await;
     for (statement, index) in [
-        ("trail IS NOT NULL AND trail_deleted IS NULL AND node = 'local' AND connection = 'x' AND ended < 5 AND (ended, id) > (1, '') ORDER BY ended, id LIMIT 5", "sessions_kept_of"),
-        ("trail IS NOT NULL AND trail_deleted IS NULL AND node = 'local' AND ended IS NOT NULL AND (ended, id) > (1, '') ORDER BY ended, id LIMIT 5", "sessions_kept"),
+        (
+            "trail IS NOT NULL AND trail_deleted IS NULL AND node = 'local' AND connection = 'x' AND ended < 5 AND (ended, id) > (1, '') ORDER BY ended, id LIMIT 5",
+            "sessions_kept_of",
+        ),
+        (
+            "trail IS NOT NULL AND trail_deleted IS NULL AND node = 'local' AND ended IS NOT NULL AND (ended, id) > (1, '') ORDER BY ended, id LIMIT 5",
+            "sessions_kept",
+        ),
     ] {
         let plan = fixture.plan(&format!("SELECT * FROM sessions s WHERE {statement}")).await;
         assert!(plan.contains(&format!("USING INDEX {index} ")) && !plan.contains("TEMP B-TREE"), "{plan}");
