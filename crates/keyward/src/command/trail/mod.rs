@@ -4,6 +4,7 @@ mod keys;
 mod ledger;
 mod moment;
 mod player;
+mod retention;
 mod tty;
 mod verify;
 mod watch;
@@ -49,6 +50,7 @@ pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
             export(&mut recording, format, with_input, channel, output.as_deref())?;
         }
         Trail::Verify(asked) => return verify::verify(&asked).await,
+        Trail::Retention(asked) => retention::retention(&asked).await?,
         Trail::NewKey { file } => keys::new_key(&file)?,
         Trail::Signer { policy, replace_lost } => keys::signer(&policy, replace_lost)?,
     }
