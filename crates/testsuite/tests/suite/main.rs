@@ -65,6 +65,7 @@ mod putty;
 mod recording;
 mod refusals;
 mod replay;
+mod retention;
 mod revocation_lists;
 mod screens;
 mod security_keys;

@@ -1,0 +1,391 @@
+//! How long recordings are kept: by age, by size and by hold; what is deleted is on record, and its session stays.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use keyward_testsuite::{PATIENCE, Program, Run, keyward, shell, until};
+use serde_json::{Value, json};
+
+use crate::site::Site;
+
+const DAY: i64 = 24 * 3600 * 1000;
+
+/// A gateway that keeps recordings for 90 days.
+fn site() -> Site {
+    Site::with(|draft| {
+        draft.connection += "audit-policy = \"kept\"\n";
+        draft.more = "\n[[audit-policy]]\nname = \"kept\"\nkeep-for = \"90d\"\n".to_owned();
+    })
+}
+
+/// A recording, and the session that it is of.
+struct Recording {
+    session: String,
+    file: PathBuf,
+}
+
+impl Site {
+    /// Records a session that runs `command`, the newest of all, and waits until the recording is closed.
+    #[track_caller]
+    fn record(&self, command: &str) -> Recording {
+        let count = self.gateway.sessions().len() + 1;
+        self.ssh().exec(command).must_succeed();
+        let session = self.ended(count)["id"].as_str().unwrap().to_owned();
+        let closed = until("the recording is closed", PATIENCE, || {
+            let record = self.gateway.session(&session);
+            record["trail_closed"]["last"].is_object().then_some(record)
+        });
+        let file = self.gateway.data().join("trails").join(closed["trail"].as_str().unwrap());
+        assert!(file.exists());
+        Recording { session, file }
+    }
+
+    /// The same, of a session that ended so many days ago.
+    #[track_caller]
+    fn record_of_old(&self, days: i64) -> Recording {
+        let recording = self.record("echo shown");
+        let (age, id) = (days * DAY, &recording.session);
+        self.sql(&format!(
+            "UPDATE sessions SET started = started - {age}, ended = ended - {age} WHERE id = '{id}'"
+        ));
+        recording
+    }
+
+    /// Changes what only time changes.
+    #[track_caller]
+    fn sql(&self, statement: &str) {
+        let script = "import sqlite3, sys\nwith sqlite3.connect(sys.argv[1], timeout=30) as db: db.execute(sys.argv[2])";
+        let database = self.gateway.data().join("keyward.db");
+        shell("python3 -c \"$1\" \"$2\" \"$3\"", &[script, database.to_str().unwrap(), statement])
+            .must_succeed();
+    }
+
+    fn command(&self, words: &[&str]) -> Run {
+        let policy = self.gateway.policy();
+        keyward([words, &["--policy", policy.to_str().unwrap()]].concat())
+    }
+
+    /// Runs a command that must not do what it was asked to, and gives what it says.
+    #[track_caller]
+    fn refused_command(&self, words: &[&str]) -> String {
+        let run = self.command(words);
+        assert_eq!(run.status.code(), Some(2), "{words:?}: {run:?}");
+        run.stderr
+    }
+
+    #[track_caller]
+    fn look(&self) {
+        self.gateway.reread("was read again");
+    }
+
+    /// Waits until the gateway has deleted it, and gives the session's record.
+    #[track_caller]
+    fn deleted(&self, recording: &Recording) -> Value {
+        let record = until("the recording is deleted", PATIENCE, || {
+            let record = self.gateway.session(&recording.session);
+            record["trail_deletion"]["done"].is_string().then_some(record)
+        });
+        assert!(!recording.file.exists());
+        record
+    }
+
+    #[track_caller]
+    fn is_kept(&self, recording: &Recording) {
+        assert!(recording.file.exists());
+        assert_eq!(self.gateway.session(&recording.session)["trail_deletion"], Value::Null);
+    }
+
+    /// What `keyward trail verify --policy` ends with, and says of each recording.
+    fn verify(&self) -> (i32, String) {
+        let run = self.command(&["trail", "verify", "--verbose"]);
+        (run.status.code().unwrap_or(-1), String::from_utf8(run.stdout).unwrap())
+    }
+
+    /// What `keyward trail retention` would delete, and what is due and kept.
+    #[track_caller]
+    fn plan(&self) -> (Vec<Value>, Vec<Value>, Value) {
+        let text = self.command(&["trail", "retention", "--json"]).text();
+        let plan: Value = serde_json::from_str(&text).unwrap();
+        let list = |key: &str| plan[key].as_array().unwrap().clone();
+        (list("delete"), list("kept"), plan.clone())
+    }
+}
+
+#[test]
+fn a_recording_past_its_term_is_deleted_and_the_session_stays_with_the_reason() {
+    let site = site();
+    let (old, new) = (site.record_of_old(91), site.record_of_old(89));
+    let before = site.gateway.session(&old.session);
+    let (due, kept, plan) = site.plan();
+    assert_eq!((due.len(), kept.len()), (1, 0), "{plan:#}");
+    assert_eq!((&due[0]["session"], &due[0]["cause"]), (&json!(old.session), &json!("age")));
+    let shown = site.command(&["trail", "retention"]).text();
+    assert!(shown.starts_with("DELETE  ") && shown.contains("kept for 90d (`keep-for`)"), "{shown}");
+    site.is_kept(&old);
+
+    site.look();
+    let after = site.deleted(&old);
+    let deletion = &after["trail_deletion"];
+    assert_eq!((&deletion["cause"], &deletion["by"]), (&json!("age"), &Value::Null), "{deletion}");
+    assert!(
+        deletion["reason"].as_str().unwrap().contains("of connection ssh are kept for 90d"),
+        "{deletion}"
+    );
+    for fact in ["gateway_user", "started", "ended", "verdict", "trail", "trail_closed", "notes"] {
+        assert_eq!(after[fact], before[fact]);
+    }
+    site.gateway.says(&["INFO", "recording deleted", &old.session, "cause=\"age\""]);
+    site.is_kept(&new);
+    let (status, said) = site.verify();
+    assert!(status == 0 && said.contains("recording deleted at ") && !said.contains("MISSING"), "{said}");
+    let show = site.command(&["session", "show", &old.session]).text();
+    assert!(show.contains("recording deleted at ") && show.contains("kept for 90d"), "{show}");
+    let gone = site.refused_command(&["trail", "verify", old.file.to_str().unwrap()]);
+    assert!(gone.contains("recording deleted at "), "{gone}");
+
+    // A shorter term counts for what is there already.
+    site.gateway.edit_policy(|text| text.replace("\"90d\"", "\"88d\""));
+    site.look();
+    site.deleted(&new);
+}
+
+#[test]
+fn without_a_term_for_its_connection_no_recording_is_too_old() {
+    let site = site();
+    let old = site.record_of_old(9000);
+    site.gateway.edit_policy(|text| text.replace("audit-policy = \"kept\"\n", ""));
+    assert!(site.command(&["trail", "retention"]).text().contains("deletes no recording"));
+    // Of a connection that the document has no more.
+    site.gateway
+        .edit_policy(|text| text.replace("name = \"ssh\"\n", "name = \"other\"\naudit-policy = \"kept\"\n"));
+    site.look();
+    let of_other = site.record_of_old(91);
+    site.look();
+    site.deleted(&of_other);
+    site.is_kept(&old);
+}
+
+#[test]
+fn a_hold_keeps_a_recording_until_it_is_released_and_both_stay_on_record() {
+    let site = site();
+    // The older one is looked at first.
+    let (held, free) = (site.record_of_old(200), site.record_of_old(100));
+    let id = &*held.session;
+    site.command(&["session", "hold", id, "--reason", "case 12"]).must_succeed();
+    let unique = held.file.file_stem().unwrap().to_str().unwrap();
+    site.command(&["session", "hold", unique, "--reason", "case 13"]).must_succeed();
+    let list = || site.command(&["session", "list", "--held"]).text();
+    assert!(list().contains(id) && !list().contains(&free.session), "{}", list());
+    let (due, kept, plan) = site.plan();
+    assert_eq!((due.len(), &kept[0]["because"]), (1, &json!("the recording is on hold")), "{plan:#}");
+    site.look();
+    site.deleted(&free);
+    site.is_kept(&held);
+    let refused = site.refused_command(&["session", "delete-recording", id, "--reason", "tidy"]);
+    assert!(refused.contains("the recording is on hold"), "{refused}");
+    let refused = site.refused_command(&["session", "hold", &free.session, "--reason", "late"]);
+    assert!(refused.contains("nothing left to hold"), "{refused}");
+
+    let missing = held.file.with_extension("away");
+    fs::rename(&held.file, &missing).unwrap();
+    let (status, said) = site.verify();
+    assert!(status == 3 && said.contains("MISSING") && said.contains("on legal hold"), "{said}");
+    fs::rename(&missing, &held.file).unwrap();
+
+    let several = site.refused_command(&["session", "release", id, "--reason", "done"]);
+    assert!(several.contains("1 (case 12), 2 (case 13)"), "{several}");
+    site.command(&["session", "release", id, "--hold", "1", "--reason", "12 is over"]).must_succeed();
+    assert!(list().contains(id));
+    site.command(&["session", "release", id, "--reason", "13 is over"]).must_succeed();
+    assert!(!list().contains(id));
+    let none = site.refused_command(&["session", "release", id, "--reason", "again"]);
+    assert!(none.contains("no hold is on"), "{none}");
+    site.look();
+    let record = site.deleted(&held);
+    let holds = record["holds"].as_array().unwrap();
+    assert_eq!((holds.len(), &holds[1]["reason"]), (2, &json!("case 13")));
+    assert_eq!(holds[0]["released"]["reason"], "12 is over");
+    assert!(holds[0]["by"].as_str().is_some_and(|by| !by.is_empty()), "{holds:?}");
+    let show = site.command(&["session", "show", id]).text();
+    assert!(show.contains("case 12") && show.contains("13 is over"), "{show}");
+}
+
+#[test]
+fn the_oldest_go_until_all_fit_and_what_is_on_hold_does_not() {
+    let site = Site::open();
+    let noise = "head -c 600000 /dev/urandom";
+    let all: Vec<Recording> = (0..4).map(|_| site.record(noise)).collect();
+    let [first, second, third, fourth] = &all[..] else { panic!() };
+    site.command(&["session", "hold", &first.session, "--reason", "x"]).must_succeed();
+    site.gateway.edit_policy(|text| text.replace("drain = 30", "drain = 30\nkeep-at-most = \"2 MiB\""));
+    let (due, kept, plan) = site.plan();
+    assert_eq!((due.len(), kept.len(), &plan["bytes_over"]), (1, 1, &json!(0)), "{plan:#}");
+    site.look();
+    let record = site.deleted(second);
+    assert_eq!(record["trail_deletion"]["cause"], "size");
+    for kept in [first, third, fourth] {
+        site.is_kept(kept);
+    }
+
+    site.gateway.edit_policy(|text| text.replace("\"2 MiB\"", "\"1 MiB\""));
+    site.look();
+    site.deleted(third);
+    site.deleted(fourth);
+    site.is_kept(first);
+
+    // What is left is on hold or open, and more than there is room for.
+    let last = site.record(noise);
+    site.command(&["session", "hold", &last.session, "--reason", "x"]).must_succeed();
+    let over = ["ALERT", "recordings take more room than `keep-at-most`"];
+    site.look();
+    site.gateway.says(&over);
+    site.ssh().exec("echo recorded").must_succeed();
+    let next = site.record("echo next");
+    site.look();
+    let log = until("a second look", PATIENCE, || {
+        let record = site.gateway.session(&next.session);
+        record["trail_deletion"]["done"].is_string().then(|| site.gateway.log())
+    });
+    let told = log.iter().filter(|line| over.iter().all(|word| line.contains(word))).count();
+    assert_eq!(told, 1, "once, and not at each look");
+    site.is_kept(first);
+}
+
+#[test]
+fn a_deletion_that_a_crash_cut_off_is_finished_at_the_next_start() {
+    let mut site = site();
+    let old = site.record_of_old(91);
+    let file = old.file.to_str().unwrap();
+    // A file that something is mounted on cannot be removed.
+    let sudo = "if [ \"$(id -u)\" = 0 ]; then \"$@\"; else sudo -n \"$@\"; fi";
+    shell(sudo, &["mount", "--bind", file, file]).must_succeed();
+    site.look();
+    let said = site.gateway.says(&["ALERT", "a recording cannot be deleted", "cannot be removed"]);
+    let (status, verified) = site.verify();
+    let record = site.gateway.session(&old.session);
+    site.gateway.kill();
+    shell(sudo, &["umount", file]).must_succeed();
+    assert!(said.contains(&old.session), "{said}");
+    assert!(status == 1 && verified.contains("still there: recording to be deleted since"), "{verified}");
+    assert_eq!(record["trail_deletion"]["done"], Value::Null);
+    assert!(old.file.exists());
+
+    site.gateway.start();
+    let record = site.deleted(&old);
+    assert_eq!(record["trail_deletion"]["cause"], "age");
+    site.gateway.says(&["recording deleted, as was decided before", &old.session]);
+    assert_eq!(site.verify().0, 0);
+}
+
+#[test]
+fn a_recording_that_was_changed_or_is_missing_is_told_and_not_deleted() {
+    let site = site();
+    let [longer, shorter, other, missing, good] =
+        [105, 104, 103, 102, 101].map(|days| site.record_of_old(days));
+    let whole = fs::read(&good.file).unwrap();
+    let bytes = |recording: &Recording| fs::read(&recording.file).unwrap();
+    fs::write(&longer.file, [&bytes(&longer)[..], b"more"].concat()).unwrap();
+    fs::write(&shorter.file, &bytes(&shorter)[..100]).unwrap();
+    fs::write(&other.file, &whole).unwrap();
+    fs::remove_file(&missing.file).unwrap();
+    site.look();
+    site.deleted(&good);
+    let alert = |recording: &Recording, words: &str| {
+        site.gateway.says(&["ALERT", "a recording cannot be deleted", &recording.session, words]);
+    };
+    alert(&shorter, "it has 100 bytes");
+    alert(&other, "is not as it was closed");
+    alert(&missing, "its file is missing");
+    alert(&longer, "it was changed");
+    for kept in [&longer, &shorter, &other] {
+        site.is_kept(kept);
+    }
+    let (status, said) = site.verify();
+    assert!(status == 3 && said.contains("MISSING") && said.contains("CUT BACK"), "{said}");
+
+    let by_hand = |recording: &Recording, more: &[&str]| {
+        let words = ["session", "delete-recording", &recording.session, "--reason", "case closed"];
+        site.command(&[&words, more].concat())
+    };
+    for more in [&[][..], &["--even-if-changed"]] {
+        let refused = by_hand(&missing, more);
+        assert!(refused.stderr.contains("its file is missing"), "{refused:?}");
+    }
+    let refused = by_hand(&shorter, &[]);
+    assert!(refused.status.code() == Some(2) && refused.stderr.contains("--even-if-changed"), "{refused:?}");
+    by_hand(&shorter, &["--even-if-changed"]).must_succeed();
+    assert_eq!(site.deleted(&shorter)["trail_deletion"]["as_closed"], false);
+}
+
+#[test]
+fn a_recording_is_deleted_by_hand_with_a_reason_once_its_session_is_over() {
+    let site = Site::open();
+    let ssh = site.ssh();
+    let mut session = Program::start(&mut ssh.command(&[], &["echo in; read -r _"]));
+    let file = until("a recording begins", PATIENCE, || site.gateway.recordings().pop());
+    let id = site.gateway.sessions()[0]["id"].as_str().unwrap().to_owned();
+    let words = ["session", "delete-recording", &id, "--reason", "asked for by the works council"];
+    let open = site.refused_command(&words);
+    assert!(open.contains("the session is open"), "{open}");
+    site.command(&["session", "hold", &id, "--reason", "x"]).must_succeed();
+    site.command(&["session", "release", &id, "--reason", "x"]).must_succeed();
+    session.tell_no_more();
+    site.ended(1);
+    until("the recording is closed", PATIENCE, || {
+        site.gateway.session(&id)["trail_closed"].is_object().then_some(())
+    });
+    let copy = fs::read(&file).unwrap();
+    assert!(site.command(&["session", "delete-recording", &id, "--reason", " "]).status.code() == Some(2));
+    site.command(&words).must_succeed();
+    let recording = Recording { session: id.clone(), file };
+    let deletion = &site.deleted(&recording)["trail_deletion"];
+    assert_eq!((&deletion["cause"], &deletion["reason"]), (&json!("hand"), &json!(words[4])));
+    assert!(deletion["by"].is_string(), "{deletion}");
+    let again = site.refused_command(&words);
+    assert!(again.contains("recording deleted at "), "{again}");
+
+    fs::write(&recording.file, copy).unwrap();
+    let (status, said) = site.verify();
+    assert!(status == 3 && said.contains("PUT BACK"), "{said}");
+    let one = site.command(&["trail", "verify", recording.file.to_str().unwrap()]);
+    assert_eq!(one.status.code(), Some(3), "{one:?}");
+}
+
+#[test]
+fn a_clock_that_has_jumped_deletes_nothing_until_somebody_says_that_it_is_right() {
+    let site = site();
+    let old = site.record_of_old(91);
+    // For the gateway it is the same whether its clock has jumped or its last look is long ago.
+    site.sql(&format!("UPDATE retention_looks SET looked = looked - {}", 8 * DAY));
+    let (due, _, plan) = site.plan();
+    assert!(due.is_empty() && plan["clock_doubtful_since"].is_string(), "{plan:#}");
+    for _ in 0..2 {
+        site.look();
+        site.gateway.says(&["ALERT", "more than a week has passed", "days=8"]);
+    }
+    site.is_kept(&old);
+    let said = site.command(&["trail", "retention", "--clock-is-right"]).text();
+    assert!(said.contains("deletes by age again"), "{said}");
+    site.look();
+    site.deleted(&old);
+}
+
+#[test]
+fn a_recording_of_a_gateway_that_died_is_deleted_when_its_time_has_come() {
+    let mut site = site();
+    let ssh = site.ssh();
+    let session = Program::start(&mut ssh.command(&[], &["while sleep 0.1 && echo tick; do :; done"]));
+    let shows = |file: &Path| site.gateway.played(file).stdout.starts_with(b"tick");
+    let file =
+        until("work is recorded", PATIENCE, || site.gateway.recordings().pop().filter(|file| shows(file)));
+    site.gateway.kill();
+    session.ended(PATIENCE);
+    site.gateway.start();
+    let id = site.gateway.sessions()[0]["id"].as_str().unwrap().to_owned();
+    until("the recording is closed", PATIENCE, || {
+        site.gateway.session(&id)["trail_closed"]["last"].is_object().then_some(())
+    });
+    site.sql(&format!("UPDATE sessions SET ended = ended - {} WHERE id = '{id}'", 91 * DAY));
+    site.look();
+    site.deleted(&Recording { session: id, file });
+}
