@@ -39,6 +39,6 @@ CREATE TABLE retention_looks (
     looked BIGINT NOT NULL
 );
 
--- The recordings that are kept, the oldest first: of a connection, and all of them with their lengths.
+-- The recordings that are kept, the oldest first: of a connection, and all of them.
 CREATE INDEX sessions_kept_of ON sessions (connection, ended, id) WHERE trail IS NOT NULL AND trail_deleted IS NULL;
-CREATE INDEX sessions_kept ON sessions (ended, id, trail_length) WHERE trail IS NOT NULL AND trail_deleted IS NULL;
+CREATE INDEX sessions_kept ON sessions (ended, id) WHERE trail IS NOT NULL AND trail_deleted IS NULL;

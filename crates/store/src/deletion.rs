@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 use sqlx::sqlite::SqliteRow;
 
 use crate::bounds::{SENTENCE, WORD, clip, clip_some};
+use crate::store::NODE;
 use crate::trail::{record, select_trails};
 use crate::{LastLink, Store, StoreError, TrailRecord, UnknownWord, row};
 
@@ -161,12 +162,12 @@ impl Store {
         Ok(())
     }
 
-    /// The recordings whose deletion was decided and not finished, the first decided first: 1,000 at most.
+    /// The recordings of this node whose deletion was decided and not finished, the first decided first: 1,000 at most.
     pub async fn unfinished_deletions(&self) -> Result<Vec<TrailRecord>, StoreError> {
         let all = sqlx::query(select_trails!(
-            "d.done IS NULL AND d.decided IS NOT NULL ORDER BY d.decided LIMIT $1"
+            "s.id IN (SELECT session FROM trail_deletions WHERE done IS NULL) AND node = $1 ORDER BY d.decided LIMIT $2"
         ));
-        all.bind(PAGE).fetch_all(self.readers()).await?.iter().map(record).collect()
+        all.bind(NODE).bind(PAGE).fetch_all(self.readers()).await?.iter().map(record).collect()
     }
 }
 

@@ -13,11 +13,11 @@ use crate::args::Session;
 
 pub(crate) async fn session(command: Session) -> anyhow::Result<ExitCode> {
     match command {
-        Session::List { policy, limit, held, json } => {
-            let store = open(&policy).await?;
-            let sessions =
-                if held { store.held_sessions(limit).await? } else { store.sessions(limit, None).await? };
-            list(&sessions, json)?;
+        Session::List { policy, limit, held: false, json } => {
+            list(&open(&policy).await?.sessions(limit, None).await?, json, "No session yet.")?;
+        }
+        Session::List { policy, limit, held: true, json } => {
+            list(&open(&policy).await?.held_sessions(limit).await?, json, "No recording is on hold.")?;
         }
         Session::Show { id, policy, json } => show(&policy, &id, json).await?,
         Session::Repeat { id, instance, policy } => repeat(&policy, &id, &instance).await?,
@@ -32,14 +32,14 @@ pub(super) async fn open(policy: &Path) -> anyhow::Result<Store> {
     open_to_look(&load(policy)?).await
 }
 
-fn list(sessions: &[SessionSummary], json: bool) -> anyhow::Result<()> {
+fn list(sessions: &[SessionSummary], json: bool, none: &str) -> anyhow::Result<()> {
     if json {
         let rows: Vec<Value> = sessions.iter().map(summary).collect();
         println!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(());
     }
     if sessions.is_empty() {
-        println!("No such session.");
+        println!("{none}");
     }
     for session in sessions {
         println!(
