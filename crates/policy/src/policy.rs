@@ -134,6 +134,11 @@ impl Policy {
         found.audit.as_ref()?.keep_for
     }
 
+    /// Whether there are recordings that are not kept for ever.
+    pub fn has_terms(&self) -> bool {
+        self.connections.iter().any(|connection| self.keeps_for(&connection.name).is_some())
+    }
+
     /// The first active connection, in the order of the document, that listens on `listener` and takes `client`.
     ///
     /// `listener` is the address as the document has it, not the one that a bind to port 0 chose.

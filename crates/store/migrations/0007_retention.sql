@@ -33,7 +33,7 @@ CREATE TABLE trail_holds (
 );
 CREATE INDEX trail_holds_active ON trail_holds (session) WHERE released IS NULL;
 
--- When a node last looked for recordings to delete, by its clock: a clock that has jumped since is not believed.
+-- When a node last looked for recordings to delete, by a clock that was believed: one that has jumped since is not.
 CREATE TABLE retention_looks (
     node TEXT PRIMARY KEY,
     looked BIGINT NOT NULL

@@ -88,7 +88,7 @@ impl Store {
         Ok(looked.map(UnixMillis))
     }
 
-    /// Keeps that this node looks now, by a clock that is believed.
+    /// Keeps what time it is at least, as this node has it when it looks.
     pub async fn note_look(&self, at: UnixMillis) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO retention_looks (node, looked) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET looked = $2",

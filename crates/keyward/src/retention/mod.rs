@@ -107,9 +107,7 @@ impl Keeper {
         let (now, recordings) = (now(), self.recordings.clone());
         let look = Look { recordings: &recordings, policy, now, most: MOST, known: &self.changed };
         let plan = look.plan().await?;
-        if plan.doubtful_since.is_none() {
-            recordings.store.note_look(now).await?;
-        }
+        recordings.store.note_look(plan.clock.known()).await?;
         self.tell(&plan, policy);
         for due in &plan.due {
             if !self.delete(due).await {
@@ -169,8 +167,9 @@ impl Keeper {
                 self.changed.insert(record.session.clone());
             }
         }
-        let was_doubtful = std::mem::replace(&mut self.is_doubtful, plan.doubtful_since.is_some());
-        if let (false, Some(known)) = (was_doubtful, plan.doubtful_since) {
+        let doubtful_since = plan.clock.doubtful_since().filter(|_| policy.has_terms());
+        let was_doubtful = std::mem::replace(&mut self.is_doubtful, doubtful_since.is_some());
+        if let (false, Some(known)) = (was_doubtful, doubtful_since) {
             let days = now().0.saturating_sub(known.0) / (24 * 3600 * 1000);
             tracing::error!(
                 days,

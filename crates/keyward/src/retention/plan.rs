@@ -15,18 +15,52 @@ const MOST_KEPT: usize = 10_000;
 const MOST_AHEAD: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What is to be done with the recordings, by the policy of now.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) due: Vec<Due>,
     /// Those that would be deleted, if nothing kept them.
     pub(crate) kept: Vec<Kept>,
     pub(crate) more_kept: u64,
-    /// `Some`: the clock is not believed, and nothing is deleted by age. The time that is known.
-    pub(crate) doubtful_since: Option<UnixMillis>,
+    pub(crate) clock: Clock,
     /// How many bytes are too many even when all that is due is deleted.
     pub(crate) over: u64,
     /// There is more than a plan was to hold.
     pub(crate) is_cut: bool,
+}
+
+/// What is made of this machine's clock.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Clock {
+    /// It may be right. The latest time that is known then, which is no earlier than what was known before: a clock that
+    /// begins in 1970 and is set later does not jump.
+    Believed(UnixMillis),
+    /// It is too far ahead of this time, which is known: nothing is deleted by age.
+    Doubtful(UnixMillis),
+}
+
+impl Clock {
+    fn new(known: Option<UnixMillis>, now: UnixMillis) -> Self {
+        match known {
+            Some(known) if now.0.saturating_sub(known.0) > millis(MOST_AHEAD) => Self::Doubtful(known),
+            Some(known) => Self::Believed(UnixMillis(known.0.max(now.0))),
+            None => Self::Believed(now),
+        }
+    }
+
+    /// What is known of the time from now on. A doubtful clock is kept to what was known, whatever begins by it.
+    pub(crate) fn known(self) -> UnixMillis {
+        match self {
+            Self::Believed(time) | Self::Doubtful(time) => time,
+        }
+    }
+
+    /// `Some`: it is not believed. What is known.
+    pub(crate) fn doubtful_since(self) -> Option<UnixMillis> {
+        match self {
+            Self::Believed(_) => None,
+            Self::Doubtful(known) => Some(known),
+        }
+    }
 }
 
 /// A recording that is to be deleted.
@@ -120,10 +154,10 @@ pub(crate) struct Look<'a> {
 impl Look<'_> {
     /// Reads the ledger and the ends of files; changes nothing.
     pub(crate) async fn plan(&self) -> anyhow::Result<Plan> {
-        let mut plan = Plan::default();
-        let known = self.recordings.store.last_known_time().await?;
-        plan.doubtful_since = known.filter(|known| self.now.0.saturating_sub(known.0) > millis(MOST_AHEAD));
-        if plan.doubtful_since.is_none() {
+        let clock = Clock::new(self.recordings.store.last_known_time().await?, self.now);
+        let (due, kept) = (Vec::new(), Vec::new());
+        let mut plan = Plan { due, kept, more_kept: 0, clock, over: 0, is_cut: false };
+        if clock.doubtful_since().is_none() {
             self.by_age(&mut plan).await?;
         }
         if let (false, Some(bound)) = (plan.is_cut, self.policy.gateway.keep_at_most) {
@@ -251,4 +285,21 @@ fn last_link(record: &TrailRecord) -> Option<&LastLink> {
 
 fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_believed_for_a_week_from_what_is_known_and_never_takes_it_back() {
+        const WEEK: i64 = 7 * 24 * 3600 * 1000;
+        let clock = |known: i64, now: i64| Clock::new(Some(UnixMillis(known)), UnixMillis(now));
+        assert_eq!(Clock::new(None, UnixMillis(5)), Clock::Believed(UnixMillis(5)));
+        assert_eq!(clock(5, 5 + WEEK), Clock::Believed(UnixMillis(5 + WEEK)));
+        assert_eq!(clock(5, 6 + WEEK), Clock::Doubtful(UnixMillis(5)));
+        assert_eq!(clock(5, 6 + WEEK).known(), UnixMillis(5));
+        assert_eq!(clock(5 + WEEK, 0), Clock::Believed(UnixMillis(5 + WEEK)));
+        assert_eq!(clock(i64::MIN, i64::MAX), Clock::Doubtful(UnixMillis(i64::MIN)));
+    }
 }

@@ -36,13 +36,11 @@ pub(super) async fn retention(asked: &TrailRetention) -> anyhow::Result<()> {
 }
 
 fn print(plan: &Plan, policy: &Policy) {
-    let deletes_nothing = policy.gateway.keep_at_most.is_none()
-        && policy.connections.iter().all(|connection| policy.keeps_for(&connection.name).is_none());
-    if deletes_nothing {
+    if !policy.has_terms() && policy.gateway.keep_at_most.is_none() {
         println!("This policy deletes no recording: it has neither `keep-for` nor `keep-at-most`.");
         return;
     }
-    if let Some(known) = plan.doubtful_since {
+    if let (true, Some(known)) = (policy.has_terms(), plan.clock.doubtful_since()) {
         println!(
             "Nothing is deleted by age: by the clock, more than a week has passed since {}. Where that is right, say so \
              with --clock-is-right.",
@@ -103,6 +101,6 @@ fn as_json(plan: &Plan) -> Value {
         "more_kept": plan.more_kept,
         "bytes_deleted": freed(plan),
         "bytes_over": plan.over,
-        "clock_doubtful_since": plan.doubtful_since.map(time),
+        "clock_doubtful_since": plan.clock.doubtful_since().map(time),
     })
 }
