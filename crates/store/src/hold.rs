@@ -45,7 +45,7 @@ pub struct Said<'a> {
 }
 
 impl Store {
-    /// Places a hold and gives its number. A session may have several, one for each matter, open sessions too.
+    /// Places a hold and gives its number. It outlasts a power cut. A session may have several, one for each matter, open sessions too.
     ///
     /// # Errors
     /// [`StoreError::TrailDeleted`] where there is nothing left to hold.
@@ -78,6 +78,7 @@ impl Store {
             .execute(&mut *change)
             .await?;
         change.commit().await?;
+        self.sync().await?;
         // Within MAX_HOLDS.
         Ok(u32::try_from(number).unwrap_or(u32::MAX))
     }
@@ -95,6 +96,7 @@ impl Store {
         .bind(clip(said.by, WORD))
         .execute(self.writer())
         .await?;
+        self.sync().await?;
         Ok(done.rows_affected() > 0)
     }
 

@@ -91,6 +91,8 @@ impl Recordings {
 
     async fn remove(&self, record: &TrailRecord) -> anyhow::Result<()> {
         let path = self.path(record)?;
+        // Else a power cut could leave neither the file nor a word of why.
+        self.store.sync().await?;
         // To free a large file takes the disk a while.
         tokio::task::spawn_blocking(move || remove(&path)).await??;
         self.store.finish_deletion(&record.session, now()).await?;

@@ -3,19 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keyward_testsuite::{PATIENCE, Program, Run, keyward, shell, until};
+use keyward_testsuite::{PATIENCE, PowerCuts, Program, Run, Sshd, keyward, shell, until};
 use serde_json::{Value, json};
 
-use crate::site::Site;
+use crate::site::{Draft, Site};
 
 const DAY: i64 = 24 * 3600 * 1000;
 
 /// A gateway that keeps recordings for 90 days.
 fn site() -> Site {
-    Site::with(|draft| {
-        draft.connection += "audit-policy = \"kept\"\n";
-        draft.more = "\n[[audit-policy]]\nname = \"kept\"\nkeep-for = \"90d\"\n".to_owned();
-    })
+    Site::with(keep_for_90_days)
+}
+
+fn keep_for_90_days(draft: &mut Draft) {
+    draft.connection += "audit-policy = \"kept\"\n";
+    draft.more = "\n[[audit-policy]]\nname = \"kept\"\nkeep-for = \"90d\"\n".to_owned();
 }
 
 /// A recording, and the session that it is of.
@@ -275,6 +277,27 @@ fn a_deletion_that_a_crash_cut_off_is_finished_at_the_next_start() {
     assert_eq!(record["trail_deletion"]["cause"], "age");
     site.gateway.says(&["recording deleted, as was decided before", &old.session]);
     assert_eq!(site.verify().0, 0);
+}
+
+#[test]
+fn a_power_cut_does_not_take_back_why_a_recording_was_deleted() {
+    let cuts = PowerCuts::prepare();
+    let site = Site::planned(Sshd::start(), keep_for_90_days, |plan| plan.with_power_cuts(&cuts));
+    let old = site.record_of_old(91);
+    let data = site.gateway.data();
+    site.look();
+    site.deleted(&old);
+    // What the disk had taken last, of the log that changes of the ledger go to first, before the file went.
+    let log = data.join("keyward.db-wal");
+    let taken = cuts.taken(&log).pop().expect("the disk has taken changes of the ledger");
+    let left = site.sshd.folder().join("left");
+    let script = "mkdir -m 700 \"$2\" && cp \"$1/keyward.db\" \"$1/sealing.key\" \"$2/\" && \
+                  head -c \"$3\" \"$1/keyward.db-wal\" > \"$2/keyward.db-wal\"";
+    let paths = [data.to_str().unwrap(), left.to_str().unwrap()];
+    shell(script, &[&paths[..], &[&taken.length.to_string()]].concat()).must_succeed();
+    site.gateway.edit_policy(|text| text.replace(paths[0], paths[1]));
+    let deletion = &site.gateway.session(&old.session)["trail_deletion"];
+    assert_eq!((&deletion["cause"], &deletion["done"]), (&json!("age"), &Value::Null), "{deletion}");
 }
 
 #[test]
