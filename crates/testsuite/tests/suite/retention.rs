@@ -1,4 +1,4 @@
-//! How long recordings are kept: by age, by size and by hold; what is deleted is on record, and its session stays.
+//! How long recordings are kept: by age and by size; what is deleted is on record, and its session stays.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::site::{Draft, Site};
 const DAY: i64 = 24 * 3600 * 1000;
 
 /// A gateway that keeps recordings for 90 days.
-fn site() -> Site {
+pub(crate) fn site() -> Site {
     Site::with(keep_for_90_days)
 }
 
@@ -21,9 +21,9 @@ fn keep_for_90_days(draft: &mut Draft) {
 }
 
 /// A recording, and the session that it is of.
-struct Recording {
-    session: String,
-    file: PathBuf,
+pub(crate) struct Recording {
+    pub(crate) session: String,
+    pub(crate) file: PathBuf,
 }
 
 impl Site {
@@ -44,7 +44,7 @@ impl Site {
 
     /// The same, of a session that ended so many days ago.
     #[track_caller]
-    fn record_of_old(&self, days: i64) -> Recording {
+    pub(crate) fn record_of_old(&self, days: i64) -> Recording {
         let recording = self.record("echo shown");
         let (age, id) = (days * DAY, &recording.session);
         self.sql(&format!(
@@ -62,27 +62,27 @@ impl Site {
             .must_succeed();
     }
 
-    fn command(&self, words: &[&str]) -> Run {
+    pub(crate) fn command(&self, words: &[&str]) -> Run {
         let policy = self.gateway.policy();
         keyward([words, &["--policy", policy.to_str().unwrap()]].concat())
     }
 
     /// Runs a command that must not do what it was asked to, and gives what it says.
     #[track_caller]
-    fn refused_command(&self, words: &[&str]) -> String {
+    pub(crate) fn refused_command(&self, words: &[&str]) -> String {
         let run = self.command(words);
         assert_eq!(run.status.code(), Some(2), "{words:?}: {run:?}");
         run.stderr
     }
 
     #[track_caller]
-    fn look(&self) {
+    pub(crate) fn look(&self) {
         self.gateway.reread("was read again");
     }
 
     /// Waits until the gateway has deleted it, and gives the session's record.
     #[track_caller]
-    fn deleted(&self, recording: &Recording) -> Value {
+    pub(crate) fn deleted(&self, recording: &Recording) -> Value {
         let record = until("the recording is deleted", PATIENCE, || {
             let record = self.gateway.session(&recording.session);
             record["trail_deletion"]["done"].is_string().then_some(record)
@@ -92,20 +92,20 @@ impl Site {
     }
 
     #[track_caller]
-    fn is_kept(&self, recording: &Recording) {
+    pub(crate) fn is_kept(&self, recording: &Recording) {
         assert!(recording.file.exists());
         assert_eq!(self.gateway.session(&recording.session)["trail_deletion"], Value::Null);
     }
 
     /// What `keyward trail verify --policy` ends with, and says of each recording.
-    fn verify(&self) -> (i32, String) {
+    pub(crate) fn verify(&self) -> (i32, String) {
         let run = self.command(&["trail", "verify", "--verbose"]);
         (run.status.code().unwrap_or(-1), String::from_utf8(run.stdout).unwrap())
     }
 
     /// What `keyward trail retention` would delete, and what is due and kept.
     #[track_caller]
-    fn plan(&self) -> (Vec<Value>, Vec<Value>, Value) {
+    pub(crate) fn plan(&self) -> (Vec<Value>, Vec<Value>, Value) {
         let text = self.command(&["trail", "retention", "--json"]).text();
         let plan: Value = serde_json::from_str(&text).unwrap();
         let list = |key: &str| plan[key].as_array().unwrap().clone();
@@ -165,51 +165,6 @@ fn without_a_term_for_its_connection_no_recording_is_too_old() {
     site.look();
     site.deleted(&of_other);
     site.is_kept(&old);
-}
-
-#[test]
-fn a_hold_keeps_a_recording_until_it_is_released_and_both_stay_on_record() {
-    let site = site();
-    // The older one is looked at first.
-    let (held, free) = (site.record_of_old(200), site.record_of_old(100));
-    let id = &*held.session;
-    site.command(&["session", "hold", id, "--reason", "case 12"]).must_succeed();
-    let unique = held.file.file_stem().unwrap().to_str().unwrap();
-    site.command(&["session", "hold", unique, "--reason", "case 13"]).must_succeed();
-    let list = || site.command(&["session", "list", "--held"]).text();
-    assert!(list().contains(id) && !list().contains(&free.session), "{}", list());
-    let (due, kept, plan) = site.plan();
-    assert_eq!((due.len(), &kept[0]["because"]), (1, &json!("the recording is on hold")), "{plan:#}");
-    site.look();
-    site.deleted(&free);
-    site.is_kept(&held);
-    let refused = site.refused_command(&["session", "delete-recording", id, "--reason", "tidy"]);
-    assert!(refused.contains("the recording is on hold"), "{refused}");
-    let refused = site.refused_command(&["session", "hold", &free.session, "--reason", "late"]);
-    assert!(refused.contains("nothing left to hold"), "{refused}");
-
-    let missing = held.file.with_extension("away");
-    fs::rename(&held.file, &missing).unwrap();
-    let (status, said) = site.verify();
-    assert!(status == 3 && said.contains("MISSING") && said.contains("on legal hold"), "{said}");
-    fs::rename(&missing, &held.file).unwrap();
-
-    let several = site.refused_command(&["session", "release", id, "--reason", "done"]);
-    assert!(several.contains("1 (case 12), 2 (case 13)"), "{several}");
-    site.command(&["session", "release", id, "--hold", "1", "--reason", "12 is over"]).must_succeed();
-    assert!(list().contains(id));
-    site.command(&["session", "release", id, "--reason", "13 is over"]).must_succeed();
-    assert!(!list().contains(id));
-    let none = site.refused_command(&["session", "release", id, "--reason", "again"]);
-    assert!(none.contains("no hold is on"), "{none}");
-    site.look();
-    let record = site.deleted(&held);
-    let holds = record["holds"].as_array().unwrap();
-    assert_eq!((holds.len(), &holds[1]["reason"]), (2, &json!("case 13")));
-    assert_eq!(holds[0]["released"]["reason"], "12 is over");
-    assert!(holds[0]["by"].as_str().is_some_and(|by| !by.is_empty()), "{holds:?}");
-    let show = site.command(&["session", "show", id]).text();
-    assert!(show.contains("case 12") && show.contains("13 is over"), "{show}");
 }
 
 #[test]
@@ -341,37 +296,24 @@ fn a_recording_that_was_changed_or_is_missing_is_told_and_not_deleted() {
 }
 
 #[test]
-fn a_recording_is_deleted_by_hand_with_a_reason_once_its_session_is_over() {
-    let site = Site::open();
-    let ssh = site.ssh();
-    let mut session = Program::start(&mut ssh.command(&[], &["echo in; read -r _"]));
-    let file = until("a recording begins", PATIENCE, || site.gateway.recordings().pop());
-    let id = site.gateway.sessions()[0]["id"].as_str().unwrap().to_owned();
-    let words = ["session", "delete-recording", &id, "--reason", "asked for by the works council"];
-    let open = site.refused_command(&words);
-    assert!(open.contains("the session is open"), "{open}");
-    site.command(&["session", "hold", &id, "--reason", "x"]).must_succeed();
-    site.command(&["session", "release", &id, "--reason", "x"]).must_succeed();
-    session.tell_no_more();
-    site.ended(1);
-    until("the recording is closed", PATIENCE, || {
-        site.gateway.session(&id)["trail_closed"].is_object().then_some(())
-    });
-    let copy = fs::read(&file).unwrap();
-    assert!(site.command(&["session", "delete-recording", &id, "--reason", " "]).status.code() == Some(2));
-    site.command(&words).must_succeed();
-    let recording = Recording { session: id.clone(), file };
-    let deletion = &site.deleted(&recording)["trail_deletion"];
-    assert_eq!((&deletion["cause"], &deletion["reason"]), (&json!("hand"), &json!(words[4])));
-    assert!(deletion["by"].is_string(), "{deletion}");
-    let again = site.refused_command(&words);
-    assert!(again.contains("recording deleted at "), "{again}");
-
-    fs::write(&recording.file, copy).unwrap();
-    let (status, said) = site.verify();
-    assert!(status == 3 && said.contains("PUT BACK"), "{said}");
-    let one = site.command(&["trail", "verify", recording.file.to_str().unwrap()]);
-    assert_eq!(one.status.code(), Some(3), "{one:?}");
+fn a_plugin_that_has_not_heard_of_the_end_keeps_the_recording() {
+    let site = site();
+    // The older one is looked at first.
+    let (owed, paid) = (site.record_of_old(200), site.record_of_old(100));
+    let id = &owed.session;
+    site.sql(&format!(
+        "INSERT INTO session_plugins (session, instance, position, role, bundle, checksum, retry_interrupted, state, cookie) \
+         VALUES ('{id}', 'aa', 1, 'aa', 'Example', 'c', FALSE, 'interrupted', '{{}}')"
+    ));
+    let (due, kept, plan) = site.plan();
+    assert_eq!((due.len(), kept.len()), (1, 1), "{plan:#}");
+    assert!(kept[0]["because"].as_str().unwrap().contains("session_ended"), "{plan:#}");
+    site.look();
+    site.deleted(&paid);
+    site.is_kept(&owed);
+    site.sql(&format!("UPDATE session_plugins SET state = 'ended' WHERE session = '{id}'"));
+    site.look();
+    site.deleted(&owed);
 }
 
 #[test]
