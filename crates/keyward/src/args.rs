@@ -1,8 +1,12 @@
 //! The command line.
 
+mod session;
+
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::session::{DeleteRecording, HoldRecording, ReleaseRecording, Session};
 
 /// Privileged session gateway: people reach servers through it and never see a server's password.
 #[derive(Debug, Parser)]
@@ -30,7 +34,7 @@ pub(crate) enum Command {
     /// Make the Python environments that plugins run in
     #[command(subcommand)]
     Environment(Environment),
-    /// Look at sessions, with each hook call that was made for them
+    /// Look at sessions, with each hook call that was made for them, and hold or delete their recordings
     #[command(subcommand)]
     Session(Session),
     /// Play, export and verify recordings
@@ -291,47 +295,10 @@ pub(crate) enum Environment {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Session {
-    /// The newest sessions
-    List {
-        /// The policy document of the gateway
-        #[arg(long)]
-        policy: PathBuf,
-        /// How many at most
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
-        /// Print one JSON array
-        #[arg(long)]
-        json: bool,
-    },
-    /// Have session_ended called again, within seconds, where the gateway's death cut the call off
-    Repeat {
-        /// The session's id, or the unique part of it
-        id: String,
-        /// The plugin instance
-        instance: String,
-        /// The policy document of the gateway
-        #[arg(long)]
-        policy: PathBuf,
-    },
-    /// Everything about one session: facts, decisions, hook calls with their log lines
-    Show {
-        /// The session's id, or the unique part of it
-        id: String,
-        /// The policy document of the gateway
-        #[arg(long)]
-        policy: PathBuf,
-        /// Print one JSON object
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum Trail {
     /// Show a recording as it was
     ///
-    /// On a terminal, keys steer it: space pauses, left and right go back and forward ten seconds, + and - change the
+    /// On a terminal, keys steer it: space pauses, left and right go back and forward ten seconds, End goes to the end, + and - change the
     /// speed, q ends it. The recording cannot reach the terminal: what it shows is drawn, without titles, clipboards and
     /// questions that a terminal would answer. A file or a program gets exactly what was shown.
     Play {
@@ -341,6 +308,10 @@ pub(crate) enum Trail {
         keys: Keys,
         #[command(flatten)]
         signer: Signer,
+        /// Watch a session that is still open, less than a second behind: begins with the screen as it is now, or at --from,
+        /// and ends with the session
+        #[arg(long, short)]
+        follow: bool,
         /// How many times as fast
         #[arg(long, default_value = "1")]
         speed: String,
@@ -386,6 +357,10 @@ pub(crate) enum Trail {
     /// that nobody or that another key has signed, and 2 where nothing could be checked: a missing file, a wrong argument,
     /// a file that is no recording or of a version that is not known.
     Verify(TrailVerify),
+    /// Say which recordings would be deleted now, and why, without deleting any
+    ///
+    /// By the policy document as it is, whether the gateway has read it again or not.
+    Retention(TrailRetention),
     /// Make an auditor's key: the private half into a file, the public one for the policy document is printed
     NewKey {
         /// Must not exist yet
@@ -422,6 +397,20 @@ pub(crate) struct TrailVerify {
     /// Say it of each block, or of each recording
     #[arg(long, short)]
     pub(crate) verbose: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TrailRetention {
+    /// The policy document of the gateway
+    #[arg(long)]
+    pub(crate) policy: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say that this machine's clock is right, after the gateway did not look for more than a week: recordings are deleted
+    /// by age again
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) clock_is_right: bool,
 }
 
 /// The keys of an encrypted recording.

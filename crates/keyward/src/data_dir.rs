@@ -19,7 +19,11 @@ impl DataDir {
     /// Whether there are recordings.
     pub(crate) fn has_trails(&self) -> io::Result<bool> {
         match fs::read_dir(self.trails()) {
-            Ok(mut entries) => Ok(entries.next().transpose()?.is_some()),
+            // A new disk that is mounted there has that one of its own.
+            Ok(mut entries) => Ok(entries
+                .find(|entry| entry.as_ref().map_or(true, |entry| entry.file_name() != "lost+found"))
+                .transpose()?
+                .is_some()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }

@@ -21,6 +21,7 @@ use crate::command;
 use crate::data_dir::DataDir;
 use crate::listen::Listeners;
 use crate::plugins::{self, Earlier, Loader, NotLoaded, serves_somebody};
+use crate::retention::{Recordings, Retention};
 use crate::shards::Shards;
 use crate::updates::{Site, Updates};
 
@@ -89,11 +90,13 @@ impl Running {
         }
         let earlier = Arc::new(Earlier::new(loader.clone()));
         let old_versions = Arc::clone(&earlier) as Arc<dyn OldVersions>;
+        let recordings = Recordings { store: store.clone(), trails: trails.clone() };
         let gateway =
             Gateway::start(GatewayParts { policy, store, plugins, old_versions, trails, signer }).await?;
         let to = (gateway.clone(), Arc::new(Shards::start(&ssh)?));
         listeners.serve(loader.policy(), bound, &to);
-        let updates = Updates::follow(Site { to, ssh, loader, earlier, listeners }, failed).await;
+        let retention = Retention::start(gateway.clone(), recordings);
+        let updates = Updates::follow(Site { to, ssh, loader, earlier, listeners, retention }, failed).await;
         Ok(Self { gateway, host, updates })
     }
 

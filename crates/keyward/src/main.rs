@@ -14,6 +14,7 @@ mod gateway;
 mod kit;
 mod listen;
 mod plugins;
+mod retention;
 mod shards;
 mod updates;
 

@@ -20,6 +20,7 @@ use crate::command;
 use crate::gateway::{check_supported, make_ready};
 use crate::listen::Listeners;
 use crate::plugins::{Earlier, Loader, NotLoaded};
+use crate::retention::Retention;
 use crate::shards::Shards;
 
 /// Between two looks at the store.
@@ -43,6 +44,7 @@ pub(crate) struct Site {
     pub(crate) loader: Loader,
     pub(crate) earlier: Arc<Earlier>,
     pub(crate) listeners: Listeners,
+    pub(crate) retention: Retention,
 }
 
 impl Updates {
@@ -115,6 +117,7 @@ impl Follower {
             Ok(()) => {
                 self.refused.clear();
                 self.tell().await;
+                self.site.retention.look_now();
                 tracing::info!(path = %path.display(), "the policy document was read again");
             }
             Err(error) => {

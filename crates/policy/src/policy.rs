@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyward_model::{InstanceName, Secret};
+use keyward_model::{ConnectionName, InstanceName, Secret};
 
 use crate::connection::canonical;
 use crate::{
@@ -55,6 +55,8 @@ pub struct GatewaySettings {
     /// What the interpreters that wait for calls hold together, over all plugin instances, in bytes; `None`: a quarter of
     /// the machine's memory.
     pub plugin_memory: Option<u64>,
+    /// Bytes of all recordings together, of which the oldest are deleted past it; `None`: as much as the disk takes.
+    pub keep_at_most: Option<u64>,
     /// How long the gateway waits at a stop for its sessions to be ended and settled.
     pub drain: Duration,
     /// The first of the user ids that plugin workers run as; `None`: as the gateway's own user.
@@ -88,6 +90,7 @@ impl Default for GatewaySettings {
             max_plugin_calls: CALLS,
             min_free_memory: 64 * MIB,
             plugin_memory: None,
+            keep_at_most: None,
             drain: Duration::from_secs(30),
             plugin_user_base: None,
             strict: false,
@@ -122,6 +125,18 @@ impl Policy {
         } else {
             Err(PolicyError::NothingToRun)
         }
+    }
+
+    /// How long the recordings of the connection of this name are kept after their sessions; `None`: for ever,
+    /// as those of a connection that the document does not have.
+    pub fn keeps_for(&self, connection: &ConnectionName) -> Option<Duration> {
+        let found = self.connections.iter().find(|found| found.name == *connection)?;
+        found.audit.as_ref()?.keep_for
+    }
+
+    /// Whether there are recordings that are not kept for ever.
+    pub fn has_terms(&self) -> bool {
+        self.connections.iter().any(|connection| self.keeps_for(&connection.name).is_some())
     }
 
     /// The first active connection, in the order of the document, that listens on `listener` and takes `client`.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use keyward_model::{ClientAddr, Host, Secret, TargetAddr};
+use keyward_model::{ClientAddr, ConnectionName, Host, Secret, TargetAddr};
 use keyward_policy::{
     Algorithms, ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, CredentialSource,
     FileOperation, HostKeyCheck, HostKeyKnowledge, HostPattern, Inband, LdapTls, LogInMeans, Method,
@@ -594,6 +594,27 @@ fn an_audit_policy_may_have_timestamps_alone() {
     let ca = std::fs::read_to_string(folder.path().join("ca.pem")).unwrap();
     assert_eq!(timestamps.authorities, TimestampAuthorities::from_pem([ca.as_str()]).unwrap());
     assert_eq!(of(", interval = 10").interval.as_secs(), 10);
+}
+
+#[test]
+fn recordings_are_kept_as_long_as_the_audit_policy_of_their_connection_says() {
+    let document = |term: &str| {
+        format!(
+            "[[channel-policy]]\nname = 'c'\nrule = [{{ types = ['shell'] }}]\n\
+             [[connection]]\nname = 'x'\nprotocol = 'ssh'\nlisten = ['[::1]:22']\ntarget = {{ fixed = 'h' }}\n\
+             channel-policy = 'c'\naudit-policy = 'a'\n[[audit-policy]]\nname = 'a'\nkeep-for = '{term}'\n"
+        )
+    };
+    let name = |text: &str| ConnectionName::try_from(text).unwrap();
+    let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+    for (term, expected) in [("36h", 36), ("90d", 90 * 24), ("8 w", 56 * 24), ("100y", 100 * 365 * 24)] {
+        let policy = parse(&document(term));
+        assert_eq!(policy.keeps_for(&name("x")), hours(expected), "{term}");
+        assert_eq!(policy.keeps_for(&name("gone")), None);
+        assert_eq!(policy.connections[0].audit.as_ref().unwrap().shown, None);
+    }
+    assert_eq!(parse("[gateway]\nkeep-at-most = '3 TiB'").gateway.keep_at_most, Some(3 << 40));
+    assert_eq!(parse("").gateway.keep_at_most, None);
 }
 
 #[expect(clippy::disallowed_methods, reason = "OpenSSL makes the certificate")]

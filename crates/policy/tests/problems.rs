@@ -122,7 +122,7 @@ aa"#,
     (
         "[[user-list]]",
         "[[audit-policy]]\nname = \"a\"\n[[user-list]]",
-        "18:1 this [[audit-policy]] encrypts nothing (add `recipients` or `timestamps`, or leave the policy out: recordings are signed without one)",
+        "18:1 this [[audit-policy]] says nothing (add `recipients`, `timestamps` or `keep-for`, or leave the policy out: recordings are signed and kept without one)",
     ),
     (
         "[[user-list]]",
@@ -156,8 +156,23 @@ aa"#,
     ),
     (
         "[[user-list]]",
-        "[[audit-policy]]\nname = \"a\"\nretention = 7\nrecipients = [\"age1sl9det44s83x5hcmkpxhe6aflj6gx335lntmnt3m675hvqej4drqn9fuhm\", \"age1sl9det44s83x5hcmkpxhe6aflj6gx335lntmnt3m675hvqej4drqn9fuhm\"]\n[[user-list]]",
-        "20:1 `retention` is not supported yet (leave it out); 21:81 this key stands before (write each key once)",
+        "[[audit-policy]]\nname = \"a\"\nkeep-for = 7\nrecipients = [\"age1sl9det44s83x5hcmkpxhe6aflj6gx335lntmnt3m675hvqej4drqn9fuhm\", \"age1sl9det44s83x5hcmkpxhe6aflj6gx335lntmnt3m675hvqej4drqn9fuhm\"]\n[[user-list]]",
+        "20:12 this must be a text in quotes, not an integer (write a number with its unit, hours, days, weeks or years of 365 days: \"36h\", \"90d\", \"8w\", \"10y\"); 21:81 this key stands before (write each key once)",
+    ),
+    (
+        "[[user-list]]",
+        "[[audit-policy]]\nname = \"a\"\nkeep-for = \"3 months\"\n[[user-list]]",
+        "20:12 \"3 months\" is no length of time (write a number with its unit, hours, days, weeks or years of 365 days: \"36h\", \"90d\", \"8w\", \"10y\")",
+    ),
+    (
+        "[[user-list]]",
+        "[[audit-policy]]\nname = \"a\"\nkeep-for = \"0d\"\n[[user-list]]",
+        "20:12 this must be 1 hour to 100 years (leave the key out for no end)",
+    ),
+    (
+        "[[user-list]]",
+        "[[audit-policy]]\nname = \"a\"\nkeep-for = \"101y\"\n[[user-list]]",
+        "20:12 this must be 1 hour to 100 years (leave the key out for no end)",
     ),
     (
         r#"aa-plugin = "otp""#,
@@ -242,7 +257,7 @@ aa"#,
     (
         r#"bundle = "Otp""#,
         "bundle = \"Otp\"\nmemory-limit = \"512 MB\"",
-        "13:16 \"512 MB\" is no size (write a number and KiB, MiB or GiB: \"512 MiB\")",
+        "13:16 \"512 MB\" is no size (write a number and KiB, MiB, GiB or TiB: \"512 MiB\")",
     ),
     (
         r#"bundle = "Otp""#,

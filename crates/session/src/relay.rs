@@ -249,7 +249,7 @@ async fn record(
 fn protection(core: &Core) -> Protection {
     let signed = Protection::signed(Arc::clone(&core.shared.signer));
     match core.connection.audit.as_deref() {
-        Some(AuditPolicy { shown, typed, timestamps: _ }) => {
+        Some(AuditPolicy { shown, typed, .. }) => {
             Protection { shown: shown.clone(), typed: typed.clone(), ..signed }
         }
         None => signed,

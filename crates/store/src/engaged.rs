@@ -109,7 +109,7 @@ async fn insert_engaged(
 /// A word in the database that this program does not know.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is not known")]
-pub struct UnknownWord(String);
+pub struct UnknownWord(pub(crate) String);
 
 impl Role {
     /// The MANIFEST's word for it (contract section 1).

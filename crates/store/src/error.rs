@@ -72,6 +72,10 @@ pub enum StoreError {
     NotEnding(CallId),
     #[error("hook call {0} is not in the ledger")]
     UnknownCall(CallId),
+    #[error("the recording of session {0} is deleted: there is nothing left to hold")]
+    TrailDeleted(SessionId),
+    #[error("session {0} has had so many holds that it gets no more")]
+    TooManyHolds(SessionId),
     #[error("{what} has {bytes} bytes, {limit} at most are kept")]
     TooLarge { what: &'static str, bytes: usize, limit: usize },
     #[error("a cookie is nested too deeply to be read again")]

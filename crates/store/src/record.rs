@@ -10,8 +10,11 @@ use serde::{Serialize, Serializer};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
+use crate::deletion::deletion;
 use crate::session::MAX_NOTES;
-use crate::{ClosedTrail, LogLine, PluginState, RevisionId, Role, Store, StoreError, row, trail};
+use crate::{
+    ClosedTrail, Deletion, Hold, LogLine, PluginState, RevisionId, Role, Store, StoreError, hold, row, trail,
+};
 
 /// The most that [`Store::sessions`] returns at once.
 const MAX_PAGE: u32 = 1000;
@@ -50,6 +53,10 @@ pub struct SessionRecord {
     pub trail_signer: Option<String>,
     /// How it was closed; `None`: the session is open, or the gateway died.
     pub trail_closed: Option<ClosedTrail>,
+    /// How it was deleted; `None`: it was not.
+    pub trail_deletion: Option<Deletion>,
+    /// The legal holds on it, released ones included.
+    pub holds: Vec<Hold>,
     /// In the order of their first calls.
     pub plugins: Vec<PluginRecord>,
     pub calls: Vec<CallEntry>,
@@ -109,7 +116,7 @@ impl Store {
     /// A session with its plugins, calls and notes, all as of one moment.
     pub async fn session(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
         let mut view = self.read().await?;
-        let found = sqlx::query("SELECT * FROM sessions WHERE id = $1")
+        let found = sqlx::query(trail::select_trails!("id = $1"))
             .bind(id.as_str())
             .fetch_optional(&mut *view)
             .await?;
@@ -121,6 +128,8 @@ impl Store {
             trail: row::optional(&found, "trail")?,
             trail_signer: row::optional(&found, "trail_signer")?,
             trail_closed: trail::closed(&found)?,
+            trail_deletion: deletion(&found)?,
+            holds: hold::holds(&mut *view, id).await?,
             plugins: plugins(&mut view, id).await?,
             calls: calls(&mut view, id).await?,
             notes: notes(&mut view, id).await?,
@@ -144,7 +153,7 @@ impl Store {
     }
 }
 
-fn summary(found: &SqliteRow) -> Result<SessionSummary, StoreError> {
+pub(crate) fn summary(found: &SqliteRow) -> Result<SessionSummary, StoreError> {
     Ok(SessionSummary {
         id: row::name(found, "id")?,
         protocol: row::word(found, "protocol")?,

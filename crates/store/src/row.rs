@@ -27,6 +27,10 @@ where
     T::try_from(row.try_get::<i64, _>(column)?).map_err(unreadable(column))
 }
 
+pub(crate) fn flag(row: &SqliteRow, column: &'static str) -> Result<bool, StoreError> {
+    Ok(row.try_get(column)?)
+}
+
 pub(crate) fn time(row: &SqliteRow, column: &'static str) -> Result<UnixMillis, StoreError> {
     Ok(UnixMillis(row.try_get(column)?))
 }

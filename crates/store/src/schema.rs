@@ -7,13 +7,14 @@ use sqlx::{SqlSafeStr, SqlitePool};
 
 use crate::StoreError;
 
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
     (2, "reached", include_str!("../migrations/0002_reached.sql")),
     (3, "revisions", include_str!("../migrations/0003_revisions.sql")),
     (4, "plugin status", include_str!("../migrations/0004_plugin_status.sql")),
     (5, "jump host", include_str!("../migrations/0005_jump_host.sql")),
     (6, "trail end", include_str!("../migrations/0006_trail_end.sql")),
+    (7, "retention", include_str!("../migrations/0007_retention.sql")),
 ];
 
 /// The schema that this program writes.

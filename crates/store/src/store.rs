@@ -1,7 +1,8 @@
 //! Opening and closing the store.
 
 use std::fs::File;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ const READERS: u32 = 3;
 /// The database of a data directory. Clones share it.
 ///
 /// What a function has returned outlasts the death of the process. A power failure may take the last moments
-/// before it (WAL with `synchronous = NORMAL`), always as whole changes.
+/// before it (WAL with `synchronous = NORMAL`), always as whole changes, unless [`Store::sync`] was called.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Inner>);
 
@@ -32,6 +33,7 @@ struct Inner {
     writer: SqlitePool,
     readers: SqlitePool,
     sealing: Sealing,
+    folder: PathBuf,
     // INVARIANT: the last field: nothing of ours is asked of the database once another gateway may come.
     _gateway: Option<File>,
 }
@@ -90,6 +92,18 @@ impl Store {
         self.0.writer.close().await;
     }
 
+    /// Has the disk take all that was changed so far: a power cut does not take it back then.
+    pub async fn sync(&self) -> Result<(), StoreError> {
+        let folder = self.0.folder.clone();
+        let synced = tokio::task::spawn_blocking(move || sync(&folder)).await;
+        let failed = |source| StoreError::Directory {
+            path: self.0.folder.clone(),
+            doing: "its ledger cannot be synced",
+            source,
+        };
+        synced.map_err(io::Error::other).flatten().map_err(failed)
+    }
+
     async fn with_readers(
         directory: &Directory,
         writer: SqlitePool,
@@ -97,7 +111,8 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let readers = connect(directory, options(directory).read_only(true), READERS).await?;
         let sealing = Sealing::open(directory.path())?;
-        Ok(Self(Arc::new(Inner { writer, readers, sealing, _gateway: gateway })))
+        let folder = directory.path().to_owned();
+        Ok(Self(Arc::new(Inner { writer, readers, sealing, folder, _gateway: gateway })))
     }
 
     pub(crate) fn sealing(&self) -> &Sealing {
@@ -137,6 +152,17 @@ async fn migrate_unless_in_use(
         }
     };
     schema::migrate(writer, &path).await
+}
+
+/// Changes are in SQLite's log until they are in the database, which SQLite syncs by itself. The log may be opened and
+/// closed here, as SQLite has its locks on the other files.
+fn sync(folder: &Path) -> io::Result<()> {
+    match File::open(folder.join(format!("{}-wal", Store::DATABASE))) {
+        Ok(log) => log.sync_data()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    File::open(folder)?.sync_all()
 }
 
 async fn connect_writer(directory: &Directory) -> Result<SqlitePool, StoreError> {

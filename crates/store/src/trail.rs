@@ -1,11 +1,27 @@
 //! What the ledger keeps of recordings: enough to tell later whether each one is there, and as it was when it was closed.
 
-use keyward_model::SessionId;
+use keyward_model::{ConnectionName, SessionId, UnixMillis};
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 
 use crate::bounds::{SENTENCE, clip};
-use crate::{Store, StoreError, row};
+use crate::deletion::deletion;
+use crate::{Deletion, KeptBecause, Store, StoreError, row};
+
+/// Selects what [`record`] reads, of the sessions `s` for which the rest of the statement holds.
+macro_rules! select_trails {
+    ($rest:literal) => {
+        concat!(
+            "SELECT s.*, d.decided AS deletion_decided, d.cause AS deletion_cause, d.reason AS deletion_reason,
+                d.who AS deletion_who, d.as_closed AS deletion_as_closed, d.done AS deletion_done,
+                EXISTS (SELECT 1 FROM trail_holds h WHERE h.session = s.id AND h.released IS NULL) AS held,
+                EXISTS (SELECT 1 FROM session_plugins p WHERE p.session = s.id AND p.state <> 'ended') AS owed
+             FROM sessions s LEFT JOIN trail_deletions d ON d.session = s.id WHERE ",
+            $rest
+        )
+    };
+}
+pub(crate) use select_trails;
 
 /// How many [`Store::trails`] returns at once.
 const PAGE: i64 = 1000;
@@ -44,6 +60,29 @@ pub struct TrailRecord {
     /// `None`: the session is open, the gateway has died and not started since, or it was of an earlier version.
     pub closed: Option<ClosedTrail>,
     pub is_open: bool,
+    pub connection: ConnectionName,
+    /// `None` while its session is open.
+    pub ended: Option<UnixMillis>,
+    /// Whether a plugin is still owed its `session_ended`.
+    pub is_owed: bool,
+    /// Whether a legal hold keeps it.
+    pub is_held: bool,
+    /// `None`: nobody has deleted it.
+    pub deletion: Option<Deletion>,
+}
+
+impl TrailRecord {
+    /// What keeps it from being deleted whoever asks; `None`: nothing that the ledger knows of.
+    pub fn kept_because(&self) -> Option<KeptBecause> {
+        let reasons = [
+            (self.deletion.is_some(), KeptBecause::Deleted),
+            (self.is_open, KeptBecause::Open),
+            (self.is_held, KeptBecause::Held),
+            (self.is_owed, KeptBecause::Owed),
+            (self.closed.is_none(), KeptBecause::NotClosed),
+        ];
+        reasons.into_iter().find(|(holds, _)| *holds).map(|(_, why)| why)
+    }
 }
 
 impl Store {
@@ -77,33 +116,40 @@ impl Store {
 
     /// Recordings in the order of their names, after the one of this name: 1,000 at most.
     pub async fn trails(&self, after: &str) -> Result<Vec<TrailRecord>, StoreError> {
-        let page = sqlx::query("SELECT * FROM sessions WHERE trail > $1 ORDER BY trail LIMIT $2");
+        let page = sqlx::query(select_trails!("trail > $1 ORDER BY trail LIMIT $2"));
         let rows = page.bind(after).bind(PAGE).fetch_all(self.readers()).await?;
         rows.iter().map(record).collect()
     }
 
     /// The recording of this name.
     pub async fn trail_named(&self, name: &str) -> Result<Option<TrailRecord>, StoreError> {
-        let one = sqlx::query("SELECT * FROM sessions WHERE trail = $1");
+        let one = sqlx::query(select_trails!("trail = $1"));
         let found = one.bind(name).fetch_optional(self.readers()).await?;
         found.as_ref().map(record).transpose()
     }
 
     /// The recording of a session; `None` where the session is not known, or has none.
     pub async fn trail_of(&self, id: &SessionId) -> Result<Option<TrailRecord>, StoreError> {
-        let one = sqlx::query("SELECT * FROM sessions WHERE id = $1 AND trail IS NOT NULL");
+        let one = sqlx::query(select_trails!("id = $1 AND trail IS NOT NULL"));
         let found = one.bind(id.as_str()).fetch_optional(self.readers()).await?;
         found.as_ref().map(record).transpose()
     }
 }
 
-fn record(found: &SqliteRow) -> Result<TrailRecord, StoreError> {
+/// That of a row which [`select_trails`] has selected.
+pub(crate) fn record(found: &SqliteRow) -> Result<TrailRecord, StoreError> {
+    let ended = row::optional_time(found, "ended")?;
     Ok(TrailRecord {
         session: row::name(found, "id")?,
         trail: row::text(found, "trail")?,
         signer: row::optional(found, "trail_signer")?,
         closed: closed(found)?,
-        is_open: row::optional_time(found, "ended")?.is_none(),
+        is_open: ended.is_none(),
+        connection: row::name(found, "connection")?,
+        ended,
+        is_owed: row::flag(found, "owed")?,
+        is_held: row::flag(found, "held")?,
+        deletion: deletion(found)?,
     })
 }
 

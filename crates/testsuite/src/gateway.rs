@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::disk::SmallDisk;
+use crate::disk::Disk;
 use crate::ports::free_port;
 use crate::{BundleFolder, Input, PATIENCE, PowerCuts, Program, Run, run, until};
 
@@ -23,7 +23,7 @@ pub struct Gateway {
 #[derive(Debug)]
 pub struct GatewayPlan {
     /// Before the folder, which can go only when nothing is mounted in it.
-    disks: Vec<SmallDisk>,
+    disks: Vec<Disk>,
     folder: TempDir,
     document: String,
     ports: BTreeMap<String, u16>,
@@ -129,7 +129,14 @@ impl GatewayPlan {
     /// Puts a folder of the data folder, or with an empty name all of it, on a disk that is soon full.
     #[track_caller]
     pub fn on_small_disk(mut self, folder: &str, kib: u32) -> Self {
-        self.disks.push(SmallDisk::mount(&self.data(), folder, kib));
+        self.disks.push(Disk::small(&self.data(), folder, kib));
+        self
+    }
+
+    /// Puts a folder of the gateway's data on a disk that can be [`Frozen`](crate::Frozen).
+    #[track_caller]
+    pub fn on_a_disk_of_its_own(mut self, folder: &str) -> Self {
+        self.disks.push(Disk::in_a_file(&self.data(), folder));
         self
     }
 

@@ -47,7 +47,7 @@ pub use authority::Authority;
 pub use bundle::BundleFolder;
 pub use client_certificate::ClientCertificate;
 pub use command_line::{keyward, keyward_in, keyward_reading, keyward_to_log};
-pub use disk::fill;
+pub use disk::{Frozen, fill};
 pub use dropbear::{Dbclient, Dropbear};
 pub use fake_target::FakeTarget;
 pub use freeradius::FreeRadius;

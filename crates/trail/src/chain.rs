@@ -15,7 +15,7 @@ pub struct Extent {
 impl Extent {
     /// The link of the last block, in hexadecimal digits.
     pub fn link(&self) -> String {
-        blake3::Hash::from_bytes(self.link.0).to_hex().to_string()
+        self.link.to_hex()
     }
 }
 
@@ -25,6 +25,10 @@ impl Link {
     /// What the chain begins with: the hash of the file's header.
     pub(crate) fn root(header: &[u8]) -> Self {
         Self(*blake3::hash(header).as_bytes())
+    }
+
+    pub(crate) fn to_hex(self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
     }
 
     /// The link of the block that comes next. `head` is the part of its header that is linked, `payload` stands as in the

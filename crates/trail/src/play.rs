@@ -91,8 +91,20 @@ pub fn play<R: Read>(
     options: PlayOptions,
     sleep: impl FnMut(Duration),
 ) -> Result<(), TrailError> {
+    follow(reader, out, options, sleep, |_| Ok(false))
+}
+
+/// The same of a recording that is still written: at its end `more` is asked, which may wait, and says whether there is
+/// something to [go on](Reader::resume) with.
+pub fn follow<R: Read>(
+    reader: &mut Reader<R>,
+    out: &mut impl Write,
+    options: PlayOptions,
+    sleep: impl FnMut(Duration),
+    more: impl FnMut(&mut Reader<R>) -> Result<bool, TrailError>,
+) -> Result<(), TrailError> {
     let mut filter = Filter::default();
-    let played = play_through(&mut filter, reader, out, options, sleep);
+    let played = play_through(&mut filter, reader, out, options, sleep, more);
     let ended = out.write_all(filter.end().as_bytes()).and_then(|()| out.flush());
     played.and(ended.map_err(TrailError::Output))
 }
@@ -103,10 +115,18 @@ fn play_through<R: Read>(
     out: &mut impl Write,
     options: PlayOptions,
     mut sleep: impl FnMut(Duration),
+    mut more: impl FnMut(&mut Reader<R>) -> Result<bool, TrailError>,
 ) -> Result<(), TrailError> {
     let mut before = options.from;
     let mut shown = Shown::new(options.channel, Lines::AsTheyAre);
-    for item in reader {
+    loop {
+        let Some(item) = reader.next() else {
+            out.flush().map_err(TrailError::Output)?;
+            if more(reader)? {
+                continue;
+            }
+            return Ok(());
+        };
         let (at, event) = item?;
         let text = match options.to {
             Destination::File => shown.bytes(&event).map(Cow::into_owned),
@@ -124,7 +144,6 @@ fn play_through<R: Read>(
         out.write_all(&text).map_err(TrailError::Output)?;
         before = before.max(at);
     }
-    Ok(())
 }
 
 #[cfg(test)]

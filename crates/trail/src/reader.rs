@@ -39,6 +39,8 @@ pub struct Reader<R> {
     /// Those that were read of, as far as they are kept.
     channels: BTreeSet<ChannelId>,
     state: State,
+    /// Where to go on when more has been written. `None`: nobody will ask.
+    growing: Option<Mark>,
 }
 
 /// More are not kept: a recording may name any number of them.
@@ -86,8 +88,20 @@ impl<R: Read> Reader<R> {
         let blocks = Blocks::new(source, &begun, ciphers)?;
         let (header, signer, span) = (begun.header, begun.protected.signer, Span::default());
         let (time, signed_until, unsigned, state) = (0, None, false, State::Reading);
-        let channels = BTreeSet::new();
-        Ok(Self { header, left_out, blocks, span, time, signer, signed_until, unsigned, channels, state })
+        let (channels, growing) = (BTreeSet::new(), None);
+        Ok(Self {
+            header,
+            left_out,
+            blocks,
+            span,
+            time,
+            signer,
+            signed_until,
+            unsigned,
+            channels,
+            state,
+            growing,
+        })
     }
 
     pub fn header(&self) -> &Header {
@@ -173,10 +187,13 @@ impl<R: Read> Reader<R> {
 
     /// `false`: there is none.
     fn next_block(&mut self) -> Result<bool, TrailError> {
+        if self.growing.is_some() {
+            self.growing = self.mark().or(self.growing);
+        }
         match self.blocks.next()? {
             Next::Block(block) => {
                 self.enter(block)?;
-                return Ok(true);
+                return Ok(!matches!(self.state, State::Ended(_)));
             }
             Next::Cut(place) if matches!(self.state, State::EndSeen { sealed: true, .. }) => {
                 return Err(place.error(Damage::AfterEnd));
@@ -237,7 +254,13 @@ impl<R: Read> Reader<R> {
                 return Err(place.error(Damage::Together));
             }
             // At the end of the file the other one is still to be written; the next look finds that again.
-            if let Next::Block(other) = self.blocks.next()? {
+            let other = self.blocks.next()?;
+            if self.growing.is_some() && !matches!(other, Next::Block(_)) {
+                self.span.clear();
+                self.end();
+                return Ok(());
+            }
+            if let Next::Block(other) = other {
                 let belongs = other.kind == Kind::Events && !other.typed && !other.with_next;
                 if !belongs {
                     return Err(other.place.error(Damage::Together));
@@ -262,6 +285,21 @@ impl<R: Read> Reader<R> {
 }
 
 impl<R: Read + Seek> Reader<R> {
+    /// The recording may be one that is still written: [`resume`](Self::resume) will be asked. Said before anything is read.
+    pub fn expect_more(&mut self) {
+        self.growing = self.mark();
+    }
+
+    /// Goes on where the file broke off, as its writer may have written more by now. `false`: there is nothing to go on
+    /// with, since the recording has its end, or cannot be read.
+    pub fn resume(&mut self) -> Result<bool, TrailError> {
+        match (&self.state, self.growing) {
+            (State::Ended(Ending::Unfinished), Some(mark)) => self.go(&mark).map(|()| true),
+            (State::Reading | State::EndSeen { .. }, Some(_)) => Ok(true),
+            (State::Ended(_) | State::Failed, _) | (_, None) => Ok(false),
+        }
+    }
+
     /// Goes on from there, whatever was read before.
     pub(crate) fn go(&mut self, mark: &Mark) -> Result<(), TrailError> {
         self.blocks.go(mark.joint)?;

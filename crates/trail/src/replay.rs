@@ -85,7 +85,16 @@ impl<R: Read + Seek> Replay<R> {
         self.at
     }
 
-    /// When the screen changes next. `None`: never.
+    /// Looks whether more was written since the end of the recording was come to, where its reader
+    /// [expects that](Reader::expect_more). `false`: nothing more comes.
+    pub fn resume(&mut self) -> Result<bool, TrailError> {
+        if self.is_over {
+            self.is_over = !self.reader.resume()?;
+        }
+        Ok(!self.is_over)
+    }
+
+    /// When the screen changes next. `None`: never, or nobody has written it yet.
     pub fn next_at(&mut self) -> Result<Option<Duration>, TrailError> {
         while self.next.is_none() && !self.is_over {
             self.keep_frame();
@@ -135,6 +144,29 @@ impl<R: Read + Seek> Replay<R> {
         to: Duration,
         mut goes_on: impl FnMut() -> bool,
     ) -> Result<bool, TrailError> {
+        self.leap(to)?;
+        while self.step(to)? {
+            if !goes_on() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The same to the last moment that there is.
+    pub fn seek_end_while(&mut self, mut goes_on: impl FnMut() -> bool) -> Result<bool, TrailError> {
+        self.leap(Duration::MAX)?;
+        while let Some(next) = self.next_at()? {
+            self.step(next)?;
+            if !goes_on() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes the shortest way to a moment, to somewhere before it.
+    fn leap(&mut self, to: Duration) -> Result<(), TrailError> {
         let begins = self.at;
         match self.frames.before(to) {
             Some(frame) if to < begins || frame.at > begins => {
@@ -142,16 +174,11 @@ impl<R: Read + Seek> Replay<R> {
                 self.shown = frame.shown.clone();
                 self.screen = Screen::restored(frame.size, &frame.dump);
                 (self.at, self.next, self.is_over, self.behind) = (frame.at, None, false, 0);
+                Ok(())
             }
-            None if to < begins => self.rewind()?,
-            Some(_) | None => {}
+            None if to < begins => self.rewind(),
+            Some(_) | None => Ok(()),
         }
-        while self.step(to)? {
-            if !goes_on() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// Between two blocks, with all that was read on the screen, there may be a frame.

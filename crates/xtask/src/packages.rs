@@ -13,7 +13,7 @@ pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
 pub(crate) const DEMO: [&str; 6] =
     ["openssh-client", "python3", "python3-venv", "python3-dev", "libldap2-dev", "libsasl2-dev"];
 /// The peers of the tests and of the benchmark.
-pub(crate) const PEERS: [&str; 29] = [
+pub(crate) const PEERS: [&str; 30] = [
     "openssh-server",
     "openssh-client",
     "openssh-sftp-server",
@@ -42,6 +42,8 @@ pub(crate) const PEERS: [&str; 29] = [
     "less",
     "zsh",
     "procps",
+    // A disk that does not answer.
+    "e2fsprogs",
     "ncurses-base",
     "python3",
     "python3-venv",

@@ -2,6 +2,7 @@
 
 mod call;
 mod environment;
+mod hold;
 mod plugin;
 mod policy;
 mod served;
@@ -9,6 +10,7 @@ mod session;
 mod trail;
 mod user;
 mod verify;
+mod who;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

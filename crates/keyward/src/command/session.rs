@@ -5,37 +5,41 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use keyward_model::{InstanceName, SessionId, UnixMillis};
-use keyward_store::{CallEntry, ClosedTrail, SessionRecord, SessionSummary, Store};
+use keyward_store::{CallEntry, ClosedTrail, Deletion, Hold, SessionRecord, SessionSummary, Store};
 use serde_json::{Value, json};
 
-use super::{load, open_to_look, shown};
+use super::{hold, load, open_to_look, shown};
 use crate::args::Session;
-
-/// How far back an id's unique part is looked for.
-const NEWEST: u32 = 1000;
 
 pub(crate) async fn session(command: Session) -> anyhow::Result<ExitCode> {
     match command {
-        Session::List { policy, limit, json } => list(&policy, limit, json).await?,
+        Session::List { policy, limit, held: false, json } => {
+            list(&open(&policy).await?.sessions(limit, None).await?, json, "No session yet.")?;
+        }
+        Session::List { policy, limit, held: true, json } => {
+            list(&open(&policy).await?.held_sessions(limit).await?, json, "No recording is on hold.")?;
+        }
         Session::Show { id, policy, json } => show(&policy, &id, json).await?,
         Session::Repeat { id, instance, policy } => repeat(&policy, &id, &instance).await?,
+        Session::Hold(asked) => hold::hold(&asked).await?,
+        Session::Release(asked) => hold::release(&asked).await?,
+        Session::DeleteRecording(asked) => hold::delete(&asked).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn open(policy: &Path) -> anyhow::Result<Store> {
+pub(super) async fn open(policy: &Path) -> anyhow::Result<Store> {
     open_to_look(&load(policy)?).await
 }
 
-async fn list(policy: &Path, limit: u32, json: bool) -> anyhow::Result<()> {
-    let sessions = open(policy).await?.sessions(limit, None).await?;
+fn list(sessions: &[SessionSummary], json: bool, none: &str) -> anyhow::Result<()> {
     if json {
         let rows: Vec<Value> = sessions.iter().map(summary).collect();
         println!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(());
     }
     if sessions.is_empty() {
-        println!("No session yet.");
+        println!("{none}");
     }
     for session in sessions {
         println!(
@@ -78,20 +82,15 @@ async fn repeat(policy: &Path, id: &str, instance: &str) -> anyhow::Result<()> {
 }
 
 /// The whole id, or its 22 characters as file names have them.
-async fn find(store: &Store, text: &str) -> anyhow::Result<SessionId> {
+pub(super) async fn find(store: &Store, text: &str) -> anyhow::Result<SessionId> {
     if let Ok(id) = SessionId::try_from(text.to_owned()) {
         return Ok(id);
     }
-    let sessions = store.sessions(NEWEST, None).await?;
-    sessions
-        .into_iter()
-        .map(|session| session.id)
-        .find(|id| id.unique() == text)
-        .with_context(|| format!("none of the newest {NEWEST} sessions has the id {text:?}"))
+    store.session_of(text).await?.with_context(|| format!("no session has the id {text:?}"))
 }
 
 /// A moment, in UTC.
-pub(super) fn time(at: UnixMillis) -> String {
+pub(in crate::command) fn time(at: UnixMillis) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |time| format!("{time:.3}"))
 }
 
@@ -124,6 +123,15 @@ fn whole(record: &SessionRecord) -> Value {
         "trail": record.trail,
         "trail_signer": record.trail_signer,
         "trail_closed": record.trail_closed,
+        "trail_deletion": record.trail_deletion.as_ref().map(|deletion| json!({
+            "decided": time(deletion.decided),
+            "done": deletion.done.map(time),
+            "cause": deletion.cause,
+            "reason": deletion.reason,
+            "by": deletion.by,
+            "as_closed": deletion.as_closed,
+        })),
+        "holds": record.holds.iter().map(hold_json).collect::<Vec<_>>(),
         "plugins": record.plugins.iter().map(|plugin| json!({
             "instance": plugin.instance,
             "role": plugin.role.as_str(),
@@ -143,6 +151,20 @@ fn whole(record: &SessionRecord) -> Value {
         value.extend(more);
     }
     value
+}
+
+fn hold_json(hold: &Hold) -> Value {
+    json!({
+        "number": hold.number,
+        "placed": time(hold.placed),
+        "reason": hold.reason,
+        "by": hold.by,
+        "released": hold.released.as_ref().map(|released| json!({
+            "at": time(released.at),
+            "reason": released.reason,
+            "by": released.by,
+        })),
+    })
 }
 
 fn call(call: &CallEntry) -> Value {
@@ -191,6 +213,13 @@ fn print(record: &SessionRecord) {
         let last = last.as_ref().map(|last| format!(", {} bytes to link {}", last.length, last.link));
         line("closed", Some(format!("{end}{}", last.unwrap_or_default())));
     }
+    line("deleted", record.trail_deletion.as_ref().map(deleted));
+    for hold in &record.holds {
+        let Hold { number, placed, reason, by, released } = hold;
+        line("hold", Some(format!("{number}: since {} by {by}: {reason}", time(*placed))));
+        let released = released.as_ref();
+        line("released", released.map(|r| format!("{number}: {} by {}: {}", time(r.at), r.by, r.reason)));
+    }
     for plugin in &record.plugins {
         let outcome =
             plugin.outcome.as_ref().map(|outcome| format!(", session_ended: {outcome}")).unwrap_or_default();
@@ -205,6 +234,20 @@ fn print(record: &SessionRecord) {
     }
     for call in &record.calls {
         print_call(call);
+    }
+}
+
+/// Why a recording is no more.
+pub(in crate::command) fn deleted(deletion: &Deletion) -> String {
+    let Deletion { decided, cause: _, reason, by, as_closed, done } = deletion;
+    let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let changed = if *as_closed { "" } else { "; it was not as it was closed" };
+    match done {
+        Some(done) => format!("recording deleted at {}{by}: {reason}{changed}", time(*done)),
+        None => format!(
+            "recording to be deleted since {}{by}, which the gateway finishes: {reason}{changed}",
+            time(*decided)
+        ),
     }
 }
 

@@ -11,7 +11,7 @@ use super::plugin::read_file;
 use super::report::Fault;
 use super::section::Section;
 use super::timestamps;
-use super::value::{choice, text};
+use super::value::{choice, term, text};
 use crate::{AuditPolicy, TrustedCaList};
 
 /// How many of the recipients it takes to read a recording.
@@ -26,13 +26,15 @@ pub(super) fn policy(
     base: &Path,
     trusted_cas: &Defined<TrustedCaList>,
 ) -> Option<AuditPolicy> {
-    section.not_yet(&["signing-key", "retention"]);
+    section.not_yet(&["signing-key"]);
+    let keep_for = section.optional("keep-for", term);
     let typed = section.section("typed", "audit-policy.typed", "typed = { recipients = [...] }");
     let stamped = section.section("timestamps", "audit-policy.timestamps", timestamps::FORM);
-    if !section.has("recipients") && typed.is_none() && !section.has("timestamps") {
-        let fault = Fault::new("this [[audit-policy]] encrypts nothing");
+    let says = ["recipients", "typed", "timestamps", "keep-for"];
+    if !says.iter().any(|word| section.has(word)) {
+        let fault = Fault::new("this [[audit-policy]] says nothing");
         section.fault(fault.hint(
-            "add `recipients` or `timestamps`, or leave the policy out: recordings are signed without one",
+            "add `recipients`, `timestamps` or `keep-for`, or leave the policy out: recordings are signed and kept without one",
         ));
         return None;
     }
@@ -40,7 +42,12 @@ pub(super) fn policy(
     let shown = section.has("recipients").then(|| recipients(section, base));
     let typed = typed.map(|typed| recipients(&typed, base));
     let timestamps = stamped.and_then(|stamped| timestamps::policy(&stamped, trusted_cas)).map(Arc::new);
-    let policy = AuditPolicy { shown: shown.flatten(), typed: typed.flatten(), timestamps };
+    let policy = AuditPolicy {
+        shown: shown.flatten(),
+        typed: typed.flatten(),
+        keep_for: keep_for.map(|item| item.value),
+        timestamps,
+    };
     // What is at fault must not be taken for what is not there: that would not be encrypted.
     (section.faults_so_far() == faults).then_some(policy)
 }

@@ -15,6 +15,8 @@ const USER_BASES: std::ops::RangeInclusive<u64> = 1000..=4_000_000_000;
 const MOST_FREE_MEMORY: u64 = 1 << 40;
 /// In bytes: an interpreter or two, and more than machines have.
 const PLUGIN_MEMORY: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 44;
+/// In bytes: what few sessions record, and an exbibyte.
+const RECORDINGS: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 60;
 
 pub(super) fn gateway(section: &Section<'_>, base: &Path) -> GatewaySettings {
     let default = GatewaySettings::default();
@@ -45,6 +47,7 @@ pub(super) fn gateway(section: &Section<'_>, base: &Path) -> GatewaySettings {
             .optional("min-free-memory", size(0..=MOST_FREE_MEMORY))
             .map_or(default.min_free_memory, |item| item.value),
         plugin_memory: section.optional("plugin-memory", size(PLUGIN_MEMORY)).map(|item| item.value),
+        keep_at_most: section.optional("keep-at-most", size(RECORDINGS)).map(|item| item.value),
         drain: section.optional("drain", seconds).map_or(default.drain, |item| item.value),
         plugin_user_base: section.optional("plugin-user-base", integer(USER_BASES)).map(|item| item.value),
         strict: section.optional("strict", flag).is_some_and(|item| item.value),

@@ -91,13 +91,30 @@ pub(super) fn seconds(value: &DeValue<'_>) -> Result<Duration, Fault> {
     seconds.map_err(|fault| fault.hint("write whole seconds; leave the key out for its default"))
 }
 
+/// A long time as people write it: `36 h`, `90 d`, `8 w`, `10 y`. A bare number would be taken for seconds by one and for
+/// days by another.
+pub(super) fn term(value: &DeValue<'_>) -> Result<Duration, Fault> {
+    const HOUR: u64 = 3600;
+    const MOST: Duration = Duration::from_secs(100 * 365 * 24 * HOUR);
+    const HINT: &str = "write a number with its unit, hours, days, weeks or years of 365 days: \"36h\", \"90d\", \"8w\", \"10y\"";
+    let text = value.as_str().ok_or_else(|| wrong_type(value, "a text in quotes").hint(HINT))?;
+    let units = [("h", HOUR), ("d", 24 * HOUR), ("w", 7 * 24 * HOUR), ("y", 365 * 24 * HOUR)];
+    let seconds = with_unit(text, |unit| units.iter().find(|(word, _)| *word == unit).map(|found| found.1));
+    let term = seconds.map(Duration::from_secs);
+    let term = term.ok_or_else(|| Fault::new(format!("{text:?} is no length of time")).hint(HINT))?;
+    match term.is_zero() || term > MOST {
+        true => Err(Fault::new("this must be 1 hour to 100 years").hint("leave the key out for no end")),
+        false => Ok(term),
+    }
+}
+
 /// Bytes: a number, or a text as `512 MiB`.
 pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Result<u64, Fault> {
     move |value| {
         let bytes = match value.as_str() {
             Some(text) => parse_size(text).ok_or_else(|| {
                 Fault::new(format!("{text:?} is no size"))
-                    .hint("write a number and KiB, MiB or GiB: \"512 MiB\"")
+                    .hint("write a number and KiB, MiB, GiB or TiB: \"512 MiB\"")
             })?,
             None => integer(0..=u64::MAX)(value)?,
         };
@@ -111,15 +128,20 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Resul
 }
 
 fn parse_size(text: &str) -> Option<u64> {
+    with_unit(text, |unit| match unit {
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        "TiB" => Some(1 << 40),
+        _ => None,
+    })
+}
+
+/// A number and its unit, for which `worth` says how much it is.
+fn with_unit(text: &str, worth: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
-    let shift = match unit.trim_start() {
-        "KiB" => 10,
-        "MiB" => 20,
-        "GiB" => 30,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+    number.parse::<u64>().ok()?.checked_mul(worth(unit.trim_start())?)
 }
 
 /// One of some words.

@@ -8,6 +8,7 @@ mod host_keys;
 mod ledger;
 mod opening;
 mod plugin_status;
+mod retention;
 mod revisions;
 mod session_ended;
 
@@ -19,7 +20,7 @@ use keyward_model::{
     ClientAddr, ConnectionName, InstanceName, PluginName, Protocol, SessionId, UnixMillis, Verdict,
 };
 use keyward_store::{CallId, CallRecord, EngagedPlugin, NewCall, NewSession, PluginState, Role, Store};
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
 const END: UnixMillis = UnixMillis(9000);
@@ -48,6 +49,15 @@ impl Fixture {
         let path = self.dir.path().join("keyward.db");
         let mut raw = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
         sqlx::query_scalar(question).fetch_one(&mut raw).await.unwrap()
+    }
+
+    /// How the database would answer a query, in one line.
+    async fn plan(&self, query: &str) -> String {
+        let path = self.dir.path().join("keyward.db");
+        let mut raw = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+        let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+        let steps = sqlx::query(explained).fetch_all(&mut raw).await.unwrap();
+        steps.iter().map(|step| step.get::<String, _>("detail") + "; ").collect()
     }
 
     /// A session with `plugin` engaged, and not called yet.

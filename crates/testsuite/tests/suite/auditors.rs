@@ -11,13 +11,13 @@ use tempfile::TempDir;
 use crate::site::Site;
 
 /// Auditors with their keys, on a machine of their own.
-struct Auditors {
+pub(crate) struct Auditors {
     folder: TempDir,
     public: Vec<String>,
 }
 
 impl Auditors {
-    fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let make = |n: usize| {
             let made = keyward(["trail", "new-key", key_in(&folder, n).to_str().unwrap()]);
@@ -29,7 +29,7 @@ impl Auditors {
     }
 
     /// A gateway with an audit policy of these lines, in which `@0@` is the first auditor's public key.
-    fn site(&self, policy: &str) -> Site {
+    pub(crate) fn site(&self, policy: &str) -> Site {
         let mut policy = policy.to_owned();
         for (n, public) in self.public.iter().enumerate() {
             policy = policy.replace(&format!("@{n}@"), public);
@@ -40,7 +40,7 @@ impl Auditors {
         })
     }
 
-    fn key(&self, number: usize) -> PathBuf {
+    pub(crate) fn key(&self, number: usize) -> PathBuf {
         key_in(&self.folder, number)
     }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use keyward_testsuite::{
-    Askpass, GatewayPlan, PATIENCE, PowerCuts, Program, SshClient, Sshd, Taken, fill, until,
+    Askpass, Frozen, GatewayPlan, PATIENCE, PowerCuts, Program, SshClient, Sshd, Taken, fill, until,
 };
 use serde_json::Value;
 
@@ -204,6 +204,68 @@ fn a_session_whose_recording_finds_no_room_is_ended_and_others_are_not() {
     let played = site.gateway.played(&recording(&site));
     played.must_succeed();
     assert!(played.stdout.len() > 100_000, "{} bytes", played.stdout.len());
+}
+
+#[test]
+fn a_disk_that_does_not_answer_stops_the_relay_then_ends_the_session_and_nothing_is_lost() {
+    let site = with_an_unrecorded_port(|plan| plan.on_a_disk_of_its_own("trails"));
+    let ssh = site.ssh();
+    let session = Program::start(&mut ssh.command(&[], &[COUNTS]));
+    until("it counts", PATIENCE, || last_number(&session).filter(|number| *number > 20));
+
+    let frozen = Frozen::freeze(&site.gateway.data().join("trails"));
+    let status = session.ended(PATIENCE * 2);
+
+    assert_eq!(status.code(), Some(255));
+    assert!(session.log().iter().any(|line| line.contains(ENDED)), "{:?}", session.log());
+    let seen = last_number(&session).unwrap();
+    unrecorded(&site).exec("true").must_succeed();
+    drop(frozen);
+    let sessions = site.gateway.ended_sessions(2);
+    let session = sessions.iter().find(|session| session["connection"] != "unrecorded").unwrap();
+    assert_eq!(session["verdict"], "accept-terminated", "{session:#}");
+    let reason = session["reason"].as_str().unwrap();
+    assert!(reason.contains("recording failed: the disk took nothing for 10 s"), "{session:#}");
+    // All that the person has seen is in the recording, which has its end.
+    let played = site.gateway.played(&recording(&site));
+    played.must_succeed();
+    assert!(!played.stderr.contains(NO_END), "{}", played.stderr);
+    let numbers: Vec<u32> = played.text().lines().map(|line| line.parse().unwrap()).collect();
+    assert!(numbers.iter().copied().eq(1..=numbers.last().copied().unwrap()), "{numbers:?}");
+    assert!(numbers.last().unwrap() >= &seen, "{numbers:?} ends before {seen}");
+}
+
+#[test]
+fn while_a_disk_is_slow_nothing_passes_and_then_the_session_goes_on() {
+    let site = Site::planned(Sshd::start(), |_| (), |plan| plan.on_a_disk_of_its_own("trails"));
+    let ssh = site.ssh();
+    let session = Program::start(&mut ssh.command(&[], &[COUNTS]));
+    until("it counts", PATIENCE, || last_number(&session).filter(|number| *number > 20));
+
+    let frozen = Frozen::freeze(&site.gateway.data().join("trails"));
+    // It stops, although the target goes on.
+    let stopped = until("nothing passes", PATIENCE, || {
+        let before = last_number(&session);
+        thread::sleep(Duration::from_secs(1));
+        before.filter(|_| before == last_number(&session))
+    });
+    drop(frozen);
+    until("it goes on", PATIENCE, || last_number(&session).filter(|number| *number > stopped + 20));
+
+    drop(session);
+    site.ended(1);
+    let played = site.gateway.played(&recording(&site));
+    let numbers: Vec<u32> = played.text().lines().map(|line| line.parse().unwrap()).collect();
+    assert!(numbers.iter().copied().eq(1..=numbers.last().copied().unwrap()), "{numbers:?}");
+    let said = site.gateway.program().log();
+    assert!(said.iter().any(|line| line.contains("waited for the disk of its recording")), "{said:?}");
+}
+
+/// Counts on standard error, twenty times a second.
+const COUNTS: &str = "i=0; while sleep 0.05 && echo $((i+=1)) >&2; do :; done";
+
+fn last_number(session: &Program) -> Option<u32> {
+    session.log().iter().rev().find_map(|line| line.parse().ok())
 }
 
 #[test]

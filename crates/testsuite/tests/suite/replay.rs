@@ -18,7 +18,7 @@ fn recorded(script: &str) -> (Link, PathBuf) {
 }
 
 /// `keyward trail play` on a person's screen, in a shell that says when it has ended.
-fn watched(folder: &Path, recording: &Path, options: &str) -> Terminal {
+pub(crate) fn watched(folder: &Path, recording: &Path, options: &str) -> Terminal {
     let program = std::env::var("KEYWARD_BIN").unwrap();
     let script = folder.join("watch.sh");
     let play = format!("'{program}' trail play {options} '{}'", recording.display());

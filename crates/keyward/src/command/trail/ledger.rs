@@ -9,7 +9,7 @@ use std::io::{self, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use keyward_store::{ClosedTrail, Store, TrailRecord};
 use keyward_trail::{
     Asked, Integrity, TimestampAuthorities, TrailError, Verified, VerifyingKey, claimed_header, verify_as,
@@ -17,6 +17,7 @@ use keyward_trail::{
 
 use super::timestamps::judge;
 use super::verify::{CHANGED, INTACT, TRUNCATED, UNCHECKED, check, time};
+use crate::command::session::deleted;
 use crate::command::{load, open_to_look, shown};
 use crate::data_dir::DataDir;
 
@@ -93,6 +94,11 @@ impl Ledger {
     /// One recording, wherever it is: a file with the name of a session's recording is meant to be that.
     pub(super) async fn verify(&self, file: &Path, verbose: bool) -> anyhow::Result<u8> {
         let record = self.record_of(file).await?;
+        if let Some(deletion) = record.as_ref().and_then(|record| record.deletion.as_ref())
+            && !file.exists()
+        {
+            bail!("{}: {}", file.display(), shown(&deleted(deletion)));
+        }
         let key = match &record {
             Some(record) => self.signer(record)?,
             None => self.asked,
@@ -102,7 +108,7 @@ impl Ledger {
             return Ok(status);
         }
         let compared = match &record {
-            Some(record) => compare(record, found.as_ref()),
+            Some(record) => still_there(record).unwrap_or_else(|| compare(record, found.as_ref())),
             None => Finding::wrong("UNKNOWN: no session of this gateway has such a recording"),
         };
         println!("ledger: {}", shown(&compared.says));
@@ -170,7 +176,7 @@ impl Ledger {
             let Some(last) = page.last() else { break };
             after = last.trail.clone();
             for record in &page {
-                tell(&record.trail, self.look_at(record));
+                tell(&record.trail, self.look_again_at(record).await?);
             }
         }
         for folder in entries(&self.trails)? {
@@ -190,6 +196,16 @@ impl Ledger {
         Ok(worst)
     }
 
+    /// A recording that is deleted while others are checked is not missing.
+    async fn look_again_at(&self, record: &TrailRecord) -> anyhow::Result<Finding> {
+        let finding = self.look_at(record);
+        if finding.status == INTACT || record.deletion.is_some() {
+            return Ok(finding);
+        }
+        let now = self.store.trail_of(&record.session).await?;
+        Ok(now.filter(|now| now.deletion.is_some()).map_or(finding, |now| self.look_at(&now)))
+    }
+
     /// What cannot be checked stops nobody from hearing of the others.
     fn look_at(&self, record: &TrailRecord) -> Finding {
         let path = self.trails.join(&record.trail);
@@ -207,6 +223,9 @@ impl Ledger {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return missing(record),
             Err(error) => return unchecked("cannot be opened", &error),
         };
+        if let Some(finding) = still_there(record) {
+            return finding;
+        }
         let signer = match self.signer(record) {
             Ok(signer) => signer,
             Err(error) => return unchecked("cannot be checked", &format!("{error:#}")),
@@ -243,7 +262,25 @@ fn entries(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
+/// A file in the place of a recording that was deleted.
+fn still_there(record: &TrailRecord) -> Option<Finding> {
+    let deletion = record.deletion.as_ref()?;
+    let says = deleted(deletion);
+    Some(match deletion.done {
+        Some(_) => Finding::wrong(format!("PUT BACK: a file is in the place of a deleted recording: {says}")),
+        None => Finding::without_end(format!("still there: {says}")),
+    })
+}
+
 fn missing(record: &TrailRecord) -> Finding {
+    if let Some(deletion) = &record.deletion {
+        return Finding::fine(deleted(deletion));
+    }
+    if record.is_held {
+        return Finding::wrong(
+            "MISSING: the ledger has this recording, on legal hold, and there is no such file",
+        );
+    }
     match &record.closed {
         None if record.is_open => Finding::without_end("not there yet: its session is open"),
         Some(closed) if closed.end.starts_with(ClosedTrail::NOT_BEGUN) => {

@@ -4,6 +4,7 @@ mod keys;
 mod ledger;
 mod moment;
 mod player;
+mod retention;
 mod timestamps;
 mod tty;
 mod verify;
@@ -22,12 +23,13 @@ use keyward_trail::{
     export_commands, export_text,
 };
 
+use self::watch::Growth;
 use crate::args::{ExportFormat, Keys, Signer, Trail};
 use crate::command::shown;
 
 pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
     match command {
-        Trail::Play { file, keys, signer, speed, max_idle, skip_idle, from, channel } => {
+        Trail::Play { file, keys, signer, follow, speed, max_idle, skip_idle, from, channel } => {
             let idle = if max_idle.is_some() { "--max-idle" } else { "--skip-idle" };
             let max_idle = max_idle.or(skip_idle).map(Duration::try_from_secs_f64).transpose();
             let recording = open(&file, &keys, &signer)?;
@@ -38,16 +40,18 @@ pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
                 to: if is_terminal { Destination::Terminal } else { Destination::File },
                 speed: speed.parse()?,
                 max_idle: max_idle.context(idle)?,
-                from: from.unwrap_or_default(),
+                from: from.unwrap_or(if follow { Duration::MAX } else { Duration::ZERO }),
                 channel: channel.map(ChannelId),
             };
-            watch::play(recording, options).await?;
+            let growth = if follow { Growth::Followed } else { Growth::AsItIs };
+            watch::play(recording, options, growth).await?;
         }
         Trail::Export { file, keys, signer, format, with_input, channel, output } => {
             let mut recording = open(&file, &keys, &signer)?;
             export(&mut recording, format, with_input, channel, output.as_deref())?;
         }
         Trail::Verify(asked) => return verify::verify(&asked).await,
+        Trail::Retention(asked) => retention::retention(&asked).await?,
         Trail::NewKey { file } => keys::new_key(&file)?,
         Trail::Signer { policy, replace_lost } => keys::signer(&policy, replace_lost)?,
     }

@@ -21,6 +21,7 @@ pub(super) enum Key {
     Pause,
     Back,
     Forward,
+    End,
     Faster,
     Slower,
     Quit,
@@ -131,6 +132,7 @@ impl Keys {
             }
             (Self::Sequence, b'C') => Some(Key::Forward),
             (Self::Sequence, b'D') => Some(Key::Back),
+            (Self::Sequence, b'F') => Some(Key::End),
             (Self::Sequence, b'0'..=b'?') => {
                 *self = Self::Sequence;
                 None
@@ -155,10 +157,20 @@ mod tests {
     #[test]
     fn keys_are_known_by_their_bytes_and_others_do_nothing() {
         let mut keys = Keys::default();
-        let pressed: Vec<Key> =
-            b" x\x1b[C\x1bOD\x1b[A\x1b[1;5C\x1bq+-".iter().filter_map(|byte| keys.take(*byte)).collect();
-        let expected =
-            [Key::Pause, Key::Forward, Key::Back, Key::Forward, Key::Quit, Key::Faster, Key::Slower];
+        let pressed: Vec<Key> = b" x\x1b[C\x1bOD\x1b[A\x1b[1;5C\x1b[F\x1bq+-"
+            .iter()
+            .filter_map(|byte| keys.take(*byte))
+            .collect();
+        let expected = [
+            Key::Pause,
+            Key::Forward,
+            Key::Back,
+            Key::Forward,
+            Key::End,
+            Key::Quit,
+            Key::Faster,
+            Key::Slower,
+        ];
         assert_eq!(pressed, expected);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use keyward_trail::{PlayOptions, Replay};
+use keyward_trail::{PlayOptions, Reader, Replay};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::player::Player;
@@ -18,17 +18,31 @@ pub(super) const MOST_BEHIND: usize = 1 << 20;
 /// A signal is noticed this soon.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Between two looks whether more was written.
+pub(super) const LOOK: Duration = Duration::from_millis(50);
+
+/// Whether more of a recording is waited for than there is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Growth {
+    AsItIs,
+    Followed,
+}
+
 /// Plays it, with keys where a person sits at a terminal. A signal ends it as a key does: the terminal is given back first.
-pub(super) async fn play(recording: Recording, options: PlayOptions) -> anyhow::Result<()> {
+pub(super) async fn play(recording: Recording, options: PlayOptions, growth: Growth) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     if !io::stdout().is_terminal() {
-        return straight(recording, options, &stop);
+        return straight(recording, options, growth, &stop);
     }
     let mut signals = Signals::new()?;
     let before = Tty::now();
     let told = Arc::clone(&stop);
     let mut playing = tokio::task::spawn_blocking(move || {
-        if Tty::is_there() { steered(recording, options, &told) } else { straight(recording, options, &told) }
+        if Tty::is_there() {
+            steered(recording, options, growth, &told)
+        } else {
+            straight(recording, options, growth, &told)
+        }
     });
     tokio::select! {
         played = &mut playing => return played.context("playing failed")?,
@@ -44,10 +58,18 @@ pub(super) async fn play(recording: Recording, options: PlayOptions) -> anyhow::
     }
 }
 
-fn steered(recording: Recording, options: PlayOptions, stop: &AtomicBool) -> anyhow::Result<()> {
-    let (Recording { reader, known_signer }, channel) = (recording, options.channel);
+fn steered(
+    recording: Recording,
+    options: PlayOptions,
+    growth: Growth,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
+    let (Recording { mut reader, known_signer }, channel) = (recording, options.channel);
+    if growth == Growth::Followed {
+        reader.expect_more();
+    }
     let replay = Replay::new(reader, options.channel).context("the recording is being read")?;
-    let mut player = Player::new(replay, options, stop);
+    let mut player = Player::new(replay, options, growth, stop);
     let played = player.run();
     // A signature stands behind what it covers.
     let reader = player.into_replay().into_reader(MOST_BEHIND);
@@ -57,11 +79,26 @@ fn steered(recording: Recording, options: PlayOptions, stop: &AtomicBool) -> any
     recording.has_channel(channel)
 }
 
-fn straight(mut recording: Recording, options: PlayOptions, stop: &AtomicBool) -> anyhow::Result<()> {
+fn straight(
+    mut recording: Recording,
+    options: PlayOptions,
+    growth: Growth,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
     let mut out = Stoppable { out: io::stdout().lock(), stop, has_refused: false };
     let sleep = |pause| sleep(pause, stop);
     let channel = options.channel;
-    let played = keyward_trail::play(&mut recording.reader, &mut out, options, sleep);
+    let played = match growth {
+        Growth::AsItIs => keyward_trail::play(&mut recording.reader, &mut out, options, sleep),
+        Growth::Followed => {
+            recording.reader.expect_more();
+            let more = |reader: &mut Reader<_>| {
+                sleep(LOOK);
+                if stop.load(Ordering::Relaxed) { Ok(false) } else { reader.resume() }
+            };
+            keyward_trail::follow(&mut recording.reader, &mut out, options, sleep, more)
+        }
+    };
     // What was shown before an error may be as unsigned as what follows it.
     recording.reader.settle(MOST_BEHIND);
     recording.report();
