@@ -11,10 +11,10 @@ const SHORT: &str = include_str!("short.hex");
 /// `session()` with a compressed block. It is only read: another version of zstd may compress otherwise.
 const COMPRESSED: &str = include_str!("compressed.hex");
 /// The same, encrypted: what was shown to either of two auditors, what was typed to both together.
-const ENCRYPTED: &str = include_str!("encrypted.hex");
-const AUDITORS: &str = include_str!("auditors.key");
+pub(crate) const ENCRYPTED: &str = include_str!("encrypted.hex");
+pub(crate) const AUDITORS: &str = include_str!("auditors.key");
 
-fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     digits.chunks(2).map(pair).collect()

@@ -6,6 +6,7 @@ mod blocks;
 mod damage;
 mod encryption;
 mod golden;
+mod growing;
 mod verification;
 mod whole;
 
