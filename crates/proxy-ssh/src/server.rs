@@ -5,10 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use keyward_model::{SessionId, Verdict};
 use keyward_policy::Algorithms;
-use keyward_session::{Accepted, EndCause, Ended, JumpHost, LoggedIn, Named, Proof};
+use keyward_session::{Accepted, Ended, JumpHost, LoggedIn, Named, Proof, Stop};
 use keyward_ssh::{Config, Disconnect};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_util::sync::CancellationToken;
 
 use crate::authentication::{Outcome, prove};
 use crate::client::{self, Leg, Reached};
@@ -74,8 +73,8 @@ impl SshProxy {
         };
         match Peer::new(stream, Arc::clone(config)) {
             Ok(peer) => {
-                let (stopping, config) = (accepted.stopping().clone(), Arc::clone(config));
-                Connection { stopping, session, client, peer, config }.run(accepted).await;
+                let (stop, config) = (accepted.stop().clone(), Arc::clone(config));
+                Connection { stop, session, client, peer, config }.run(accepted).await;
             }
             Err(error) => tracing::error!(%session, error = %chain(&error), "no connection can be served"),
         }
@@ -90,9 +89,9 @@ pub(crate) fn serve_hop(
     config: Arc<Config>,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
-        let (session, stopping) = (accepted.id().clone(), accepted.stopping().clone());
+        let (session, stop) = (accepted.id().clone(), accepted.stop().clone());
         match Peer::new(stream, Arc::clone(&config)) {
-            Ok(peer) => Connection { stopping, session, client, peer, config }.run(accepted).await,
+            Ok(peer) => Connection { stop, session, client, peer, config }.run(accepted).await,
             Err(error) => tracing::error!(%session, error = %chain(&error), "no connection can be served"),
         }
     })
@@ -105,7 +104,7 @@ struct Connection {
     peer: Peer,
     /// What it is spoken with; hops are as well.
     config: Arc<Config>,
-    stopping: CancellationToken,
+    stop: Stop,
 }
 
 /// What a client has logged in on.
@@ -118,7 +117,7 @@ enum Opened {
 enum NoSession {
     /// It is gone, or did not keep to the protocol.
     Gone(SshError),
-    /// It took too long, or the gateway stops.
+    /// It took too long, or was ended from outside.
     Late,
     /// It is told why, by what it does next.
     Refused(Ended),
@@ -130,10 +129,10 @@ impl Connection {
         let proof_by = tokio::time::Instant::now() + login_grace;
         let farewell = Farewell::by(accepted.authentication());
         let banner = accepted.connection().settings.banner.clone();
-        let stopping = self.stopping.clone();
+        let stop = self.stop.clone();
         let greeting = tokio::select! {
             greeted = tokio::time::timeout_at(proof_by, greet(&mut self.peer)) => greeted,
-            () = stopping.cancelled() => return,
+            () = stop.cancelled() => return,
         };
         let (session, client) = (&self.session, &self.client);
         match greeting {
@@ -155,10 +154,10 @@ impl Connection {
                     Err(NoSession::Late)
                 }
             },
-            () = stopping.cancelled() => Err(NoSession::Late),
+            () = stop.cancelled() => Err(NoSession::Late),
         };
         let opened = match proven {
-            Ok((named, proof)) => log_in(named, proof, &mut talk, &self.session, &stopping).await,
+            Ok((named, proof)) => log_in(named, proof, &mut talk, &self.session, &stop).await,
             Err(none) => Err(none),
         };
         match opened {
@@ -179,13 +178,15 @@ impl Connection {
                 self.break_off(&error).await;
             }
             Err(NoSession::Late) => {
-                self.peer.leave(Disconnect::NoMoreAuthMethodsAvailable, Verdict::AuthFail.sentence()).await;
+                let late = || Verdict::AuthFail.sentence().into();
+                let text = self.stop.cause().map_or_else(late, |cause| cause.client_message());
+                self.peer.leave(Disconnect::NoMoreAuthMethodsAvailable, &text).await;
             }
             Err(NoSession::Refused(ended)) => {
                 let sentence = ended.client_message();
                 let was_told = tokio::select! {
                     told = talk.send_away(sentence, farewell) => told,
-                    () = stopping.cancelled() => false,
+                    () = stop.cancelled() => false,
                 };
                 // Unless the person has read it already.
                 let text = if was_told { "no session" } else { sentence };
@@ -220,7 +221,7 @@ impl Connection {
                 "the target closed the connection"
             }
             End::Over(cause) => {
-                relay.say_goodbye(sentence(cause)).await;
+                relay.say_goodbye(&cause.client_message()).await;
                 "the gateway ended the session"
             }
         };
@@ -248,7 +249,7 @@ impl Connection {
                 jump.close(Disconnect::ByApplication, TOO_MANY_REFUSED).await;
             }
             jump::End::Client(_) => jump.close(Disconnect::ByApplication, "").await,
-            jump::End::Over(cause) => jump.close(Disconnect::ByApplication, sentence(&cause)).await,
+            jump::End::Over(cause) => jump.close(Disconnect::ByApplication, &cause.client_message()).await,
         }
         jump.into_session().end(why);
     }
@@ -269,7 +270,7 @@ async fn log_in(
     proof: Proof,
     talk: &mut Talk<'_>,
     session: &SessionId,
-    stopping: &CancellationToken,
+    stop: &Stop,
 ) -> Result<Opened, NoSession> {
     if named.is_at_jump_host() {
         let jump_host = named.jump_host(proof).await.map_err(NoSession::Refused)?;
@@ -285,7 +286,7 @@ async fn log_in(
             Err(ended) => Err(NoSession::Refused(ended)),
         },
         () = hung_up(&stream) => Err(NoSession::Gone(SshError::Closed)),
-        () = stopping.cancelled() => Err(NoSession::Late),
+        () = stop.cancelled() => Err(NoSession::Late),
     }
 }
 
@@ -304,17 +305,6 @@ async fn stages(
     let reached = client::reach(connected, stream, &leg).await?;
     let Reached { connected, target } = login::log_in(reached, &leg, talk).await?;
     Ok((connected.logged_in().await?, target))
-}
-
-fn sentence(cause: &EndCause) -> &'static str {
-    match cause {
-        EndCause::Idle | EndCause::UserIdle | EndCause::TooLong => Verdict::Timeout.sentence(),
-        EndCause::Stopping
-        | EndCause::Recording(_)
-        | EndCause::Content(_)
-        | EndCause::Unjudged(_)
-        | EndCause::Closed => Verdict::AcceptTerminated.sentence(),
-    }
 }
 
 fn peer(stream: &TcpStream) -> String {

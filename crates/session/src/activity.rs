@@ -1,12 +1,14 @@
-//! Who ends an open session from outside, and why: idle, too long, stopping, a failed recording.
+//! Who ends an open session from outside, and why: idle, too long, stopping, an administrator, a failed recording.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use keyward_policy::Settings;
+use keyward_store::Termination;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+
+use crate::Stop;
 
 /// Why the gateway ends a session that is open.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +21,8 @@ pub enum EndCause {
     TooLong,
     /// The gateway is stopping.
     Stopping,
+    /// An administrator wants it.
+    Terminated(Termination),
     /// The recording cannot be written.
     Recording(String),
     /// This content rule wants it.
@@ -116,11 +120,11 @@ impl Activity {
     }
 }
 
-/// Ends the session when a limit has passed or the gateway stops. While `is_used`, it is not idle.
+/// Ends the session when a limit has passed or it is ended from outside. While `is_used`, it is not idle.
 pub(crate) async fn supervise(
     activity: &Activity,
     settings: &Settings,
-    stopping: &CancellationToken,
+    stop: &Stop,
     is_used: impl Fn() -> bool,
 ) {
     loop {
@@ -133,7 +137,7 @@ pub(crate) async fn supervise(
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = stopping.cancelled() => return activity.end(EndCause::Stopping),
+            () = stop.cancelled() => return activity.end(stop.cause().unwrap_or(EndCause::Stopping)),
         }
     }
 }

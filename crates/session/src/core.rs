@@ -21,12 +21,14 @@ use crate::jump_host::HopPlace;
 use crate::limits::Places;
 use crate::recorder::Recorder;
 use crate::settle::Settlement;
-use crate::{Ended, PluginVersion, Reason};
+use crate::{Ended, PluginVersion, Reason, Stop};
 
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: SessionId,
+    /// Ends the session from outside.
+    pub(crate) stop: Stop,
     pub(crate) connection: Arc<Connection>,
     /// What the session is judged by from its door to its end.
     pub(crate) policy: Arc<Policy>,
@@ -109,9 +111,8 @@ impl Core {
 
     /// The ending of a session whose stage nobody ended.
     fn dropped(&self) -> Ending {
-        if self.shared.stopping.is_cancelled() {
-            let reason = Reason::Stopping;
-            return Ending { verdict: reason.verdict(), reason: chain(&reason) };
+        if let Some(cause) = self.stop.cause() {
+            return ending(Some(cause), "");
         }
         if let Some(cause) = self.hop_place.as_ref().and_then(HopPlace::ended) {
             return ending(Some(cause), "the jump host's session has ended");
@@ -141,6 +142,7 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
+        self.shared.stops.leave(&self.id);
         if !self.entered {
             return;
         }

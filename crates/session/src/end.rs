@@ -1,10 +1,11 @@
 //! How a session comes to an end, and what each side is told of it.
 
+use std::borrow::Cow;
 use std::io;
 
 use keyward_model::{InstanceName, LoginError, TargetAddr, Verdict};
 use keyward_plugin::CallError;
-use keyward_store::StoreError;
+use keyward_store::{StoreError, Termination};
 
 use crate::activity::EndCause;
 use crate::core::Ending;
@@ -55,8 +56,6 @@ pub enum Reason {
     Recording(String),
     #[error("the ledger cannot be written")]
     Ledger(#[from] StoreError),
-    #[error("the gateway is stopping")]
-    Stopping,
 }
 
 fn said(reason: Option<&str>) -> String {
@@ -76,7 +75,6 @@ impl Reason {
             Self::TargetLogin(_) => Verdict::TargetAuthFail,
             Self::NoAnswer(_) | Self::LogInTimeout(_) => Verdict::Timeout,
             Self::Recording(_) | Self::Ledger(_) | Self::Directory { .. } => Verdict::GatewayError,
-            Self::Stopping => Verdict::AcceptTerminated,
         }
     }
 
@@ -106,13 +104,12 @@ impl Reason {
             | Self::NoAnswer(_)
             | Self::LogInTimeout(_)
             | Self::Recording(_)
-            | Self::Ledger(_)
-            | Self::Stopping => sentence.to_owned(),
+            | Self::Ledger(_) => sentence.to_owned(),
         }
     }
 }
 
-/// A plugin's words on their way to a terminal: bounded, and without control characters that could act on it.
+/// Somebody's words on their way to a terminal: bounded, and without control characters that could act on it.
 fn shown(text: &str) -> String {
     text.chars().take(500).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -136,6 +133,23 @@ impl Ended {
     }
 }
 
+impl EndCause {
+    /// The one calm sentence for the person, and what an administrator wrote for them.
+    pub fn client_message(&self) -> Cow<'static, str> {
+        match self {
+            Self::Terminated(Termination { message, .. }) => {
+                let message = message.as_deref().map(|message| format!(" {}", shown(message)));
+                format!("The session was terminated by an administrator.{}", message.unwrap_or_default())
+                    .into()
+            }
+            Self::Idle | Self::UserIdle | Self::TooLong => Verdict::Timeout.sentence().into(),
+            Self::Stopping | Self::Recording(_) | Self::Content(_) | Self::Unjudged(_) | Self::Closed => {
+                Verdict::AcceptTerminated.sentence().into()
+            }
+        }
+    }
+}
+
 /// The ending of a session that was open. The gateway's own cause comes before `why`, whatever the proxy saw of it.
 pub(crate) fn ending(cause: Option<EndCause>, why: &str) -> Ending {
     let (verdict, reason) = match cause {
@@ -144,6 +158,10 @@ pub(crate) fn ending(cause: Option<EndCause>, why: &str) -> Ending {
         Some(EndCause::UserIdle) => (Verdict::Timeout, "the user was idle for too long".to_owned()),
         Some(EndCause::TooLong) => (Verdict::Timeout, "the session was open for too long".to_owned()),
         Some(EndCause::Stopping) => (Verdict::AcceptTerminated, "the gateway was stopped".to_owned()),
+        Some(EndCause::Terminated(Termination { by, message })) => {
+            let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+            (Verdict::AcceptTerminated, format!("terminated by {by}{message}"))
+        }
         Some(EndCause::Recording(error)) => (Verdict::AcceptTerminated, format!("recording failed: {error}")),
         Some(EndCause::Content(rule)) => {
             (Verdict::AcceptTerminated, format!("the content rule {rule:?} ended the session"))

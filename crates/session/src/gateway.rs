@@ -26,6 +26,7 @@ use crate::named::Named;
 use crate::rehearsal::{Mapping, Script};
 use crate::resolve::Resolver;
 use crate::settle::Settling;
+use crate::termination::{Stop, Stops};
 use crate::version::Current;
 use crate::{Ended, OldVersions, PluginVersion, Reason, Refused};
 
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     /// Told to every session when the gateway stops.
     pub(crate) stopping: CancellationToken,
     pub(crate) settling: Settling,
+    pub(crate) stops: Stops,
     pub(crate) authorities: Authorities,
     limits: Limits,
     pub(crate) resolver: Resolver,
@@ -109,10 +111,12 @@ impl Gateway {
             stopping: CancellationToken::new(),
             numbers: AtomicU64::new(0),
             settling: Settling::new(),
+            stops: Stops::default(),
             authorities: Authorities::default(),
         });
         shared.recover().await?;
         shared.collect_debts();
+        shared.take_orders();
         Ok(Self { shared })
     }
 
@@ -208,8 +212,10 @@ impl Shared {
     ) -> Result<Box<Core>, Refused> {
         let places = self.limits.admit(&current.policy, connection, client.ip())?;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = SessionId::new(self.random(), &connection.name, number);
         Ok(Box::new(Core {
-            id: SessionId::new(self.random(), &connection.name, number),
+            stop: self.stops.enter(&id, &self.stopping),
+            id,
             connection: Arc::clone(connection),
             policy: Arc::clone(&current.policy),
             plugins: current.plugins_of(connection),
@@ -287,9 +293,9 @@ impl Accepted {
         &self.core.connection
     }
 
-    /// Cancelled when the gateway stops.
-    pub fn stopping(&self) -> &CancellationToken {
-        &self.core.shared.stopping
+    /// Cancelled when the session is to end: the gateway stops, or somebody wants it.
+    pub fn stop(&self) -> &Stop {
+        &self.core.stop
     }
 
     /// Step 3: reads the login string, and enters the session into the ledger.

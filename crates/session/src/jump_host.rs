@@ -120,10 +120,10 @@ impl JumpHost {
         let (activity, hops) = (Activity::new(), Arc::new(AtomicUsize::new(0)));
         let supervisor = {
             let (activity, hops) = (Arc::clone(&activity), Arc::clone(&hops));
-            let (connection, stopping) = (Arc::clone(&core.connection), core.shared.stopping.clone());
+            let (connection, stop) = (Arc::clone(&core.connection), core.stop.clone());
             tokio::spawn(async move {
                 let is_used = || hops.load(Ordering::Relaxed) > 0;
-                supervise(&activity, &connection.settings, &stopping, is_used).await;
+                supervise(&activity, &connection.settings, &stop, is_used).await;
             })
         };
         let supervisor = AbortOnDropHandle::new(supervisor);

@@ -42,6 +42,7 @@ mod settle;
 mod stamps;
 mod sync;
 mod tell;
+mod termination;
 mod version;
 
 pub use activity::EndCause;
@@ -67,4 +68,5 @@ pub use recorder::{RecorderGone, Tap};
 pub use rehearsal::{Mapping, Reached, Script};
 pub use relay::{ChannelRefused, ChannelRequest, Channels, LoggedIn, Subject};
 pub use service::service_data;
+pub use termination::Stop;
 pub use version::{Loading, NoOldVersions, NotLoadable, OldVersions, PluginVersion};

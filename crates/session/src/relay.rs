@@ -24,7 +24,7 @@ use crate::gateway::Shared;
 use crate::identify::Person;
 use crate::recorder::{Recorder, RecorderGone, Tap};
 use crate::stamps::Stamps;
-use crate::{Connected, Ended, Reason};
+use crate::{Connected, Ended, Reason, Stop};
 
 /// The gateway is logged in on the target. Dropping it ends the session.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub(crate) struct Open {
     remote_user: String,
     pub(crate) target: TargetAddr,
     pub(crate) activity: Arc<Activity>,
+    stop: Stop,
     numbers: AtomicU32,
     /// What content rules have found, in all channels.
     pub(crate) findings: AtomicU32,
@@ -154,6 +155,7 @@ impl LoggedIn {
             remote_user,
             target,
             activity,
+            stop: core.stop.clone(),
             numbers: AtomicU32::new(0),
             findings: AtomicU32::new(0),
             recorder: core.recorder.clone(),
@@ -196,8 +198,7 @@ impl Drop for LoggedIn {
 }
 
 async fn watch(open: Arc<Open>) {
-    let (settings, stopping) = (&open.connection.settings, &open.shared.stopping);
-    supervise(&open.activity, settings, stopping, || false).await;
+    supervise(&open.activity, &open.connection.settings, &open.stop, || false).await;
 }
 
 async fn record(

@@ -23,6 +23,7 @@ mod secret;
 mod session;
 mod session_ended;
 mod store;
+mod termination;
 mod trail;
 
 pub use bundle::{BundleSummary, PutBundle, StoredBundle};
@@ -40,4 +41,5 @@ pub use revision::{PluginRevision, RevisionId};
 pub use session::{NewSession, SessionFacts};
 pub use session_ended::{Debt, EndCall, Interrupted};
 pub use store::Store;
+pub use termination::Termination;
 pub use trail::{ClosedTrail, LastLink, TrailRecord};

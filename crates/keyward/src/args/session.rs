@@ -42,6 +42,8 @@ pub(crate) enum Session {
         #[arg(long)]
         json: bool,
     },
+    /// End an open session, whatever it is at, and tell the person
+    Terminate(TerminateSession),
     /// Put a recording on legal hold: nothing deletes it until the hold is released
     ///
     /// A session may have several holds, one for each matter, and may still be open. All of them stay in its record.
@@ -52,6 +54,18 @@ pub(crate) enum Session {
     ///
     /// Refused while the session is open, while its plugins have not heard of its end, and while a hold is on it.
     DeleteRecording(DeleteRecording),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TerminateSession {
+    /// The session's id, or the unique part of it
+    pub(crate) id: String,
+    /// What the person is told, who also hears that it was an administrator; kept in the session's record
+    #[arg(long, value_name = "TEXT", value_parser = message)]
+    pub(crate) message: Option<String>,
+    /// The policy document of the gateway
+    #[arg(long)]
+    pub(crate) policy: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -94,6 +108,17 @@ pub(crate) struct DeleteRecording {
     /// The policy document of the gateway
     #[arg(long)]
     pub(crate) policy: PathBuf,
+}
+
+/// One line for a terminal.
+fn message(text: &str) -> Result<String, String> {
+    const MOST: usize = 500;
+    match (text.trim(), text.chars().count()) {
+        ("", _) => Err("write something, or leave it out".to_owned()),
+        (_, length) if length > MOST => Err(format!("this has {length} characters, {MOST} are shown")),
+        (text, _) if text.chars().any(char::is_control) => Err("it has to be one line".to_owned()),
+        (text, _) => Ok(text.to_owned()),
+    }
 }
 
 /// Something that says something, and is kept whole.

@@ -7,6 +7,7 @@ mod plugin;
 mod policy;
 mod served;
 mod session;
+mod terminate;
 mod trail;
 mod user;
 mod verify;

@@ -8,6 +8,7 @@ use keyward_model::{InstanceName, SessionId, UnixMillis};
 use keyward_store::{CallEntry, ClosedTrail, Deletion, Hold, SessionRecord, SessionSummary, Store};
 use serde_json::{Value, json};
 
+use super::terminate::terminate;
 use super::{hold, load, open_to_look, shown};
 use crate::args::Session;
 
@@ -21,6 +22,7 @@ pub(crate) async fn session(command: Session) -> anyhow::Result<ExitCode> {
         }
         Session::Show { id, policy, json } => show(&policy, &id, json).await?,
         Session::Repeat { id, instance, policy } => repeat(&policy, &id, &instance).await?,
+        Session::Terminate(asked) => terminate(&asked).await?,
         Session::Hold(asked) => hold::hold(&asked).await?,
         Session::Release(asked) => hold::release(&asked).await?,
         Session::DeleteRecording(asked) => hold::delete(&asked).await?,

@@ -263,7 +263,7 @@ impl Relay {
 
     /// The end that comes from the target or the gateway: open channels get the sentence as a last line, then the
     /// client is told to leave.
-    pub(crate) async fn say_goodbye(&mut self, sentence: &'static str) {
+    pub(crate) async fn say_goodbye(&mut self, sentence: &str) {
         if self.record().await.is_err() || self.is_unrecorded {
             return;
         }

@@ -11,6 +11,7 @@ mod plugin_status;
 mod retention;
 mod revisions;
 mod session_ended;
+mod terminations;
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -83,6 +83,7 @@ mod ssh_target;
 mod ssh_target_codes;
 mod ssh_target_login;
 mod target_password;
+mod terminate;
 mod time_windows;
 mod timestamps;
 mod tools;

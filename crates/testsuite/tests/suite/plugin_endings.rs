@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use keyward_testsuite::{Askpass, PATIENCE, Plug, Plugged, PluggedPlan, Program, until};
+use keyward_testsuite::{Askpass, PATIENCE, Plug, Plugged, PluggedPlan, Program, keyward, until};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -89,7 +89,28 @@ fn a_gateway_that_is_told_to_stop_waits_for_no_call() {
     let session = plugged.session();
     assert_eq!(plugged.heard("aa"), ["authorize", "session_ended"]);
     let reason = session["reason"].as_str().unwrap();
-    assert!(reason.contains("gateway is stopping"), "the record blames someone else: {reason}");
+    assert_eq!(reason, "the gateway was stopped", "the record blames someone else");
+}
+
+#[test]
+fn a_session_that_is_terminated_waits_for_no_call() {
+    let plugged = PluggedPlan::new([Plug::aa(SLEEPER)]).open();
+    let client = plugged.client("slow=1@otp=1@", &Askpass::new(&[]));
+    let person = Program::start(&mut client.command(&[], &["true"]));
+    let processes = slow_call(&plugged);
+    let (policy, id) = (plugged.gateway.policy(), plugged.gateway.sessions()[0]["id"].to_string());
+    let words = ["session", "terminate", id.trim_matches('"'), "--policy", policy.to_str().unwrap()];
+
+    keyward(words).must_succeed();
+
+    are_gone(&processes);
+    assert!(!person.ended(PATIENCE).success());
+    let told = |line: &str| line.contains("The session was terminated by an administrator.").then_some(());
+    assert_eq!(person.find_line("why it ends", PATIENCE, told), Some(()), "{}", person.log().join("\n"));
+    let session = plugged.session();
+    assert_eq!(session["verdict"], "accept-terminated", "{session:#}");
+    assert!(session["reason"].as_str().unwrap().starts_with("terminated by "), "{session:#}");
+    assert_eq!(plugged.heard("aa"), ["authorize", "session_ended"]);
 }
 
 const STORE: &str = r#"
