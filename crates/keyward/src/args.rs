@@ -339,7 +339,7 @@ pub(crate) enum Trail {
         signer: Signer,
         #[arg(long = "as", value_name = "FORMAT")]
         format: ExportFormat,
-        /// In an asciicast what was typed too: passwords at prompts that show nothing are among it
+        /// In an asciicast what was typed too, but for what the terminal did not show (`--as hidden-input`)
         #[arg(long)]
         with_input: bool,
         /// The channel; without it all of them (as text on one screen), in an asciicast the first that was opened
@@ -441,6 +441,8 @@ pub(crate) enum ExportFormat {
     Text,
     /// The typed commands as the screen shows them, each as JSON in a line of its own
     Commands,
+    /// What was typed and not shown, as passwords are, each line as JSON
+    HiddenInput,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyward_trail::{Recipients, TimestampAuthorities};
+use keyward_trail::{HiddenInputPolicy, Recipients, TimestampAuthorities};
 
 /// What holds for the recordings of the connections that name it. One of its parts is there at least.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -12,6 +12,8 @@ pub struct AuditPolicy {
     pub shown: Option<Recipients>,
     /// Who may read what came from the client; `None`: who may read what was shown.
     pub typed: Option<Recipients>,
+    /// What becomes of what is typed and not shown, as passwords are.
+    pub hidden_input: HiddenInputPolicy,
     /// How long a recording is kept after the end of its session; `None`: for ever, as far as age goes.
     pub keep_for: Option<Duration>,
     /// `None`: nobody but the node says when a recording was made.

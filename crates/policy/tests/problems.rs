@@ -122,7 +122,7 @@ aa"#,
     (
         "[[user-list]]",
         "[[audit-policy]]\nname = \"a\"\n[[user-list]]",
-        "18:1 this [[audit-policy]] says nothing (add `recipients`, `timestamps` or `keep-for`, or leave the policy out: recordings are signed and kept without one)",
+        "18:1 this [[audit-policy]] says nothing (add `recipients`, `hidden-input`, `timestamps` or `keep-for`, or leave the policy out: recordings are signed and kept without one)",
     ),
     (
         "[[user-list]]",
@@ -133,6 +133,16 @@ aa"#,
         "[[user-list]]",
         "[[audit-policy]]\nname = \"a\"\ntimestamps = { url = \"http://tsa/\", trusted-ca-list = \"nobody\", interval = 5 }\n[[user-list]]",
         "20:55 no [[trusted-ca-list]] is named \"nobody\" (this document has no [[trusted-ca-list]]: add one); 20:76 this must be 10 to 86400",
+    ),
+    (
+        "[[user-list]]",
+        "[[audit-policy]]\nname = \"a\"\nhidden-input = \"leave\"\n[[user-list]]",
+        "20:16 \"leave\" is not known here (write \"record\", \"leave-out\" or { recipients = [...] })",
+    ),
+    (
+        "[[user-list]]",
+        "[[audit-policy]]\nname = \"a\"\nhidden-input = { recipients = [], needs = \"two\" }\n[[user-list]]",
+        "20:31 `recipients` must not be empty; 20:43 \"two\" is not known here (the words are \"any\", \"all\")",
     ),
     (
         "[[user-list]]",

@@ -15,6 +15,7 @@ mod credentials;
 mod deadline;
 mod debts;
 mod dial;
+mod echo;
 mod end;
 mod gateway;
 mod grace;
@@ -43,6 +44,7 @@ mod stamps;
 mod sync;
 mod tell;
 mod termination;
+mod unseen;
 mod version;
 
 pub use activity::EndCause;

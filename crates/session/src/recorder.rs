@@ -10,6 +10,7 @@ use keyward_trail::{ChannelId, Direction, End, Event, ExitStatus, Stream, TrailE
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::activity::Activity;
+use crate::echo::Keys;
 use crate::grace::Grace;
 use crate::recording::{FileWriter, Trail, record_until_the_end, text_bytes};
 use crate::stamps::{Ended, Stamps};
@@ -44,6 +45,8 @@ pub(crate) enum Message {
         direction: Direction,
         stream: Stream,
         bytes: Bytes,
+        /// Whether a terminal has shown it, as far as it is input.
+        keys: Keys,
         space: Space,
     },
     Event {
@@ -171,7 +174,8 @@ impl Tap {
         let Some(queue) = &self.queue else { return self.still_open() };
         let space = queue.room(bytes.len() + EVENT_BYTES).await?;
         let (at, channel, bytes) = (queue.start.elapsed(), self.channel, bytes.clone());
-        queue.send(Message::Data { at, channel, direction, stream, bytes, space }).await
+        let keys = Keys::Shown;
+        queue.send(Message::Data { at, channel, direction, stream, bytes, keys, space }).await
     }
 
     /// Records anything else that happens on the channel. Cancel-safe.

@@ -9,10 +9,12 @@ use keyward_trail::{Event, ExitStatus, TrailError, TrailFile, Writer};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::activity::{Activity, EndCause};
+use crate::echo::Keys;
 use crate::grace::{Grace, LATE};
 use crate::recorder::{Message, QUEUE};
 use crate::stamps::{Ended, Stamps};
 use crate::sync::{Syncing, elsewhere};
+use crate::unseen::Unseen;
 
 /// Nothing stays unwritten for longer than this. The disk has the rest of a second to take it.
 const FLUSH_EVERY: Duration = Duration::from_millis(700);
@@ -78,8 +80,9 @@ pub(crate) async fn record_until_the_end(
 
 async fn record(trail: Trail, messages: &mut mpsc::Receiver<Message>) -> Result<(), TrailError> {
     let Trail { mut writer, mut disk, mut stamps } = trail;
-    let mut batch = Vec::new();
-    let mut bytes = 0;
+    let (mut incoming, mut batch, mut unseen) = (Vec::new(), Vec::new(), Unseen::default());
+    // Of the batch: its bytes, and how many of its messages these are of.
+    let (mut bytes, mut counted) = (0, 0);
     // When the batch must be written, and when what was written must be flushed, and signed.
     let (mut write_at, mut flush_at, mut seal_at): (Option<Deadline>, Option<Deadline>, Option<Deadline>) =
         (None, None, None);
@@ -91,13 +94,22 @@ async fn record(trail: Trail, messages: &mut mpsc::Receiver<Message>) -> Result<
             disk.grace.overdue(disk.syncing.settle()).await.map_err(TrailError::Write)?;
             late_at = None;
         }
+        unseen.expire(now, &mut batch);
+        bytes += batch.iter().skip(counted).map(size).sum::<usize>();
+        if bytes < SMALL && writer.buffered() < SMALL {
+            write(&mut writer, batch.drain(..))?;
+            (bytes, write_at) = (0, None);
+        } else if !batch.is_empty() {
+            write_at.get_or_insert_with(|| now + LINGER);
+        }
+        counted = batch.len();
         if write_at.is_some_and(|at| at <= now) || bytes >= LARGE {
             let work = move || {
                 write(&mut writer, batch.drain(..))?;
                 Ok((writer, batch))
             };
             (writer, batch) = disk.elsewhere(work).await?;
-            (bytes, write_at) = (0, None);
+            (bytes, counted, write_at) = (0, 0, None);
         }
         let is_signed = seal_at.is_some_and(|at| at <= now);
         if (is_signed || flush_at.is_some_and(|at| at <= now)) && batch.is_empty() {
@@ -107,14 +119,15 @@ async fn record(trail: Trail, messages: &mut mpsc::Receiver<Message>) -> Result<
                 stamps.sealed(writer.sealed());
             }
             disk.take(&writer).await?;
-            (flush_at, late_at) = (None, Some(Deadline::now() + LATE));
+            // Keys that wait are counted from when they came.
+            flush_at = unseen.since().map(|since| since + FLUSH_EVERY);
+            late_at = Some(Deadline::now() + LATE);
             seal_at = seal_at.filter(|_| !is_signed);
         }
-        let before = batch.len();
         let next = write_at.or(flush_at).or(seal_at);
         let received = tokio::select! {
             biased;
-            received = messages.recv_many(&mut batch, QUEUE) => received,
+            received = messages.recv_many(&mut incoming, QUEUE) => received,
             () = until(next) => continue,
             taken = disk.syncing.done() => {
                 taken.map_err(TrailError::Write)?;
@@ -122,6 +135,7 @@ async fn record(trail: Trail, messages: &mut mpsc::Receiver<Message>) -> Result<
                 continue;
             }
             () = until(late_at) => continue,
+            () = until(unseen.deadline()) => continue,
             stamp = stamps.answer() => {
                 if let Some(stamp) = stamp {
                     writer = disk.elsewhere(move || writer.timestamp(&stamp).map(|()| writer)).await?;
@@ -132,20 +146,15 @@ async fn record(trail: Trail, messages: &mut mpsc::Receiver<Message>) -> Result<
             }
         };
         if received == 0 {
-            return abandon(writer, disk).await;
+            unseen.give_up(&mut batch);
+            return abandon(writer, disk, batch).await;
         }
-        let new = batch.get(before..).unwrap_or_default();
-        if new.iter().any(|message| matches!(message, Message::Finish { .. })) {
+        let now = Deadline::now();
+        incoming.drain(..).for_each(|message| unseen.take(message, now, &mut batch));
+        if batch.iter().skip(counted).any(|message| matches!(message, Message::Finish { .. })) {
             return finish(Trail { writer, disk, stamps }, batch).await;
         }
         stamps.note();
-        bytes += new.iter().map(size).sum::<usize>();
-        if bytes < SMALL && writer.buffered() < SMALL {
-            write(&mut writer, batch.drain(..))?;
-            bytes = 0;
-        } else {
-            write_at.get_or_insert_with(|| Deadline::now() + LINGER);
-        }
         // Also when nothing is buffered: a flush gives back the memory of the writer's buffer.
         flush_at.get_or_insert_with(|| Deadline::now() + FLUSH_EVERY);
         seal_at.get_or_insert_with(|| Deadline::now() + SEAL_EVERY);
@@ -163,9 +172,10 @@ async fn until(at: Option<Deadline>) {
 }
 
 /// The session is gone, and nobody has written its end.
-async fn abandon(mut writer: FileWriter, mut disk: Disk) -> Result<(), TrailError> {
+async fn abandon(mut writer: FileWriter, mut disk: Disk, batch: Vec<Message>) -> Result<(), TrailError> {
     let taken = disk.syncing.settle().await;
     elsewhere(move || {
+        write(&mut writer, batch.into_iter())?;
         writer.seal()?;
         taken.and_then(|()| writer.output().sync()).map_err(TrailError::Write)
     })
@@ -195,16 +205,20 @@ pub(crate) fn text_bytes(event: &Event<'_>) -> usize {
         | Event::Window { .. }
         | Event::Signal { .. }
         | Event::Eof { .. }
-        | Event::Close { .. } => 0,
+        | Event::Close { .. }
+        | Event::Hidden { .. } => 0,
     }
 }
 
 fn write(writer: &mut FileWriter, messages: impl Iterator<Item = Message>) -> Result<(), TrailError> {
     for message in messages {
         match message {
-            Message::Data { at, channel, direction, stream, bytes, space } => {
-                let bytes = Cow::Borrowed(&*bytes);
-                writer.write(at, &Event::Data { channel, direction, stream, bytes })?;
+            Message::Data { at, channel, direction, stream, bytes, keys, space } => {
+                let event = Event::Data { channel, direction, stream, bytes: Cow::Borrowed(&*bytes) };
+                match keys {
+                    Keys::Shown => writer.write(at, &event)?,
+                    Keys::Hidden { begins } => writer.write_hidden(at, channel, &bytes, begins)?,
+                }
                 drop(space);
             }
             Message::Event { at, event, space } => {

@@ -250,9 +250,12 @@ async fn record(
 fn protection(core: &Core) -> Protection {
     let signed = Protection::signed(Arc::clone(&core.shared.signer));
     match core.connection.audit.as_deref() {
-        Some(AuditPolicy { shown, typed, .. }) => {
-            Protection { shown: shown.clone(), typed: typed.clone(), ..signed }
-        }
+        Some(AuditPolicy { shown, typed, hidden_input, .. }) => Protection {
+            shown: shown.clone(),
+            typed: typed.clone(),
+            hidden_input: hidden_input.clone(),
+            ..signed
+        },
         None => signed,
     }
 }

@@ -102,7 +102,8 @@ impl Program {
     /// Says a line on its standard input.
     #[track_caller]
     pub fn tell(&mut self, line: &str) {
-        writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
+        // In one piece: it may end at the first byte of it.
+        self.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
     /// Ends its standard input.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::text::{Lines, Text, json};
-use crate::{ChannelId, Direction, Event, ExitStatus, Header, Reader, Stream, Terminal, TrailError};
+use crate::{
+    ChannelId, Direction, Event, ExitStatus, Header, HiddenInput, Reader, Stream, Terminal, TrailError,
+};
 
 /// A version of the format, as its documentation (docs.asciinema.org) has it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,7 +22,7 @@ pub enum Asciicast {
 const MOST_CELLS: u32 = u16::MAX as u32;
 
 /// Writes one channel as asciicast: output of both streams, changes of the window; of sftp and scp what was done to files, a
-/// line each. `with_input`: what was typed too, which may hold passwords that nobody saw.
+/// line each. `with_input`: what was typed too, but not what the terminal did not show.
 ///
 /// A `channel` of `None` is the first that opens. Bytes that are not UTF-8 become U+FFFD; lines of a channel without a
 /// terminal get the carriage return that a terminal would have added. [`Reader::ending`] says afterwards how the
@@ -64,6 +66,8 @@ struct Cast<'a, W> {
     stderr: Text,
     /// `None` where that is left out.
     typed: Option<Text>,
+    /// So many of the next bytes that were typed were not shown.
+    unseen: usize,
     /// Its bytes are no text.
     is_files: bool,
     version: Asciicast,
@@ -84,7 +88,8 @@ impl<'a, W: Write> Cast<'a, W> {
             | Event::Eof { .. }
             | Event::Exit { .. }
             | Event::Close { .. }
-            | Event::File { .. } => (None, None),
+            | Event::File { .. }
+            | Event::Hidden { .. } => (None, None),
         };
         write_header(out, header, terminal, command, version)?;
         let lines = if terminal.is_some() { Lines::AsTheyAre } else { Lines::WithCarriageReturn };
@@ -94,6 +99,7 @@ impl<'a, W: Write> Cast<'a, W> {
             shown: Text::new(lines),
             stderr: Text::new(lines),
             typed: None,
+            unseen: 0,
             is_files: event.opens_files(),
             version,
             last: Duration::ZERO,
@@ -119,11 +125,17 @@ impl<'a, W: Write> Cast<'a, W> {
                 self.line("o", &text)
             }
             Event::Data { direction: Direction::FromClient, bytes, .. } => {
-                let text = self.typed.as_mut().map(|typed| typed.take(&bytes)).unwrap_or_default();
+                let (_, bytes) = bytes.split_at(self.unseen.min(bytes.len()));
+                self.unseen = 0;
+                let text = self.typed.as_mut().map(|typed| typed.take(bytes)).unwrap_or_default();
                 self.line("i", &text)
             }
             Event::Window { columns, rows, .. } if columns > 0 && rows > 0 => {
                 self.line("r", &format!("{}x{}", columns.min(MOST_CELLS), rows.min(MOST_CELLS)))
+            }
+            Event::Hidden { input: HiddenInput::Follows(bytes), .. } => {
+                self.unseen = bytes.try_into().unwrap_or(usize::MAX);
+                Ok(())
             }
             Event::Exit { status, .. } => {
                 self.exit = code(&status);
@@ -134,7 +146,8 @@ impl<'a, W: Write> Cast<'a, W> {
             | Event::Env { .. }
             | Event::Signal { .. }
             | Event::Eof { .. }
-            | Event::Close { .. } => Ok(()),
+            | Event::Close { .. }
+            | Event::Hidden { .. } => Ok(()),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::end::End;
 use crate::error::TrailError;
 use crate::file::Output;
 use crate::header::Header;
+use crate::hidden_input::HiddenInputWay;
 use crate::pack::{self, Around};
 use crate::protection::{Ciphers, Protection};
 use crate::signature::{SIGNATURE_LEN, SigningKey};
@@ -21,7 +22,7 @@ pub(crate) struct BlockWriter<W> {
     written: u64,
     link: Link,
     signer: Arc<SigningKey>,
-    /// `None` where nothing is encrypted.
+    /// `None` where nothing is encrypted or left out.
     ciphers: Option<Box<Ciphers>>,
     /// The last block is no seal.
     unsealed: bool,
@@ -47,15 +48,17 @@ impl<W: Output> BlockWriter<W> {
     pub(crate) fn begin(out: W, header: &Header, protection: &Protection) -> Result<Self, TrailError> {
         let (mut bytes, keys) = header.encode(protection)?;
         let root = Link::root(&bytes);
-        let ciphers = keys.ciphers(&root).map_err(TrailError::Key)?;
-        let encrypts = ciphers.shown.is_some() || ciphers.typed.is_some();
+        let mut ciphers = keys.ciphers(&root).map_err(TrailError::Key)?;
+        let input_cipher = keys.input_cipher(&root).map_err(TrailError::Key)?;
+        ciphers.hidden_input = HiddenInputWay::new(&protection.hidden_input, input_cipher);
+        let are_needed = ciphers.are_needed();
         let mut blocks = Self {
             out,
             sequence: 0,
             written: bytes.len() as u64,
             link: root,
             signer: Arc::clone(&protection.signer),
-            ciphers: encrypts.then(|| Box::new(ciphers)),
+            ciphers: are_needed.then(|| Box::new(ciphers)),
             unsealed: true,
             failed: false,
         };
@@ -148,6 +151,11 @@ impl<W: Output> BlockWriter<W> {
 
     pub(crate) fn is_unsealed(&self) -> bool {
         self.unsealed
+    }
+
+    /// How hidden input is kept; `None`: as what is typed.
+    pub(crate) fn hidden_input(&mut self) -> Option<&mut HiddenInputWay> {
+        self.ciphers.as_deref_mut().map(|ciphers| &mut ciphers.hidden_input)
     }
 
     /// Whether a stream is encrypted and holds what is typed.

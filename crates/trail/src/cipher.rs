@@ -46,9 +46,14 @@ impl FileKey {
 
     /// `root`: of the chain of the file, to which the cipher belongs.
     pub(crate) fn cipher(&self, root: &Link) -> Result<Cipher, Unspecified> {
+        self.derive(root, BLOCKS).map(Cipher)
+    }
+
+    /// A key for one use.
+    pub(crate) fn derive(&self, root: &Link, info: &[u8]) -> Result<LessSafeKey, Unspecified> {
         let derived = Salt::new(HKDF_SHA256, &root.0).extract(&*self.0);
-        let key: UnboundKey = derived.expand(&[BLOCKS], &AES_256_GCM)?.into();
-        Ok(Cipher(LessSafeKey::new(key)))
+        let key: UnboundKey = derived.expand(&[info], &AES_256_GCM)?.into();
+        Ok(LessSafeKey::new(key))
     }
 }
 
@@ -97,7 +102,7 @@ impl Cipher {
     }
 }
 
-fn nonce(sequence: u64) -> Nonce {
+pub(crate) fn nonce(sequence: u64) -> Nonce {
     let [a, b, c, d, e, f, g, h] = sequence.to_le_bytes();
     Nonce::assume_unique_for_key([0, 0, 0, 0, a, b, c, d, e, f, g, h])
 }

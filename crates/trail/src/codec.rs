@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::error::Damage;
 use crate::event::{ChannelId, Direction, Event, ExitStatus, Stream, Terminal};
 use crate::file_codec::{put_file, take_file};
+use crate::hidden_input::HiddenInput;
 use crate::wire::{Cursor, put_bytes, put_text, put_varint, varint_len};
 
 const OPEN: u64 = 1;
@@ -16,6 +17,7 @@ const EOF: u64 = 6;
 const EXIT: u64 = 7;
 const CLOSE: u64 = 8;
 const FILE: u64 = 9;
+const HIDDEN: u64 = 10;
 
 /// Bits of the byte in a data event that says where its bytes went.
 const TO_CLIENT: u8 = 1;
@@ -26,6 +28,10 @@ const HAS_TERMINAL: u8 = 2;
 /// First byte of how a program ended.
 const BY_CODE: u8 = 0;
 const BY_SIGNAL: u8 = 1;
+/// What is kept of hidden input.
+const LEFT_OUT: u8 = 0;
+const FOLLOWS: u8 = 1;
+const SEALED: u8 = 2;
 
 /// Data from this length on gets its memory to the byte, as doubling a buffer would waste more than a copy saves.
 const LONG: usize = 4096;
@@ -102,6 +108,10 @@ pub(crate) fn put_event(out: &mut Vec<u8>, delta: u64, event: &Event<'_>) {
             put_file(&mut body, file);
             FILE
         }
+        Event::Hidden { input, .. } => {
+            put_hidden(&mut body, input);
+            HIDDEN
+        }
     };
     put_varint(out, kind);
     put_varint(out, delta);
@@ -155,7 +165,7 @@ pub(crate) fn take_event(events: &mut Cursor<'_>) -> Result<(u64, Option<Event<'
     let kind = events.varint()?;
     let delta = events.varint()?;
     let mut body = Cursor::new(events.prefixed()?);
-    if !(OPEN..=FILE).contains(&kind) {
+    if !(OPEN..=HIDDEN).contains(&kind) {
         return Ok((delta, None));
     }
     let channel = ChannelId(body.varint_u32()?);
@@ -168,9 +178,35 @@ pub(crate) fn take_event(events: &mut Cursor<'_>) -> Result<(u64, Option<Event<'
         EOF => Event::Eof { channel, direction: take_direction(body.byte()?)? },
         EXIT => Event::Exit { channel, status: take_status(&mut body)? },
         CLOSE => Event::Close { channel },
-        _file => Event::File { channel, file: take_file(&mut body)? },
+        FILE => Event::File { channel, file: take_file(&mut body)? },
+        _hidden => Event::Hidden { channel, input: take_hidden(&mut body)? },
     };
     Ok((delta, Some(event)))
+}
+
+fn put_hidden(out: &mut Vec<u8>, input: &HiddenInput<'_>) {
+    match input {
+        // What was opened is not written again.
+        HiddenInput::LeftOut | HiddenInput::Opened(_) => out.push(LEFT_OUT),
+        HiddenInput::Follows(bytes) => {
+            out.push(FOLLOWS);
+            put_varint(out, (*bytes).into());
+        }
+        HiddenInput::Sealed { number, text } => {
+            out.push(SEALED);
+            put_varint(out, *number);
+            put_bytes(out, text);
+        }
+    }
+}
+
+fn take_hidden(body: &mut Cursor<'_>) -> Result<HiddenInput<'static>, Damage> {
+    match body.byte()? {
+        LEFT_OUT => Ok(HiddenInput::LeftOut),
+        FOLLOWS => Ok(HiddenInput::Follows(body.varint_u32()?)),
+        SEALED => Ok(HiddenInput::Sealed { number: body.varint()?, text: body.prefixed()?.to_vec().into() }),
+        _ => Err(Damage::Value("hidden input")),
+    }
 }
 
 fn take_open(body: &mut Cursor<'_>, channel: ChannelId) -> Result<Event<'static>, Damage> {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::file_event::FileEvent;
+use crate::hidden_input::HiddenInput;
 
 /// A channel of the session, by a number that the writer chooses and does not use twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -99,6 +100,11 @@ pub enum Event<'a> {
         channel: ChannelId,
         file: FileEvent<'a>,
     },
+    /// Something was typed that was not shown, as passwords are.
+    Hidden {
+        channel: ChannelId,
+        input: HiddenInput<'a>,
+    },
 }
 
 impl Event<'_> {
@@ -113,7 +119,8 @@ impl Event<'_> {
             | Self::Eof { channel, .. }
             | Self::Exit { channel, .. }
             | Self::Close { channel }
-            | Self::File { channel, .. } => *channel,
+            | Self::File { channel, .. }
+            | Self::Hidden { channel, .. } => *channel,
         }
     }
 
@@ -133,6 +140,7 @@ impl Event<'_> {
             Self::Exit { .. } => "Exit",
             Self::Close { .. } => "Close",
             Self::File { .. } => "File",
+            Self::Hidden { .. } => "Hidden",
         }
     }
 }

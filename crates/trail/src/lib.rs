@@ -25,6 +25,8 @@ mod file_event;
 mod filter;
 mod frames;
 mod header;
+mod hidden_export;
+mod hidden_input;
 mod key_usage;
 mod lock;
 #[cfg(test)]
@@ -66,6 +68,8 @@ pub use event::{ChannelId, Direction, Event, ExitStatus, Stream, Terminal};
 pub use file::{Lent, Output, TrailFile};
 pub use file_event::{FileDigest, FileEvent, FileOutcome};
 pub use header::Header;
+pub use hidden_export::export_hidden_input;
+pub use hidden_input::{HiddenInput, HiddenInputPolicy};
 pub use lock::Recipients;
 pub use play::{BadSpeed, Destination, PlayOptions, Speed, follow, play};
 pub use protection::Protection;

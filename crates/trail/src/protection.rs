@@ -6,6 +6,7 @@ use crate::auditor_key::AuditorKey;
 use crate::chain::Link;
 use crate::cipher::{Cipher, FileKey};
 use crate::error::{Damage, TrailError};
+use crate::hidden_input::{HiddenInputPolicy, HiddenInputWay, InputCipher};
 use crate::lock::{Lock, Recipients};
 use crate::recipient::KeyError;
 use crate::signature::{SigningKey, VerifyingKey};
@@ -19,27 +20,38 @@ pub struct Protection {
     pub shown: Option<Recipients>,
     /// Who may read what comes from the client; `None`: who may read what is shown.
     pub typed: Option<Recipients>,
+    /// What becomes of what is typed and not shown. Whoever is to read it must be able to read what is typed too.
+    pub hidden_input: HiddenInputPolicy,
 }
 
 const SIGNER: u64 = 1;
 const SHOWN: u8 = 2;
 const TYPED: u8 = 3;
+const HIDDEN_INPUT: u8 = 4;
 
 /// The file keys of a trail that begins.
 #[derive(Debug)]
 pub(crate) struct FileKeys {
     shown: Option<FileKey>,
     typed: Option<FileKey>,
+    hidden_input: Option<FileKey>,
 }
 
-/// The ciphers of the two streams; a stream without one is not encrypted.
+/// The ciphers of the two streams; a stream without one is not encrypted. And how hidden input is kept.
 #[derive(Debug, Default)]
 pub(crate) struct Ciphers {
     pub(crate) shown: Option<Cipher>,
     pub(crate) typed: Option<Cipher>,
+    /// Of who writes.
+    pub(crate) hidden_input: HiddenInputWay,
 }
 
 impl Ciphers {
+    /// Whether anything is not written as it is.
+    pub(crate) fn are_needed(&self) -> bool {
+        self.shown.is_some() || self.typed.is_some() || !self.hidden_input.records()
+    }
+
     pub(crate) fn of(&self, typed: bool) -> Option<&Cipher> {
         if typed { self.typed.as_ref() } else { self.shown.as_ref() }
     }
@@ -53,7 +65,7 @@ impl Ciphers {
 impl Protection {
     /// Signed, and readable by whoever has the file.
     pub fn signed(signer: Arc<SigningKey>) -> Self {
-        Self { signer, shown: None, typed: None }
+        Self { signer, shown: None, typed: None, hidden_input: HiddenInputPolicy::Record }
     }
 
     /// Makes the file's keys, and the part of the header that keeps them for the recipients.
@@ -61,14 +73,22 @@ impl Protection {
         let mut out = Vec::new();
         put_varint(&mut out, SIGNER);
         put_bytes(&mut out, &self.signer.verifying_key().0);
-        let mut lock = |tag: u8, recipients: &Option<Recipients>| {
+        let hidden_input = match &self.hidden_input {
+            HiddenInputPolicy::Recipients(recipients) => Some(recipients),
+            HiddenInputPolicy::Record | HiddenInputPolicy::LeaveOut => None,
+        };
+        let mut lock = |tag: u8, recipients: Option<&Recipients>| {
             let Some(recipients) = recipients else { return Ok(None) };
             let key = FileKey::random().map_err(|_| KeyError::Library)?;
             put_varint(&mut out, tag.into());
             put_bytes(&mut out, &recipients.lock(&key, &about(facts, tag))?);
             Ok(Some(key))
         };
-        let keys = FileKeys { shown: lock(SHOWN, &self.shown)?, typed: lock(TYPED, &self.typed)? };
+        let keys = FileKeys {
+            shown: lock(SHOWN, self.shown.as_ref())?,
+            typed: lock(TYPED, self.typed.as_ref())?,
+            hidden_input: lock(HIDDEN_INPUT, hidden_input)?,
+        };
         Ok((keys, out))
     }
 }
@@ -78,7 +98,12 @@ impl FileKeys {
         let cipher = |key: &Option<FileKey>| {
             key.as_ref().map(|key| key.cipher(root)).transpose().map_err(|_| KeyError::Library)
         };
-        Ok(Ciphers { shown: cipher(&self.shown)?, typed: cipher(&self.typed)? })
+        Ok(Ciphers { shown: cipher(&self.shown)?, typed: cipher(&self.typed)?, ..Ciphers::default() })
+    }
+
+    pub(crate) fn input_cipher(&self, root: &Link) -> Result<Option<InputCipher>, KeyError> {
+        let cipher = self.hidden_input.as_ref().map(|key| InputCipher::new(key, root));
+        cipher.transpose().map_err(|_| KeyError::Library)
     }
 }
 
@@ -93,6 +118,7 @@ pub(crate) struct Protected {
     pub(crate) signer: VerifyingKey,
     pub(crate) shown: Option<Locked>,
     pub(crate) typed: Option<Locked>,
+    pub(crate) hidden_input: Option<Locked>,
 }
 
 /// A lock, and what it belongs to.
@@ -105,7 +131,7 @@ pub(crate) struct Locked {
 
 impl Protected {
     pub(crate) fn decode(bytes: &[u8], facts: &[u8]) -> Result<Self, Damage> {
-        let (mut signer, mut shown, mut typed) = (None, None, None);
+        let (mut signer, mut shown, mut typed, mut hidden_input) = (None, None, None, None);
         let mut fields = Cursor::new(bytes);
         while !fields.is_empty() {
             let tag = fields.varint()?;
@@ -123,13 +149,17 @@ impl Protected {
                     let lock = Locked::decode(value, facts, TYPED, "what was typed")?;
                     typed.replace(lock).map(|_| "lock of what is typed")
                 }
+                tag if tag == u64::from(HIDDEN_INPUT) => {
+                    let lock = Locked::decode(value, facts, HIDDEN_INPUT, "what was typed and not shown")?;
+                    hidden_input.replace(lock).map(|_| "lock of hidden input")
+                }
                 _newer => None,
             };
             if let Some(what) = twice {
                 return Err(Damage::Twice(what));
             }
         }
-        Ok(Self { signer: signer.ok_or(Damage::Missing("signer"))?, shown, typed })
+        Ok(Self { signer: signer.ok_or(Damage::Missing("signer"))?, shown, typed, hidden_input })
     }
 }
 
@@ -141,5 +171,11 @@ impl Locked {
     pub(crate) fn open(&self, keys: &[AuditorKey], root: &Link) -> Result<Cipher, TrailError> {
         let key = self.lock.open(keys, &self.about, self.what)?;
         key.cipher(root).map_err(|_| TrailError::Key(KeyError::Library))
+    }
+
+    /// As [`open`](Self::open), of hidden input.
+    pub(crate) fn open_input(&self, keys: &[AuditorKey], root: &Link) -> Result<InputCipher, TrailError> {
+        let key = self.lock.open(keys, &self.about, self.what)?;
+        InputCipher::new(&key, root).map_err(|_| TrailError::Key(KeyError::Library))
     }
 }

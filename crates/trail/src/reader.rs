@@ -15,6 +15,7 @@ use crate::end::{End, Ending};
 use crate::error::{Damage, TrailError};
 use crate::event::{ChannelId, Event};
 use crate::header::{Begun, Header};
+use crate::hidden_input::{HiddenInput, InputCipher};
 use crate::protection::{Ciphers, Locked, Protected};
 use crate::signature::VerifyingKey;
 use crate::span::Span;
@@ -28,6 +29,8 @@ use crate::span::Span;
 pub struct Reader<R> {
     header: Header,
     left_out: Option<TrailError>,
+    /// Of hidden input, where the reader has the key.
+    input: Option<InputCipher>,
     blocks: Blocks<R>,
     span: Span,
     /// Microseconds since the start: where the blocks before end.
@@ -85,6 +88,11 @@ impl<R: Read> Reader<R> {
     pub fn new(mut source: R, keys: &[AuditorKey]) -> Result<Self, TrailError> {
         let begun = Header::read(&mut source)?;
         let (ciphers, left_out) = open_locks(&begun, keys)?;
+        let input = begun.protected.hidden_input.as_ref();
+        let input = match input.map(|locked| locked.open_input(keys, &begun.root)).transpose() {
+            Err(error) if is_about_keys(&error) => None,
+            opened => opened?,
+        };
         let blocks = Blocks::new(source, &begun, ciphers)?;
         let (header, signer, span) = (begun.header, begun.protected.signer, Span::default());
         let (time, signed_until, unsigned, state) = (0, None, false, State::Reading);
@@ -92,6 +100,7 @@ impl<R: Read> Reader<R> {
         Ok(Self {
             header,
             left_out,
+            input,
             blocks,
             span,
             time,
@@ -171,17 +180,28 @@ impl<R: Read> Reader<R> {
     /// The next event; `None` when there is none, and the state says why.
     fn advance(&mut self) -> Result<Option<(Duration, Event<'static>)>, TrailError> {
         loop {
-            if let Some((at, event)) = self.span.next()? {
+            if let Some((at, event, place)) = self.span.next()? {
                 if let Event::Open { channel, .. } = &event
                     && self.channels.len() < MOST_CHANNELS
                 {
                     self.channels.insert(*channel);
                 }
-                return Ok(Some((at, event)));
+                return Ok(Some((at, self.unseal(event).map_err(|damage| place.error(damage))?)));
             }
             if !self.next_block()? {
                 return Ok(None);
             }
+        }
+    }
+
+    /// Opens hidden input that the reader has the key for.
+    fn unseal(&self, event: Event<'static>) -> Result<Event<'static>, Damage> {
+        match (event, &self.input) {
+            (Event::Hidden { channel, input: HiddenInput::Sealed { number, text } }, Some(cipher)) => {
+                let text = cipher.open(number, channel, &text).map_err(|_| Damage::Encryption)?;
+                Ok(Event::Hidden { channel, input: HiddenInput::Opened(text.into()) })
+            }
+            (event, _) => Ok(event),
         }
     }
 
@@ -316,10 +336,12 @@ fn open_locks(begun: &Begun, keys: &[AuditorKey]) -> Result<(Ciphers, Option<Tra
     let open =
         |locked: &Option<Locked>| locked.as_ref().map(|locked| locked.open(keys, &begun.root)).transpose();
     let (ciphers, left_out) = match (open(shown), open(typed)) {
-        (Ok(shown), Ok(typed)) => (Ciphers { shown, typed }, None),
-        (Ok(shown), Err(error)) if is_about_keys(&error) => (Ciphers { shown, typed: None }, Some(error)),
+        (Ok(shown), Ok(typed)) => (Ciphers { shown, typed, ..Ciphers::default() }, None),
+        (Ok(shown), Err(error)) if is_about_keys(&error) => {
+            (Ciphers { shown, ..Ciphers::default() }, Some(error))
+        }
         (Err(error), Ok(Some(typed))) if is_about_keys(&error) => {
-            (Ciphers { shown: None, typed: Some(typed) }, Some(error))
+            (Ciphers { typed: Some(typed), ..Ciphers::default() }, Some(error))
         }
         (Err(error), _) | (_, Err(error)) => return Err(error),
     };

@@ -69,7 +69,8 @@ impl Shown {
             | Event::Env { .. }
             | Event::Signal { .. }
             | Event::Eof { .. }
-            | Event::Exit { .. } => None,
+            | Event::Exit { .. }
+            | Event::Hidden { .. } => None,
         }
     }
 
@@ -103,7 +104,8 @@ impl Shown {
             | Event::Env { .. }
             | Event::Signal { .. }
             | Event::Eof { .. }
-            | Event::Exit { .. } => None,
+            | Event::Exit { .. }
+            | Event::Hidden { .. } => None,
         }
     }
 

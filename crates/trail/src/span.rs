@@ -50,14 +50,14 @@ impl Span {
         self.runs.iter().all(|run| run.next.is_none())
     }
 
-    /// The next event; of two at the same time the one of the block that came first.
-    pub(crate) fn next(&mut self) -> Result<Option<(Duration, Event<'static>)>, TrailError> {
+    /// The next event and where it stands; of two at the same time the one of the block that came first.
+    pub(crate) fn next(&mut self) -> Result<Option<(Duration, Event<'static>, Place)>, TrailError> {
         let waiting = self.runs.iter_mut().filter(|run| run.next.is_some());
         let Some(run) = waiting.min_by_key(|run| run.time) else { return Ok(None) };
         let at = Duration::from_micros(run.time);
-        let event = run.next.take();
-        run.step().map_err(|damage| run.place.error(damage))?;
-        Ok(event.map(|event| (at, event)))
+        let (event, place) = (run.next.take(), run.place);
+        run.step().map_err(|damage| place.error(damage))?;
+        Ok(event.map(|event| (at, event, place)))
     }
 }
 

@@ -13,10 +13,12 @@ use crate::cipher::TAG_LEN;
 use crate::codec::{put_data, put_data_head, put_event};
 use crate::end::End;
 use crate::error::TrailError;
-use crate::event::{Direction, Event};
+use crate::event::{ChannelId, Direction, Event, Stream};
 use crate::file::{Output, TrailFile};
 use crate::header::Header;
+use crate::hidden_input::follows;
 use crate::protection::Protection;
+use crate::recipient::KeyError;
 use crate::timestamp::{Sealed, Timestamp};
 
 /// A buffer of this length becomes a block.
@@ -109,6 +111,32 @@ impl<W: Output> Writer<W> {
             }
         }
         Ok(())
+    }
+
+    /// Notes what was typed on a terminal that did not show it, as the protection says; `begins`: it is the first of its
+    /// line. As [`write`](Self::write) otherwise.
+    pub fn write_hidden(
+        &mut self,
+        at: Duration,
+        channel: ChannelId,
+        bytes: &[u8],
+        begins: bool,
+    ) -> Result<(), TrailError> {
+        let (records, mark) = match self.blocks.hidden_input() {
+            None => (true, Some(follows(bytes))),
+            Some(way) => {
+                let mark = way.mark(channel, bytes, begins);
+                (way.records(), mark.map_err(|_| TrailError::Key(KeyError::Library))?)
+            }
+        };
+        if let Some(input) = mark {
+            self.write(at, &Event::Hidden { channel, input })?;
+        }
+        if !records {
+            return Ok(());
+        }
+        let (direction, stream) = (Direction::FromClient, Stream::Main);
+        self.write(at, &Event::Data { channel, direction, stream, bytes: bytes.into() })
     }
 
     /// Hands everything noted so far to the operating system, and frees the buffers.
@@ -331,7 +359,7 @@ impl Drop for Gathered {
 
 /// Whether an event goes to those who may read what is typed.
 fn is_typed(event: &Event<'_>) -> bool {
-    matches!(event, Event::Data { direction: Direction::FromClient, .. })
+    matches!(event, Event::Data { direction: Direction::FromClient, .. } | Event::Hidden { .. })
 }
 
 fn micros(time: Duration) -> u64 {
@@ -355,7 +383,6 @@ mod tests {
     use std::io::{self, Write};
 
     use super::*;
-    use crate::event::{ChannelId, Direction, Stream};
     use crate::noise::noise;
     use crate::reader::Reader;
     use crate::samples::{data, end, header, signed};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use keyward_trail::{KeyError, Recipient, Recipients};
+use keyward_trail::{HiddenInputPolicy, KeyError, Recipient, Recipients};
 use toml::de::DeValue;
 
 use super::defined::Defined;
@@ -30,26 +30,51 @@ pub(super) fn policy(
     let keep_for = section.optional("keep-for", term);
     let typed = section.section("typed", "audit-policy.typed", "typed = { recipients = [...] }");
     let stamped = section.section("timestamps", "audit-policy.timestamps", timestamps::FORM);
-    let says = ["recipients", "typed", "timestamps", "keep-for"];
+    let says = ["recipients", "typed", "hidden-input", "timestamps", "keep-for"];
     if !says.iter().any(|word| section.has(word)) {
         let fault = Fault::new("this [[audit-policy]] says nothing");
         section.fault(fault.hint(
-            "add `recipients`, `timestamps` or `keep-for`, or leave the policy out: recordings are signed and kept without one",
+            "add `recipients`, `hidden-input`, `timestamps` or `keep-for`, or leave the policy out: recordings are signed and kept without one",
         ));
         return None;
     }
     let faults = section.faults_so_far();
     let shown = section.has("recipients").then(|| recipients(section, base));
     let typed = typed.map(|typed| recipients(&typed, base));
+    let hidden_input = hidden_input(section, base);
     let timestamps = stamped.and_then(|stamped| timestamps::policy(&stamped, trusted_cas)).map(Arc::new);
     let policy = AuditPolicy {
         shown: shown.flatten(),
         typed: typed.flatten(),
+        hidden_input: hidden_input.unwrap_or_default(),
         keep_for: keep_for.map(|item| item.value),
         timestamps,
     };
     // What is at fault must not be taken for what is not there: that would not be encrypted.
     (section.faults_so_far() == faults).then_some(policy)
+}
+
+/// A word, or a table of recipients.
+fn hidden_input(section: &Section<'_>, base: &Path) -> Option<HiddenInputPolicy> {
+    const KEY: &str = "hidden-input";
+    if section.is_table(KEY) {
+        let own =
+            section.section(KEY, "audit-policy.hidden-input", "hidden-input = { recipients = [...] }")?;
+        return recipients(&own, base).map(HiddenInputPolicy::Recipients);
+    }
+    let words = [("record", Kept::Record), ("leave-out", Kept::LeaveOut)];
+    const HINT: &str = "write \"record\", \"leave-out\" or { recipients = [...] }";
+    let kept = section.optional(KEY, |value| choice(&words)(value).map_err(|fault| fault.hint(HINT)))?;
+    Some(match kept.value {
+        Kept::Record => HiddenInputPolicy::Record,
+        Kept::LeaveOut => HiddenInputPolicy::LeaveOut,
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Kept {
+    Record,
+    LeaveOut,
 }
 
 fn recipients(section: &Section<'_>, base: &Path) -> Option<Recipients> {

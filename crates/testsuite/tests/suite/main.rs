@@ -35,6 +35,7 @@ mod dropbear;
 mod examples;
 mod file_rules;
 mod files;
+mod hidden_input;
 mod holds;
 mod hops;
 mod hostile;

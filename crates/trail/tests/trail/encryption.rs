@@ -26,7 +26,7 @@ fn all(keys: &[&AuditorKey]) -> Option<Recipients> {
 }
 
 fn is_typed(event: &Event<'_>) -> bool {
-    matches!(event, Event::Data { direction: Direction::FromClient, .. })
+    matches!(event, Event::Data { direction: Direction::FromClient, .. } | Event::Hidden { .. })
 }
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {

@@ -7,6 +7,7 @@ mod damage;
 mod encryption;
 mod golden;
 mod growing;
+mod hidden_input;
 mod verification;
 mod whole;
 

@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use keyward_trail::{
-    ChannelId, Direction, Ending, Event, ExitStatus, FileDigest, FileEvent, FileOutcome, Reader, Stream,
-    Terminal, TrailError, Writer,
+    ChannelId, Direction, Ending, Event, ExitStatus, FileDigest, FileEvent, FileOutcome, HiddenInput, Reader,
+    Stream, Terminal, TrailError, Writer,
 };
 use proptest::prelude::*;
 
@@ -102,7 +102,13 @@ fn any_event() -> impl Strategy<Value = Event<'static>> {
             message
         }),
     ];
+    let input = prop_oneof![
+        Just(HiddenInput::LeftOut),
+        any::<u32>().prop_map(HiddenInput::Follows),
+        (any::<u64>(), bytes()).prop_map(|(number, text)| HiddenInput::Sealed { number, text: text.into() }),
+    ];
     prop_oneof![
+        (id(), input).prop_map(|(channel, input)| Event::Hidden { channel, input }),
         (id(), text(), prop::option::of(bytes()), prop::option::of(terminal())).prop_map(
             |(channel, kind, command, terminal)| Event::Open {
                 channel,

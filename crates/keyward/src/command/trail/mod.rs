@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use keyward_trail::{
     Asciicast, ChannelId, Destination, Ending, PlayOptions, Reader, TrailError, export_asciicast,
-    export_commands, export_text,
+    export_commands, export_hidden_input, export_text,
 };
 
 use self::watch::Growth;
@@ -98,6 +98,7 @@ fn export(
         ExportFormat::AsciicastV3 => export_asciicast(reader, &mut out, channel, Asciicast::V3, with_input),
         ExportFormat::Text => export_text(reader, &mut out, channel),
         ExportFormat::Commands => export_commands(reader, &mut out, channel),
+        ExportFormat::HiddenInput => export_hidden_input(reader, &mut out, channel),
     };
     let exported = exported.and_then(|()| out.flush().map_err(TrailError::Output));
     recording.reader.settle(watch::MOST_BEHIND);

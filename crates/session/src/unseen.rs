@@ -1,0 +1,351 @@
+//! Keys on their way to the recording: they wait until it is known whether the terminal shows them.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use keyward_trail::{ChannelId, Direction, Event};
+use tokio::time::Instant;
+
+use crate::echo::{Answer, Echo, Keys, ends_line};
+use crate::recorder::Message;
+
+/// So long keys wait for an answer. What is recorded has to be on the disk within a second all the same.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Nobody types so much at once, or so much that nothing answers: it is no secret.
+const MOST_AT_ONCE: usize = 1024;
+const MOST_WAITING: usize = 4096;
+
+/// The terminals of a session.
+#[derive(Debug, Default)]
+pub(crate) struct Unseen {
+    terminals: HashMap<ChannelId, Terminal>,
+}
+
+#[derive(Debug, Default)]
+struct Terminal {
+    echo: Echo,
+    /// In their order; the first of them are keys that nothing has answered yet.
+    waiting: VecDeque<Waiting>,
+    /// Bytes of keys that wait.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    since: Instant,
+    message: Message,
+}
+
+impl Unseen {
+    /// Takes the next message, and gives those that wait for nothing any more, in the order of their channel.
+    pub(crate) fn take(&mut self, message: Message, now: Instant, out: &mut Vec<Message>) {
+        let id = match &message {
+            Message::Data { channel, .. } => *channel,
+            Message::Event { event, .. } => event.channel(),
+            Message::Finish { .. } => {
+                self.give_up(out);
+                return out.push(message);
+            }
+        };
+        if let Message::Event { event: Event::Open { terminal: Some(_), .. }, .. } = &message {
+            self.terminals.insert(id, Terminal::default());
+        }
+        let Some(terminal) = self.terminals.get_mut(&id) else { return out.push(message) };
+        terminal.take(message, now, out);
+        if let Some(Message::Event { event: Event::Close { .. }, .. }) = out.last() {
+            self.terminals.remove(&id);
+        }
+    }
+
+    /// When the first keys have waited for long enough.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.since().map(|since| since + PATIENCE)
+    }
+
+    /// Since when the first keys wait.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.terminals.values().filter_map(|terminal| Some(terminal.waiting.front()?.since)).min()
+    }
+
+    /// Gives what has waited for long enough.
+    pub(crate) fn expire(&mut self, now: Instant, out: &mut Vec<Message>) {
+        for terminal in self.terminals.values_mut() {
+            while terminal.waiting.front().is_some_and(|first| first.since + PATIENCE <= now) {
+                terminal.release(None, out);
+            }
+        }
+    }
+
+    /// Gives everything: nothing more comes.
+    pub(crate) fn give_up(&mut self, out: &mut Vec<Message>) {
+        self.terminals.values_mut().for_each(|terminal| terminal.give_up(out));
+    }
+}
+
+impl Terminal {
+    fn take(&mut self, message: Message, now: Instant, out: &mut Vec<Message>) {
+        match &message {
+            Message::Data { direction: Direction::ToClient, bytes, .. } => {
+                self.answer(bytes, out);
+                let bytes = bytes.clone();
+                self.echo.shown(&bytes);
+                // Keys may be left that this was no answer to: it must not come before them all the same.
+                if self.waiting.is_empty() { out.push(message) } else { self.wait(message, now) }
+            }
+            Message::Data { bytes, .. } if self.waiting.is_empty() && !self.waits(bytes) => {
+                self.echo.typed(bytes);
+                out.push(message);
+            }
+            Message::Data { bytes, .. } => {
+                self.bytes += bytes.len();
+                self.wait(message, now);
+                if self.bytes > MOST_WAITING {
+                    self.give_up(out);
+                }
+            }
+            Message::Event { event: Event::Close { .. }, .. } => {
+                self.give_up(out);
+                out.push(message);
+            }
+            Message::Event { .. } | Message::Finish { .. } if self.waiting.is_empty() => out.push(message),
+            Message::Event { .. } | Message::Finish { .. } => self.wait(message, now),
+        }
+    }
+
+    fn waits(&self, keys: &Bytes) -> bool {
+        keys.len() <= MOST_AT_ONCE && self.echo.wants_answer(keys)
+    }
+
+    fn wait(&mut self, message: Message, since: Instant) {
+        self.waiting.push_back(Waiting { since, message });
+    }
+
+    fn give_up(&mut self, out: &mut Vec<Message>) {
+        while !self.waiting.is_empty() {
+            self.release(None, out);
+        }
+    }
+
+    /// What was shown answers the first keys at least, and more of them for as long as there is something left of it.
+    fn answer(&mut self, shown: &Bytes, out: &mut Vec<Message>) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut answer = Answer::new(shown);
+        while !self.waiting.is_empty() {
+            self.release(Some(&mut answer), out);
+            if answer.is_used_up() {
+                return;
+            }
+        }
+    }
+
+    /// Gives the first that waits, and what wanted no answer behind it.
+    fn release(&mut self, answer: Option<&mut Answer>, out: &mut Vec<Message>) {
+        let line_is_whole = self.waiting.iter().any(|waiting| match &waiting.message {
+            Message::Data { direction: Direction::FromClient, bytes, .. } => {
+                bytes.iter().any(|key| ends_line(*key))
+            }
+            Message::Data { .. } | Message::Event { .. } | Message::Finish { .. } => false,
+        });
+        let Some(Waiting { mut message, .. }) = self.waiting.pop_front() else { return };
+        let mut end = None;
+        if let Message::Data { direction: Direction::FromClient, bytes, keys, .. } = &mut message {
+            self.bytes = self.bytes.saturating_sub(bytes.len());
+            *keys = self.echo.judge(bytes, answer, line_is_whole);
+            if matches!(keys, Keys::Hidden { .. }) {
+                end = split_end(&mut message);
+            }
+        }
+        out.push(message);
+        out.extend(end);
+        while let Some(next) = self.waiting.pop_front() {
+            match &next.message {
+                Message::Data { direction: Direction::FromClient, bytes, .. } if self.waits(bytes) => {
+                    return self.waiting.push_front(next);
+                }
+                Message::Data { direction: Direction::FromClient, bytes, .. } => {
+                    self.bytes = self.bytes.saturating_sub(bytes.len());
+                    self.echo.typed(bytes);
+                }
+                Message::Data { .. } | Message::Event { .. } | Message::Finish { .. } => {}
+            }
+            out.push(next.message);
+        }
+    }
+}
+
+/// Takes the key away that ends the line: that is no secret, and tells where it ends.
+fn split_end(message: &mut Message) -> Option<Message> {
+    let Message::Data { at, channel, direction, stream, bytes, space, .. } = message else { return None };
+    let at_end = bytes.iter().rev().take_while(|key| ends_line(**key)).count();
+    let end = bytes.split_off(bytes.len() - at_end);
+    let (at, channel, direction, stream, keys) = (*at, *channel, *direction, *stream, Keys::Shown);
+    // What it takes up is given back with what stood before it.
+    let space = space.split(0).filter(|_| at_end > 0)?;
+    Some(Message::Data { at, channel, direction, stream, bytes: end, keys, space })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use keyward_trail::{ExitStatus, Stream, Terminal as OfClient};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// What happens at a terminal, and what is recorded of it: `<shown`, `>typed`, `?hidden`, `!` for any other event.
+    struct Desk {
+        unseen: Unseen,
+        now: Instant,
+        out: Vec<Message>,
+        space: Arc<Semaphore>,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let now = Instant::now();
+            let space = Arc::new(Semaphore::new(1_000_000));
+            let mut desk = Self { unseen: Unseen::default(), now, out: Vec::new(), space };
+            for id in [0, 1] {
+                let terminal = OfClient { term: "xterm".into(), columns: 80, rows: 24 };
+                desk.event(Event::Open {
+                    channel: ChannelId(id),
+                    kind: "shell".into(),
+                    command: None,
+                    terminal: (id == 0).then_some(terminal),
+                });
+            }
+            desk.out.clear();
+            desk
+        }
+
+        fn take(&mut self, message: Message) {
+            self.unseen.take(message, self.now, &mut self.out);
+        }
+
+        fn event(&mut self, event: Event<'static>) {
+            let space = Arc::clone(&self.space).try_acquire_many_owned(1).unwrap();
+            self.take(Message::Event { at: Duration::ZERO, event, space });
+        }
+
+        fn data(&mut self, channel: u32, direction: Direction, text: &str) {
+            let space = Arc::clone(&self.space).try_acquire_many_owned(1).unwrap();
+            let (channel, bytes) = (ChannelId(channel), Bytes::copy_from_slice(text.as_bytes()));
+            let (stream, keys) = (Stream::Main, Keys::Shown);
+            self.take(Message::Data { at: Duration::ZERO, channel, direction, stream, bytes, keys, space });
+        }
+
+        fn types(&mut self, text: &str) {
+            self.data(0, Direction::FromClient, text);
+        }
+
+        fn shows(&mut self, text: &str) {
+            self.data(0, Direction::ToClient, text);
+        }
+
+        fn pass(&mut self, millis: u64) {
+            self.now += Duration::from_millis(millis);
+            self.unseen.expire(self.now, &mut self.out);
+        }
+
+        /// What was given since.
+        fn given(&mut self) -> String {
+            let told = self.out.drain(..).map(|message| match message {
+                Message::Data { direction, bytes, keys, .. } => {
+                    let sign = match (direction, keys) {
+                        (Direction::ToClient, _) => '<',
+                        (Direction::FromClient, Keys::Shown) => '>',
+                        (Direction::FromClient, Keys::Hidden { begins: true }) => '?',
+                        (Direction::FromClient, Keys::Hidden { begins: false }) => '&',
+                    };
+                    format!("{sign}{}", String::from_utf8_lossy(&bytes).escape_debug())
+                }
+                Message::Event { .. } | Message::Finish { .. } => "!".to_owned(),
+            });
+            told.collect::<Vec<_>>().join(" ")
+        }
+    }
+
+    #[test]
+    fn keys_wait_for_their_answer_and_nothing_else_does() {
+        let mut desk = Desk::new();
+        desk.shows("$ ");
+        assert_eq!(desk.given(), "<$ ");
+        desk.types("l");
+        desk.types("s");
+        desk.data(1, Direction::FromClient, "other");
+        desk.data(1, Direction::ToClient, "channel");
+        assert_eq!(desk.given(), ">other <channel");
+        desk.shows("l");
+        assert_eq!(desk.given(), ">l");
+        desk.shows("s");
+        assert_eq!(desk.given(), ">s <l <s");
+        desk.types("\r");
+        assert_eq!((desk.given().as_str(), desk.unseen.deadline()), (">\\r", None));
+    }
+
+    #[test]
+    fn what_nothing_answers_in_time_is_hidden_up_to_the_end_of_the_line() {
+        let mut desk = Desk::new();
+        desk.shows("Password: ");
+        desk.types("h");
+        desk.pass(499);
+        assert_eq!(desk.given(), "<Password: ");
+        desk.types("u");
+        desk.pass(1);
+        assert_eq!(desk.given(), "?h");
+        desk.types("\r");
+        desk.shows("\r\n$ ");
+        assert_eq!(desk.given(), "&u >\\r <\\r\\n$ ");
+        desk.types("w");
+        desk.shows("w");
+        assert_eq!(desk.given(), ">w <w");
+    }
+
+    #[test]
+    fn a_line_that_came_at_once_is_hidden_where_its_answer_is_another() {
+        let mut desk = Desk::new();
+        for keys in ["1", "2", "3", "4", "\r"] {
+            desk.types(keys);
+        }
+        desk.shows("\r\nthank you\r\n");
+        assert_eq!(desk.given(), "?1 &2 &3 &4 >\\r <\\r\\nthank you\\r\\n");
+        desk.types("hunter2\r");
+        desk.shows("\r\nwelcome\r\n");
+        assert_eq!(desk.given(), "?hunter2 >\\r <\\r\\nwelcome\\r\\n");
+        desk.types("id\rhunter2\r");
+        desk.shows("id\r\nuid=0\r\n");
+        assert_eq!(desk.given(), ">id\\rhunter2\\r <id\\r\\nuid=0\\r\\n");
+    }
+
+    #[test]
+    fn the_end_of_a_channel_or_of_the_session_ends_the_waiting() {
+        let channel = ChannelId(0);
+        let mut desk = Desk::new();
+        desk.types("a");
+        desk.event(Event::Window { channel, columns: 80, rows: 25 });
+        desk.event(Event::Exit { channel, status: ExitStatus::Code(0) });
+        assert_eq!(desk.given(), "");
+        desk.event(Event::Close { channel });
+        assert_eq!(desk.given(), "?a ! ! !");
+        assert!(desk.unseen.terminals.is_empty());
+        let mut desk = Desk::new();
+        desk.types("b");
+        desk.unseen.give_up(&mut desk.out);
+        assert_eq!(desk.given(), "?b");
+    }
+
+    #[test]
+    fn long_input_is_no_secret_and_does_not_wait() {
+        let mut desk = Desk::new();
+        desk.types(&"x".repeat(MOST_AT_ONCE + 1));
+        assert_eq!(desk.given().len(), MOST_AT_ONCE + 2);
+        for _ in 0..=MOST_WAITING / MOST_AT_ONCE {
+            desk.types(&"y".repeat(MOST_AT_ONCE));
+        }
+        assert!(desk.unseen.deadline().is_none() && desk.given().len() > MOST_WAITING);
+    }
+}
