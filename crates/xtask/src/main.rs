@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod compatibility;
 mod demo;
+mod fuzz;
 mod legacy;
 mod packages;
 mod program;
@@ -29,7 +30,8 @@ usage: cargo xtask COMMAND
   test [FILTER]         install what the tests need, check, build, run; with FILTER only the tests of that name
   ci                    the checks alone: format, lints, invariants
   compatibility         write docs/plugin-compatibility.md: each rule of the plugin contract with its tests
-  bench [hooks|ssh|trail]  measure, and print a table beside the targets";
+  bench [hooks|ssh|trail]  measure, and print a table beside the targets
+  fuzz [trail [MINUTES]]   look for bytes that a reader does not bear";
 
 fn main() -> ExitCode {
     match run() {
@@ -51,6 +53,7 @@ fn run() -> Result<()> {
         "ci" => ci::ci(&Workspace::find()?, &steps),
         "compatibility" => compatibility::compatibility(&Workspace::find()?, rest),
         "bench" => bench::bench(&Workspace::find()?, &steps, rest),
+        "fuzz" => fuzz::fuzz(&Workspace::find()?, &steps, rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())
