@@ -18,7 +18,7 @@ const AUDITORS: &str = include_str!("../../crates/trail/tests/trail/auditors.key
 const TOKEN: &[u8] = include_bytes!("../../crates/trail/tests/trail/timestamp.tsr");
 
 static SIGNER: LazyLock<Ed25519KeyPair> =
-    LazyLock::new(|| Ed25519KeyPair::from_seed_unchecked(&[42; 32]).expect("a seed of 32 bytes"));
+    LazyLock::new(|| Ed25519KeyPair::from_seed_unchecked(&[0x42; 32]).expect("a seed of 32 bytes"));
 
 pub(crate) fn auditors() -> Vec<AuditorKey> {
     AuditorKey::parse(AUDITORS).expect("the keys of the tests")
@@ -77,13 +77,14 @@ fn obey(orders: &mut Orders<'_>, parts: &mut Vec<Vec<u8>>, time: &mut u64) {
             let mut events = Vec::new();
             let way = orders.byte() & 3;
             let data = orders.long();
-            for piece in data.chunks(usize::from(orders.byte()).max(1)) {
+            let pieces = data.chunks(usize::from(orders.byte()).max(1));
+            let count = pieces.len() as u64;
+            for piece in pieces {
                 events.extend([2, 1]);
                 put_number(&mut events, piece.len() as u64 + 2);
                 events.extend([0, way]);
                 events.extend(piece);
             }
-            let count = data.chunks(usize::from(orders.byte()).max(1)).len() as u64;
             let first = *time;
             *time += count;
             parts.push(block(1, 0, (first, *time), events));

@@ -23,7 +23,9 @@ pub(crate) fn fuzz(workspace: &Workspace, steps: &Steps, arguments: &[String]) -
     let (name, minutes) = match arguments {
         [] => ("trail", 10),
         [name] => (name.as_str(), 10),
-        [name, minutes] => (name.as_str(), minutes.parse::<u64>().ok().context(USAGE)?),
+        [name, minutes] => {
+            (name.as_str(), minutes.parse::<u64>().ok().filter(|minutes| *minutes > 0).context(USAGE)?)
+        }
         _ => bail!(USAGE),
     };
     if !PROGRAMS.contains(&name) {

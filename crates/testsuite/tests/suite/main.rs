@@ -50,6 +50,7 @@ mod kit_scenario;
 mod ldap;
 mod live;
 mod login;
+mod moments;
 mod openssh;
 mod openssh_connection;
 mod paramiko;
