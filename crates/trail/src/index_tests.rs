@@ -253,6 +253,20 @@ fn a_block_of_the_index_reads_back_and_none_panics() {
     assert!(found > 3);
 }
 
+#[test]
+fn what_is_left_out_of_the_recording_is_in_no_key_frame() {
+    let mut writer = session(&signed(), 15);
+    writer.write(Duration::from_secs(15), &on(7, b"")).unwrap();
+    let (channel, command) = (ChannelId(8), Some(vec![b'x'; 600 * 1024].into()));
+    let long = Event::Open { channel, kind: "exec".into(), command, terminal: None };
+    assert!(writer.write(Duration::from_secs(16), &long).is_err());
+    writer.write(Duration::from_secs(17), &data(b"on")).unwrap();
+    writer.seal().unwrap();
+    writer.write(Duration::from_secs(18), &data(b"and on")).unwrap();
+    let trail = writer.finish(Duration::from_secs(20), &end()).unwrap();
+    assert!(is_same(&trail, &[], Some(0), Duration::from_secs(19)));
+}
+
 /// What a hostile or a usual program may show.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let fixed: Vec<&[u8]> = vec![

@@ -98,9 +98,10 @@ impl<W: Output> Writer<W> {
     pub fn write(&mut self, at: Duration, event: &Event<'_>) -> Result<(), TrailError> {
         let typed = self.typed.is_some() && is_typed(event);
         let at = self.time(micros(at), typed);
-        self.index.note(at, event);
         let Event::Data { channel, direction, stream, bytes } = event else {
-            return self.append(typed, at, 0, |buffer, delta| put_event(buffer, delta, event));
+            self.append(typed, at, 0, |buffer, delta| put_event(buffer, delta, event))?;
+            self.index.note(at, event);
+            return Ok(());
         };
         if bytes.is_empty() {
             return Ok(());
@@ -115,6 +116,8 @@ impl<W: Output> Writer<W> {
                 self.append(typed, at, piece.len(), put)?;
             }
         }
+        // What is left out of the recording is not drawn either.
+        self.index.note(at, event);
         Ok(())
     }
 

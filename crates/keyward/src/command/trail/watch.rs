@@ -68,7 +68,10 @@ fn steered(
     if growth == Growth::Followed {
         reader.expect_more();
     }
-    let replay = Replay::new(reader, options.channel).context("the recording is being read")?;
+    let mut replay = Replay::new(reader, options.channel).context("the recording is being read")?;
+    if options.read_all {
+        replay.ignore_key_frames();
+    }
     let mut player = Player::new(replay, options, growth, stop);
     let played = player.run();
     let replay = player.into_replay();
@@ -80,7 +83,7 @@ fn steered(
     if is_partial {
         eprintln!(
             "keyward: not all of the recording was read, and so checked: a part of what came before the moments \
-             that were looked for was passed over (`keyward trail verify` checks all of it)"
+             that were looked for was passed over (`keyward trail verify` checks all of it, --read-all reads it)"
         );
     }
     if let Some(at) = false_frame {
