@@ -325,6 +325,9 @@ pub(crate) enum Trail {
         /// machine's time zone, on or after the day of the session's start) or `2026-01-31T14:05:00Z`
         #[arg(long, value_name = "TIME")]
         from: Option<String>,
+        /// Read and check all that comes before a moment, instead of going by the key frames of the recording
+        #[arg(long)]
+        read_all: bool,
         /// One channel only
         #[arg(long)]
         channel: Option<u32>,

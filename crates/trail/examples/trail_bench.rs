@@ -9,14 +9,15 @@
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
 use keyward_trail::{
     Asciicast, AuditorKey, ChannelId, Direction, End, Event, Header, Output, Protection, Reader, Recipients,
-    SigningKey, Stream, Terminal, Writer, export_asciicast,
+    Replay, SigningKey, Stream, Terminal, Writer, export_asciicast,
 };
 
 /// As a bulk transfer over SSH delivers it, and as a program on a terminal does.
@@ -25,6 +26,8 @@ const TERMINAL: usize = 1024;
 const GIB: usize = 1 << 30;
 /// The least for data of terminals.
 const AIM: f64 = 400.0;
+/// The most for opening and seeking a recording of a day.
+const SEEK_AIM: Duration = Duration::from_millis(200);
 
 type Failure = Box<dyn Error>;
 
@@ -34,7 +37,9 @@ fn main() -> Result<(), Failure> {
     let recipients = Recipients::any(vec![auditor.recipient().clone()]);
     let encrypted = Protection { shown: recipients.clone(), typed: recipients, ..signed.clone() };
     speed(&signed, &encrypted)?;
-    size(&encrypted, &[auditor])
+    let keys = [auditor];
+    size(&encrypted, &keys)?;
+    seek(&encrypted, &keys)
 }
 
 fn speed(signed: &Protection, encrypted: &Protection) -> Result<(), Failure> {
@@ -72,7 +77,10 @@ fn speed(signed: &Protection, encrypted: &Protection) -> Result<(), Failure> {
 
 /// CPU seconds for one GiB, and the size of its trail.
 fn record<W: Output>(data: &[u8], chunk: usize, mut writer: Writer<W>) -> Result<(f64, u64), Failure> {
-    let before = cpu()?;
+    let (channel, before) = (ChannelId(0), cpu()?);
+    let terminal = Some(Terminal { term: "xterm-256color".into(), columns: 120, rows: 40 });
+    let terminal = terminal.filter(|_| chunk == TERMINAL);
+    writer.write(Duration::ZERO, &Event::Open { channel, kind: "shell".into(), command: None, terminal })?;
     let mut done = 0;
     for chunk in data.chunks(chunk).cycle() {
         if done >= GIB {
@@ -87,6 +95,86 @@ fn record<W: Output>(data: &[u8], chunk: usize, mut writer: Writer<W>) -> Result
     Ok((spent, size))
 }
 
+/// A day at a terminal, on the disk: how long it takes until a moment of it can be drawn, the file opened anew each time.
+fn seek(protection: &Protection, keys: &[AuditorKey]) -> Result<(), Failure> {
+    let path = std::env::temp_dir().join(format!("trail-bench-day-{}", std::process::id()));
+    let hour = an_hour();
+    let mut writer = Writer::create(&path, &header()?, protection)?;
+    let (channel, mut last) = (ChannelId(0), Duration::ZERO);
+    let terminal = Some(Terminal { term: "xterm-256color".into(), columns: 120, rows: 40 });
+    writer.write(Duration::ZERO, &Event::Open { channel, kind: "shell".into(), command: None, terminal })?;
+    let (mut flushed, mut sealed) = (Duration::ZERO, Duration::ZERO);
+    for n in 0..24 {
+        for (at, direction, bytes) in &hour {
+            last = Duration::from_secs(3600 * n) + *at;
+            keep_up(&mut writer, last, &mut flushed, &mut sealed)?;
+            writer.write(last, &data_event(*direction, bytes))?;
+        }
+    }
+    writer.finish(last, &End { verdict: Verdict::Accept, reason: None })?;
+    println!(
+        "\nA day at a terminal, {} bytes: milliseconds to open it and show a moment\n",
+        fs::metadata(&path)?.len()
+    );
+    println!("{:<12} {:>10} {:>10}", "moment", "seek", "from start");
+    let mut worst = Duration::ZERO;
+    for hour in [1, 6, 12, 18, 23] {
+        let to = Duration::from_secs(3600 * hour + 1234);
+        let mut took = [Duration::ZERO; 2];
+        let mut shown = Vec::new();
+        for (took, is_linear) in took.iter_mut().zip([false, true]) {
+            drop_cache(&path)?;
+            let began = Instant::now();
+            let mut replay = Replay::new(Reader::open(&path, keys)?, None).ok_or("nothing to look at")?;
+            if is_linear {
+                replay.ignore_key_frames();
+            }
+            replay.seek(to)?;
+            shown.push(replay.draw((120, 41), ""));
+            *took = began.elapsed();
+        }
+        if shown.first() != shown.last() {
+            return Err("a key frame shows something else than what was recorded".into());
+        }
+        let [seek, linear] = took;
+        worst = worst.max(seek);
+        println!("{:<12} {:>10.1} {:>10.1}", format!("{hour} h"), millis(seek), millis(linear));
+    }
+    fs::remove_file(&path)?;
+    let verdict = if worst <= SEEK_AIM { "reached" } else { "MISSED" };
+    println!("\nseek of {:.1} ms at most, the aim is {:.0}: {verdict}", millis(worst), millis(SEEK_AIM));
+    Ok(())
+}
+
+/// The disk has it, and nothing else: as after a day.
+fn drop_cache(path: &Path) -> Result<(), Failure> {
+    let file = fs::File::open(path)?;
+    file.sync_all()?;
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    Ok(())
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// As the recorder does: written every second, signed every ten, while something happens.
+fn keep_up<W: Output>(
+    writer: &mut Writer<W>,
+    at: Duration,
+    flushed: &mut Duration,
+    sealed: &mut Duration,
+) -> Result<(), Failure> {
+    if at > *sealed + Duration::from_secs(10) {
+        writer.seal()?;
+        (*sealed, *flushed) = (at, at);
+    } else if at > *flushed + Duration::from_secs(1) {
+        writer.flush()?;
+        *flushed = at;
+    }
+    Ok(())
+}
+
 /// An hour at a terminal: the same events as a trail, as an asciicast, and as `script` keeps them with their times.
 fn size(protection: &Protection, keys: &[AuditorKey]) -> Result<(), Failure> {
     let (channel, hour) = (ChannelId(0), an_hour());
@@ -96,14 +184,7 @@ fn size(protection: &Protection, keys: &[AuditorKey]) -> Result<(), Failure> {
     let (mut flushed, mut sealed, mut script) = (Duration::ZERO, Duration::ZERO, 0);
     let mut last = Duration::ZERO;
     for (at, direction, bytes) in &hour {
-        // As the recorder does: written every second, signed every ten, while something happens.
-        if *at > sealed + Duration::from_secs(10) {
-            writer.seal()?;
-            (sealed, flushed) = (*at, *at);
-        } else if *at > flushed + Duration::from_secs(1) {
-            writer.flush()?;
-            flushed = *at;
-        }
+        keep_up(&mut writer, *at, &mut flushed, &mut sealed)?;
         writer.write(*at, &data_event(*direction, bytes))?;
         let way = if *direction == Direction::ToClient { 'O' } else { 'I' };
         let timing = format!("{way} {:.6} {}\n", (*at - last).as_secs_f64(), bytes.len());

@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     Events,
     End,
     Seal,
+    Index,
     Timestamp,
     Unknown(u16),
 }
@@ -41,6 +42,7 @@ impl From<u16> for Kind {
             1 => Self::Events,
             2 => Self::End,
             3 => Self::Seal,
+            4 => Self::Index,
             5 => Self::Timestamp,
             number => Self::Unknown(number),
         }
@@ -53,6 +55,7 @@ impl From<Kind> for u16 {
             Kind::Events => 1,
             Kind::End => 2,
             Kind::Seal => 3,
+            Kind::Index => 4,
             Kind::Timestamp => 5,
             Kind::Unknown(number) => number,
         }

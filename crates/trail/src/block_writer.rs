@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::block::{BlockHeader, ENCRYPTED, HEADER_LEN, Kind, LINKED, MAX_BLOCKS, TYPED, WITH_NEXT, ZSTD};
 use crate::chain::{Extent, Link};
+use crate::chained::{Joint, Place};
 use crate::cipher::TAG_LEN;
 use crate::end::End;
 use crate::error::TrailError;
@@ -70,7 +71,18 @@ impl<W: Output> BlockWriter<W> {
     }
 
     pub(crate) fn events(&mut self, batch: Batch<'_>) -> Result<(), TrailError> {
-        self.guarded(|blocks| blocks.put_events(batch))
+        self.guarded(|blocks| blocks.put_packed(Kind::Events, batch))
+    }
+
+    /// Writes a block of the index, in `block` behind room for the header.
+    pub(crate) fn index(&mut self, at: u64, block: &mut Vec<u8>) -> Result<(), TrailError> {
+        let batch = Batch { typed: false, with_next: false, first: at, last: at, block, tail: &[] };
+        self.guarded(|blocks| blocks.put_packed(Kind::Index, batch))
+    }
+
+    /// Where the next block will begin.
+    pub(crate) fn joint(&self) -> Joint {
+        Joint { place: Place { number: self.sequence, offset: self.written }, link: self.link }
     }
 
     pub(crate) fn end(&mut self, at: u64, end: &End) -> Result<(), TrailError> {
@@ -172,14 +184,14 @@ impl<W: Output> BlockWriter<W> {
         BlockHeader { kind, flags, stored: 0, plain, sequence, first, last }
     }
 
-    fn put_events(&mut self, batch: Batch<'_>) -> io::Result<()> {
+    fn put_packed(&mut self, kind: Kind, batch: Batch<'_>) -> io::Result<()> {
         let Batch { typed, with_next, first, last, block, tail } = batch;
         let encrypts = self.ciphers.as_ref().is_some_and(|ciphers| ciphers.of(typed).is_some());
         let flag = |set: bool, bit: u16| if set { bit } else { 0 };
         let flags = flag(typed, TYPED) | flag(with_next, WITH_NEXT) | flag(encrypts, ENCRYPTED);
         let spare = if encrypts { TAG_LEN } else { 0 };
         let plain = block.get(HEADER_LEN..).unwrap_or_default();
-        let header = self.header(Kind::Events, flags, plain.len() + tail.len(), (first, last));
+        let header = self.header(kind, flags, plain.len() + tail.len(), (first, last));
         let mut compressed = header.clone();
         compressed.flags |= ZSTD;
         let around = Around { spare, wipe: self.is_secret(typed) };

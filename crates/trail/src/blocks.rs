@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 
 use zstd::bulk::Decompressor;
 
-use crate::block::{ENCRYPTED, KNOWN_FLAGS, Kind, TYPED, WITH_NEXT, ZSTD};
+use crate::block::{BlockHeader, ENCRYPTED, KNOWN_FLAGS, Kind, TYPED, WITH_NEXT, ZSTD};
 use crate::chained::{Chained, Joint, Next, Place, Stored};
 use crate::error::{Damage, TrailError};
 use crate::header::Begun;
@@ -51,6 +51,11 @@ impl<R: Read> Blocks<R> {
         Ok(Self { chained: Chained::new(source, begun), zstd, shown, typed, ciphers })
     }
 
+    /// Where block 0 begins.
+    pub(crate) fn start(&self) -> Joint {
+        self.chained.start()
+    }
+
     /// Where the next block begins.
     pub(crate) fn joint(&self) -> Joint {
         self.chained.joint()
@@ -78,7 +83,7 @@ impl<R: Read> Blocks<R> {
     }
 
     fn unpack(&mut self, stored: Stored) -> Result<Block, Damage> {
-        let Stored { header, linked, payload, place, link: _, damage: _ } = stored;
+        let Stored { header, payload, place, link: _, damage: _ } = stored;
         let mut block = Block {
             kind: header.kind,
             typed: header.is(TYPED),
@@ -89,11 +94,29 @@ impl<R: Read> Blocks<R> {
             hidden: false,
             place,
         };
+        match header.kind {
+            Kind::Events | Kind::End => match self.plain(&header, payload)? {
+                Some(plain) => block.plain = plain,
+                None => block.hidden = true,
+            },
+            // Who cannot read it goes without.
+            Kind::Index => block.plain = self.plain(&header, payload).ok().flatten().unwrap_or_default(),
+            // What an unknown kind holds may mean anything, a seal was checked, and a timestamp is for who verifies.
+            Kind::Unknown(_) | Kind::Seal | Kind::Timestamp => {}
+        }
+        Ok(block)
+    }
+
+    /// What a payload says. `None`: there is no key for it.
+    pub(crate) fn plain(
+        &mut self,
+        header: &BlockHeader,
+        payload: Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, Damage> {
         let known = match header.kind {
             Kind::Events => KNOWN_FLAGS,
-            Kind::End => 0,
-            // What an unknown kind holds may mean anything, a seal was checked, and a timestamp is for who verifies.
-            Kind::Unknown(_) | Kind::Seal | Kind::Timestamp => return Ok(block),
+            Kind::Index => ZSTD | ENCRYPTED,
+            Kind::End | Kind::Unknown(_) | Kind::Seal | Kind::Timestamp => 0,
         };
         if header.flags & !known != 0 {
             return Err(Damage::Flags(header.flags & !known));
@@ -104,22 +127,26 @@ impl<R: Read> Blocks<R> {
             (Access::Open, false) => payload,
             (Access::Encrypted, true) => match self.ciphers.of(typed) {
                 Some(cipher) => {
-                    cipher.open(header.sequence, &linked, payload).map_err(|_| Damage::Encryption)?
+                    cipher.open(header.sequence, &header.linked(), payload).map_err(|_| Damage::Encryption)?
                 }
-                None => {
-                    block.hidden = true;
-                    return Ok(block);
-                }
+                None => return Ok(None),
             },
             (Access::None, _) | (Access::Open, true) | (Access::Encrypted, false) => {
                 return Err(Damage::Protection);
             }
         };
-        block.plain = match header.is(ZSTD) {
+        let plain = match header.is(ZSTD) {
             false => payload,
             // A bomb stops at the length that the header names, and that has a limit.
             true => self.zstd.decompress(&payload, header.plain as usize).map_err(|_| Damage::Length)?,
         };
-        if block.plain.len() == header.plain as usize { Ok(block) } else { Err(Damage::Length) }
+        if plain.len() == header.plain as usize { Ok(Some(plain)) } else { Err(Damage::Length) }
+    }
+}
+
+impl<R: Read + Seek> Blocks<R> {
+    /// The last bytes of the file, and where they begin.
+    pub(crate) fn tail(&mut self, most: u64) -> Result<(u64, Vec<u8>), TrailError> {
+        self.chained.tail(most)
     }
 }

@@ -12,6 +12,8 @@ use crate::timestamp::MAX_TIMESTAMP;
 pub(crate) struct Chained<R> {
     source: R,
     signer: VerifyingKey,
+    /// Where block 0 begins.
+    start: Joint,
     link: Link,
     /// Where the next block begins, and its number.
     offset: u64,
@@ -21,7 +23,6 @@ pub(crate) struct Chained<R> {
 /// A whole block as it stands in the file.
 pub(crate) struct Stored {
     pub(crate) header: BlockHeader,
-    pub(crate) linked: [u8; LINKED],
     pub(crate) payload: Vec<u8>,
     pub(crate) link: Link,
     pub(crate) place: Place,
@@ -60,12 +61,18 @@ impl Place {
 impl<R: Read> Chained<R> {
     pub(crate) fn new(source: R, begun: &Begun) -> Self {
         let (signer, link, offset) = (begun.protected.signer, begun.root, begun.length);
-        Self { source, signer, link, offset, number: 0 }
+        let start = Joint { place: Place { number: 0, offset }, link };
+        Self { source, signer, start, link, offset, number: 0 }
     }
 
     /// As far as whole blocks were read.
     pub(crate) fn extent(&self) -> Extent {
         Extent { length: self.offset, link: self.link }
+    }
+
+    /// Where block 0 begins.
+    pub(crate) fn start(&self) -> Joint {
+        self.start
     }
 
     /// Where the next block begins.
@@ -93,7 +100,7 @@ impl<R: Read> Chained<R> {
         self.link = link;
         self.number += 1;
         self.offset += HEADER_LEN as u64 + u64::from(header.stored);
-        Ok(Next::Block(Stored { header, linked, payload, link, place, damage }))
+        Ok(Next::Block(Stored { header, payload, link, place, damage }))
     }
 
     fn check(
@@ -124,7 +131,7 @@ impl<R: Read> Chained<R> {
                 found: payload.len() as u64,
                 most: MAX_TIMESTAMP as u64,
             }),
-            Kind::Events | Kind::End | Kind::Timestamp | Kind::Unknown(_) => Ok(()),
+            Kind::Events | Kind::End | Kind::Index | Kind::Timestamp | Kind::Unknown(_) => Ok(()),
         }
     }
 
@@ -133,6 +140,17 @@ impl<R: Read> Chained<R> {
         let mut bytes = Vec::new();
         self.source.by_ref().take(length as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+}
+
+impl<R: Read + Seek> Chained<R> {
+    /// The last bytes of the file, and where they begin.
+    pub(crate) fn tail(&mut self, most: u64) -> Result<(u64, Vec<u8>), TrailError> {
+        let length = self.source.seek(SeekFrom::End(0)).map_err(TrailError::Read)?;
+        let begin = length.saturating_sub(most);
+        self.source.seek(SeekFrom::Start(begin)).map_err(TrailError::Read)?;
+        let bytes = self.read((length - begin) as usize).map_err(TrailError::Read)?;
+        Ok((begin, bytes))
     }
 }
 

@@ -12,7 +12,7 @@ const MOST: usize = 1024;
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
 /// The screen at a place between two blocks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Frame {
     pub(crate) at: Duration,
     pub(crate) mark: Mark,

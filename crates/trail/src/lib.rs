@@ -27,6 +27,10 @@ mod frames;
 mod header;
 mod hidden_export;
 mod hidden_input;
+mod index;
+#[cfg(test)]
+mod index_tests;
+mod indexer;
 mod key_usage;
 mod lock;
 #[cfg(test)]
@@ -40,6 +44,7 @@ mod replay;
 #[cfg(test)]
 mod samples;
 mod screen;
+mod seek;
 mod shown;
 mod signature;
 mod span;

@@ -17,6 +17,8 @@ pub struct PlayOptions {
     pub to: Destination,
     /// What was shown before this moment is shown at once.
     pub from: Duration,
+    /// What comes before a moment is read, whatever key frames there are. Only a [`Replay`](crate::Replay) goes by them.
+    pub read_all: bool,
     /// Only this channel. `None`: all of them.
     pub channel: Option<ChannelId>,
 }

@@ -16,6 +16,7 @@ use crate::error::{Damage, TrailError};
 use crate::event::{ChannelId, Event};
 use crate::header::{Begun, Header};
 use crate::hidden_input::{HiddenInput, InputCipher};
+use crate::index::Index;
 use crate::protection::{Ciphers, Locked, Protected};
 use crate::signature::VerifyingKey;
 use crate::span::Span;
@@ -42,6 +43,8 @@ pub struct Reader<R> {
     /// Those that were read of, as far as they are kept.
     channels: BTreeSet<ChannelId>,
     state: State,
+    /// The block of the index that was read last, until somebody asks.
+    passed: Option<Index>,
     /// Where to go on when more has been written. `None`: nobody will ask.
     growing: Option<Mark>,
 }
@@ -109,6 +112,7 @@ impl<R: Read> Reader<R> {
             unsigned,
             channels,
             state,
+            passed: None,
             growing,
         })
     }
@@ -148,6 +152,22 @@ impl<R: Read> Reader<R> {
             State::Ended(ending) => Some(ending),
             State::Reading | State::EndSeen { .. } | State::Failed => None,
         }
+    }
+
+    /// The last block of the index that was come by since this was asked.
+    pub(crate) fn take_passed(&mut self) -> Option<Index> {
+        self.passed.take()
+    }
+
+    /// What reads blocks, and where it stands.
+    pub(crate) fn parts(&mut self) -> (&mut Blocks<R>, Joint) {
+        let back = self.blocks.joint();
+        (&mut self.blocks, back)
+    }
+
+    /// Channels that were opened in what was not read.
+    pub(crate) fn note_channels(&mut self, channels: impl Iterator<Item = ChannelId>) {
+        self.channels.extend(channels.take(MOST_CHANNELS.saturating_sub(self.channels.len())));
     }
 
     /// Microseconds since the start, of the end of the block that is being read.
@@ -230,6 +250,10 @@ impl<R: Read> Reader<R> {
         self.unsigned |= block.kind != Kind::Seal;
         match block.kind {
             Kind::Unknown(_) | Kind::Timestamp => Ok(()),
+            Kind::Index => {
+                self.passed = Index::decode(&block.plain).ok();
+                Ok(())
+            }
             Kind::Seal => {
                 (self.signed_until, self.unsigned) = (Some(Duration::from_micros(block.last)), false);
                 Ok(())
@@ -255,7 +279,7 @@ impl<R: Read> Reader<R> {
             (_, State::Reading | State::Ended(_) | State::Failed) => {}
         }
         match block.kind {
-            Kind::Unknown(_) => Ok(()),
+            Kind::Unknown(_) | Kind::Index => Ok(()),
             Kind::Events | Kind::End | Kind::Seal | Kind::Timestamp if block.first < self.time => {
                 Err(block.place.error(Damage::Time))
             }
@@ -324,6 +348,7 @@ impl<R: Read + Seek> Reader<R> {
     pub(crate) fn go(&mut self, mark: &Mark) -> Result<(), TrailError> {
         self.blocks.go(mark.joint)?;
         self.span.clear();
+        self.passed = None;
         (self.time, self.signed_until, self.unsigned) = (mark.time, mark.signed_until, mark.unsigned);
         self.state = State::Reading;
         Ok(())

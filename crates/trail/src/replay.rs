@@ -34,7 +34,13 @@ pub struct Replay<R> {
     behind: usize,
     /// The last place between two blocks that was come to.
     furthest: Mark,
+    is_linear: bool,
+    is_partial: bool,
+    false_frame: Option<Duration>,
 }
+
+/// What is no further is come to by reading.
+const NEAR: Duration = Duration::from_secs(5);
 
 /// So much is drawn in one step: a few bytes may have the whole screen drawn, and who waits wants to be heard.
 const SLICE: usize = 4 * 1024;
@@ -61,7 +67,26 @@ impl<R: Read + Seek> Replay<R> {
             frames,
             behind: 0,
             furthest,
+            is_linear: false,
+            is_partial: false,
+            false_frame: None,
         })
+    }
+
+    /// Reads all that comes before a moment: no key frame of the recording is believed.
+    pub fn ignore_key_frames(&mut self) {
+        self.is_linear = true;
+    }
+
+    /// Whether something was passed over on the way to a moment, and so neither read nor checked.
+    pub fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
+    /// About when a key frame of the recording showed something else than what was recorded before it; of those that were
+    /// come by.
+    pub fn false_frame(&self) -> Option<Duration> {
+        self.false_frame
     }
 
     pub fn reader(&self) -> &Reader<R> {
@@ -100,6 +125,7 @@ impl<R: Read + Seek> Replay<R> {
             self.keep_frame();
             match self.reader.next() {
                 Some(item) => {
+                    self.hold_against_key_frame();
                     let (at, event) = item.inspect_err(|_| self.is_over = true)?;
                     self.next = self.shown.take(&event).map(|sight| (at, sight));
                 }
@@ -168,16 +194,54 @@ impl<R: Read + Seek> Replay<R> {
     /// Takes the shortest way to a moment, to somewhere before it.
     fn leap(&mut self, to: Duration) -> Result<(), TrailError> {
         let begins = self.at;
+        if let Some(frame) = self.key_frame(to) {
+            self.is_partial |= frame.mark.time > self.furthest.time;
+            return self.enter(&frame);
+        }
         match self.frames.before(to) {
             Some(frame) if to < begins || frame.at > begins => {
-                self.reader.go(&frame.mark)?;
-                self.shown = frame.shown.clone();
-                self.screen = Screen::restored(frame.size, &frame.dump);
-                (self.at, self.next, self.is_over, self.behind) = (frame.at, None, false, 0);
-                Ok(())
+                let frame = frame.clone();
+                self.enter(&frame)
             }
             None if to < begins => self.rewind(),
             Some(_) | None => Ok(()),
+        }
+    }
+
+    fn enter(&mut self, frame: &Frame) -> Result<(), TrailError> {
+        self.reader.go(&frame.mark)?;
+        self.shown = frame.shown.clone();
+        self.screen = Screen::restored(frame.size, &frame.dump);
+        (self.at, self.next, self.is_over, self.behind) = (frame.at, None, false, 0);
+        Ok(())
+    }
+
+    /// The key frame of the recording that a moment is best come to from, where that is much nearer than what is here.
+    fn key_frame(&mut self, to: Duration) -> Option<Frame> {
+        if self.is_linear || self.false_frame.is_some() {
+            return None;
+        }
+        let kept = self.frames.before(to).map(|frame| frame.at);
+        let here = (self.at <= to).then_some(self.at);
+        let near = kept.max(here).unwrap_or_default() + NEAR;
+        if to <= near {
+            return None;
+        }
+        self.reader.key_frame(to, self.channel).filter(|frame| frame.at > near)
+    }
+
+    /// Between two blocks, a key frame shows what is on the screen, or it lies.
+    fn hold_against_key_frame(&mut self) {
+        let Some(screen) = self.reader.take_passed().and_then(|index| index.screen) else { return };
+        if self.channel.is_some() && self.channel != screen.sole {
+            return;
+        }
+        let Some(dump) = self.screen.dump() else { return };
+        let is_same = dump == screen.dump
+            && self.screen.terminal().size() == screen.size
+            && self.shown.encode() == screen.shown.encode();
+        if !is_same {
+            self.false_frame.get_or_insert(self.at);
         }
     }
 
@@ -308,7 +372,11 @@ mod tests {
             writer.flush().unwrap();
         }
         let trail = writer.finish(Duration::from_secs(6000), &end()).unwrap();
-        let open = || Replay::new(Reader::new(Cursor::new(&trail), &[]).unwrap(), None).unwrap();
+        let open = || {
+            let mut replay = Replay::new(Reader::new(Cursor::new(&trail), &[]).unwrap(), None).unwrap();
+            replay.ignore_key_frames();
+            replay
+        };
         let mut replay = open();
         replay.seek(Duration::MAX).unwrap();
         assert!(

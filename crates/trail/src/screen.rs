@@ -45,6 +45,9 @@ impl<W: Watch> Observer for Leaving<'_, W> {
 }
 
 impl Screen {
+    /// The size of one that was told none.
+    pub(crate) const USUAL: (usize, usize) = USUAL;
+
     pub(crate) fn new() -> Self {
         Self::of_size(USUAL)
     }
@@ -64,6 +67,13 @@ impl Screen {
             Sight::Size(columns, rows) => self.resize(*columns, *rows, watch),
         }));
         if shown.is_err() {
+            *self = Self::of_size(USUAL);
+        }
+    }
+
+    /// The same for text.
+    pub(crate) fn show_text(&mut self, text: &str, watch: &mut impl Watch) {
+        if catch_unwind(AssertUnwindSafe(|| self.feed(text, watch))).is_err() {
             *self = Self::of_size(USUAL);
         }
     }
@@ -103,7 +113,7 @@ impl Screen {
     /// The screen that was dumped.
     pub(crate) fn restored(size: (usize, usize), dump: &str) -> Self {
         let mut screen = Self::of_size(size);
-        screen.show(&Sight::Text(dump.to_owned()), &mut ());
+        screen.show_text(dump, &mut ());
         screen
     }
 

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::error::Damage;
 use crate::text::{Lines, Text};
+use crate::wire::{Cursor, put_varint};
 use crate::{ChannelId, Direction, Event, Stream};
 
 /// Turns events into what stands on the screen of whoever looks on.
@@ -112,6 +114,41 @@ impl Shown {
     /// Bytes of memory that it takes, roughly.
     pub(crate) fn weight(&self) -> usize {
         self.channels.len() * size_of::<(ChannelId, Channel)>()
+    }
+
+    /// From here on, of one channel or of all.
+    pub(crate) fn keep_only(&mut self, only: Option<ChannelId>) {
+        self.only = only;
+    }
+
+    /// Those that are open.
+    pub(crate) fn channels(&self) -> impl Iterator<Item = ChannelId> {
+        self.channels.keys().copied()
+    }
+
+    /// The channels, for a key frame.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (id, channel) in &self.channels {
+            put_varint(&mut out, id.0.into());
+            out.push(channel.is_files.into());
+            channel.main.encode(&mut out);
+            channel.stderr.encode(&mut out);
+        }
+        out
+    }
+
+    /// What [`encode`](Self::encode) made, of all channels.
+    pub(crate) fn decode(from: &mut Cursor<'_>) -> Result<Self, Damage> {
+        let mut shown = Self::new(None, Lines::WithCarriageReturn);
+        while !from.is_empty() {
+            let id = ChannelId(from.varint_u32()?);
+            let is_files = from.byte()? != 0;
+            let (main, stderr) = (Text::decode(from)?, Text::decode(from)?);
+            shown.make_room();
+            shown.channels.insert(id, Channel { is_files, main, stderr });
+        }
+        Ok(shown)
     }
 
     fn make_room(&mut self) {

@@ -253,6 +253,7 @@ impl<'a> Findings<'a> {
             Kind::Events => "events",
             Kind::End => "end",
             Kind::Seal => "seal",
+            Kind::Index => "index",
             Kind::Timestamp => "timestamp",
             Kind::Unknown(_) => "of a newer version",
         };
@@ -278,17 +279,19 @@ impl<'a> Findings<'a> {
                 self.end = Some(EndFound { says, sealed: false });
             }
             (Kind::Timestamp, _) => *timestamp = Some(self.timestamps.read(&stored.payload)?),
-            (Kind::Events | Kind::Seal | Kind::Unknown(_), _) => {}
+            (Kind::Events | Kind::Seal | Kind::Index | Kind::Unknown(_), _) => {}
         }
         match kind {
             Kind::End | Kind::Seal | Kind::Timestamp if first < self.last => Err(Damage::Time),
-            Kind::Events | Kind::End | Kind::Seal | Kind::Timestamp | Kind::Unknown(_) => Ok(()),
+            Kind::Events | Kind::End | Kind::Seal | Kind::Index | Kind::Timestamp | Kind::Unknown(_) => {
+                Ok(())
+            }
         }
     }
 
     fn accept(&mut self, stored: &Stored, last: Duration, timestamp: Option<&TimestampFound>) -> Standing {
         match stored.header.kind {
-            Kind::Unknown(_) => Standing::Chained,
+            Kind::Index | Kind::Unknown(_) => Standing::Chained,
             Kind::Events | Kind::End => {
                 self.last = self.last.max(last);
                 Standing::Chained

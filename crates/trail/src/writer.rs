@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::block::{HEADER_LEN, MAX_EVENT};
 use crate::block_writer::{Batch, BlockWriter};
@@ -17,6 +17,7 @@ use crate::event::{ChannelId, Direction, Event, Stream};
 use crate::file::{Output, TrailFile};
 use crate::header::Header;
 use crate::hidden_input::follows;
+use crate::indexer::Indexer;
 use crate::protection::Protection;
 use crate::recipient::KeyError;
 use crate::timestamp::{Sealed, Timestamp};
@@ -45,6 +46,8 @@ pub struct Writer<W> {
     /// Microseconds since the start, of the last event of all, and whether that was typed.
     last: u64,
     last_was_typed: bool,
+    /// Draws what is shown, for key frames.
+    index: Box<Indexer>,
 }
 
 /// A trail that has its end.
@@ -81,7 +84,8 @@ impl<W: Output> Writer<W> {
     pub fn new(out: W, header: &Header, protection: &Protection) -> Result<Self, TrailError> {
         let blocks = BlockWriter::begin(out, header, protection)?;
         let typed = protection.typed.is_some().then(Box::default);
-        Ok(Self { blocks, shown: Gathered::default(), typed, last: 0, last_was_typed: false })
+        let index = Box::new(Indexer::new(blocks.joint().link));
+        Ok(Self { blocks, shown: Gathered::default(), typed, last: 0, last_was_typed: false, index })
     }
 
     /// Notes an event, `at` after the start of the session. A time before the event noted last counts as that one's.
@@ -95,7 +99,9 @@ impl<W: Output> Writer<W> {
         let typed = self.typed.is_some() && is_typed(event);
         let at = self.time(micros(at), typed);
         let Event::Data { channel, direction, stream, bytes } = event else {
-            return self.append(typed, at, 0, |buffer, delta| put_event(buffer, delta, event));
+            self.append(typed, at, 0, |buffer, delta| put_event(buffer, delta, event))?;
+            self.index.note(at, event);
+            return Ok(());
         };
         if bytes.is_empty() {
             return Ok(());
@@ -110,6 +116,8 @@ impl<W: Output> Writer<W> {
                 self.append(typed, at, piece.len(), put)?;
             }
         }
+        // What is left out of the recording is not drawn either.
+        self.index.note(at, event);
         Ok(())
     }
 
@@ -143,12 +151,16 @@ impl<W: Output> Writer<W> {
     pub fn flush(&mut self) -> Result<(), TrailError> {
         self.emit()?;
         self.gathered().for_each(|gathered| gathered.buffer = Vec::new());
+        self.index.flush(self.last);
         self.blocks.flush()
     }
 
     /// The same, signed by the node's key: from here on nobody can change what was noted so far, or deny it.
     pub fn seal(&mut self) -> Result<(), TrailError> {
         self.emit()?;
+        if let Some(block) = self.index.block(self.last, self.blocks.joint()) {
+            self.put_index(block)?;
+        }
         if self.blocks.is_unsealed() {
             self.blocks.seal(self.last)?;
         }
@@ -174,6 +186,9 @@ impl<W: Output> Writer<W> {
     /// Ends the trail, signed.
     pub fn end(mut self, at: Duration, end: &End) -> Result<Finished<W>, TrailError> {
         self.emit()?;
+        if let Some(block) = self.index.last_block(self.last, self.blocks.joint()) {
+            self.put_index(block)?;
+        }
         let at = micros(at).max(self.last);
         self.blocks.end(at, end)?;
         self.blocks.seal(at)?;
@@ -194,6 +209,22 @@ impl<W: Output> Writer<W> {
     /// Bytes handed to the output so far.
     pub fn written(&self) -> u64 {
         self.blocks.written()
+    }
+
+    /// A key frame at each seal that has something new.
+    #[cfg(test)]
+    pub(crate) fn frame_often(&mut self) {
+        self.index.often();
+    }
+
+    /// Key frames show this, and the recording does not.
+    #[cfg(test)]
+    pub(crate) fn pretend(&mut self, event: &Event<'_>) {
+        self.index.note(self.last, event);
+    }
+
+    fn put_index(&mut self, mut block: Zeroizing<Vec<u8>>) -> Result<(), TrailError> {
+        self.blocks.index(self.last, &mut block)
     }
 
     /// Never before the last event, and never the same time for two streams: a reader puts them in order by it.
@@ -398,7 +429,7 @@ mod tests {
         assert!(writer.buffered() > 20_000);
         writer.flush().unwrap();
         assert_eq!((writer.buffered(), writer.shown.buffer.capacity()), (0, 0));
-        assert!(size_of::<Writer<TrailFile>>() <= 192);
+        assert!(size_of::<Writer<TrailFile>>() <= 200);
     }
 
     #[test]

@@ -101,6 +101,26 @@ fn playing_begins_at_the_moment_asked_for() {
 }
 
 #[test]
+fn a_late_moment_looks_the_same_from_a_key_frame_and_from_the_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "for n in 1 2 3 4 5 6 7 8 9 10 11 12; do seq 1 3000; printf '\\033[3%smro%s\\033[m\\n' 1 und$n; sleep 1; done";
+    let (_link, recording) = recorded(script);
+    let shown = ["--from 13s", "--from 13s --read-all"].map(|options| {
+        let terminal = watched(folder.path(), &recording, options);
+        terminal.shows(&["2998", "2999", "round12"]);
+        terminal.press(&["Space"]);
+        let screen = terminal.shows(&["round12"]);
+        terminal.press(&["q"]);
+        let after = terminal.shows(&["is signed by", "gone"]);
+        let rows = screen.lines().filter(|line| !line.contains("q: quit"));
+        (rows.map(str::to_owned).collect::<Vec<_>>(), after.contains("not all of the recording was read"))
+    });
+    let [(quick, was_partial), (slow, was_partial_too)] = shown;
+    assert_eq!(quick, slow);
+    assert_eq!((was_partial, was_partial_too), (true, false));
+}
+
+#[test]
 fn a_recording_sets_no_title_and_asks_the_terminal_nothing() {
     let (_link, recording) =
         recorded("printf '\\033]0;mi%s\\007\\033]52;c;bWluZQ==\\007\\033[6n\\033[32mgre%s\\033[m\\n' ne en");

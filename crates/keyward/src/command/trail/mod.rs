@@ -29,7 +29,7 @@ use crate::command::shown;
 
 pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
     match command {
-        Trail::Play { file, keys, signer, follow, speed, max_idle, skip_idle, from, channel } => {
+        Trail::Play { file, keys, signer, follow, speed, max_idle, skip_idle, from, read_all, channel } => {
             let idle = if max_idle.is_some() { "--max-idle" } else { "--skip-idle" };
             let max_idle = max_idle.or(skip_idle).map(Duration::try_from_secs_f64).transpose();
             let recording = open(&file, &keys, &signer)?;
@@ -41,6 +41,7 @@ pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
                 speed: speed.parse()?,
                 max_idle: max_idle.context(idle)?,
                 from: from.unwrap_or(if follow { Duration::MAX } else { Duration::ZERO }),
+                read_all,
                 channel: channel.map(ChannelId),
             };
             let growth = if follow { Growth::Followed } else { Growth::AsItIs };

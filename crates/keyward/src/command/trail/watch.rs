@@ -68,13 +68,31 @@ fn steered(
     if growth == Growth::Followed {
         reader.expect_more();
     }
-    let replay = Replay::new(reader, options.channel).context("the recording is being read")?;
+    let mut replay = Replay::new(reader, options.channel).context("the recording is being read")?;
+    if options.read_all {
+        replay.ignore_key_frames();
+    }
     let mut player = Player::new(replay, options, growth, stop);
     let played = player.run();
+    let replay = player.into_replay();
+    let (is_partial, false_frame) = (replay.is_partial(), replay.false_frame());
     // A signature stands behind what it covers.
-    let reader = player.into_replay().into_reader(MOST_BEHIND);
+    let reader = replay.into_reader(MOST_BEHIND);
     let recording = Recording { reader, known_signer };
     recording.report();
+    if is_partial {
+        eprintln!(
+            "keyward: not all of the recording was read, and so checked: a part of what came before the moments \
+             that were looked for was passed over (`keyward trail verify` checks all of it, --read-all reads it)"
+        );
+    }
+    if let Some(at) = false_frame {
+        let at = super::verify::time(at);
+        eprintln!(
+            "keyward: the index of the recording is wrong: its screen at {at} is not what was recorded until \
+             then. Believe what is played from the beginning (without --from), and ask how it was written"
+        );
+    }
     played?;
     recording.has_channel(channel)
 }
