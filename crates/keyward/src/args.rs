@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::session::{DeleteRecording, HoldRecording, ReleaseRecording, Session, TerminateSession};
+pub(crate) use self::session::{
+    DeleteRecording, FetchRecording, HoldRecording, ReleaseRecording, Session, TerminateSession,
+};
 
 /// Privileged session gateway: people reach servers through it and never see a server's password.
 #[derive(Debug, Parser)]

@@ -20,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::command;
 use crate::data_dir::DataDir;
 use crate::listen::Listeners;
+use crate::object_store::start_uploads;
 use crate::plugins::{self, Earlier, Loader, NotLoaded, serves_somebody};
 use crate::retention::{Recordings, Retention};
 use crate::shards::Shards;
@@ -90,11 +91,16 @@ impl Running {
         }
         let earlier = Arc::new(Earlier::new(loader.clone()));
         let old_versions = Arc::clone(&earlier) as Arc<dyn OldVersions>;
-        let recordings = Recordings { store: store.clone(), trails: trails.clone() };
+        let recordings = Recordings {
+            store: store.clone(),
+            trails: trails.clone(),
+            objects: policy.gateway.object_store.clone(),
+        };
         let gateway =
             Gateway::start(GatewayParts { policy, store, plugins, old_versions, trails, signer }).await?;
         let to = (gateway.clone(), Arc::new(Shards::start(&ssh)?));
         listeners.serve(loader.policy(), bound, &to);
+        start_uploads(gateway.clone(), recordings.clone());
         let retention = Retention::start(gateway.clone(), recordings);
         let updates = Updates::follow(Site { to, ssh, loader, earlier, listeners, retention }, failed).await;
         Ok(Self { gateway, host, updates })

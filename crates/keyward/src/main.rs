@@ -13,6 +13,7 @@ mod demo;
 mod gateway;
 mod kit;
 mod listen;
+mod object_store;
 mod plugins;
 mod retention;
 mod shards;

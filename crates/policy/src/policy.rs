@@ -13,8 +13,8 @@ use keyward_model::{ConnectionName, InstanceName, Secret};
 
 use crate::connection::canonical;
 use crate::{
-    CertificateAuthority, Connection, LdapServer, LocalCredentialStore, LocalUser, PluginInstance,
-    PolicyError, PythonEnvironment, TrustedCaList, UserList, document,
+    CertificateAuthority, Connection, LdapServer, LocalCredentialStore, LocalUser, ObjectStorePolicy,
+    PluginInstance, PolicyError, PythonEnvironment, TrustedCaList, UserList, document,
 };
 
 /// A document that was checked as a whole. It does not change; `Debug` shows no secret of it.
@@ -57,6 +57,8 @@ pub struct GatewaySettings {
     pub plugin_memory: Option<u64>,
     /// Bytes of all recordings together, of which the oldest are deleted past it; `None`: as much as the disk takes.
     pub keep_at_most: Option<u64>,
+    /// Where recordings go when they are finished; `None`: they stay where they are.
+    pub object_store: Option<Arc<ObjectStorePolicy>>,
     /// How long the gateway waits at a stop for its sessions to be ended and settled.
     pub drain: Duration,
     /// The first of the user ids that plugin workers run as; `None`: as the gateway's own user.
@@ -91,6 +93,7 @@ impl Default for GatewaySettings {
             min_free_memory: 64 * MIB,
             plugin_memory: None,
             keep_at_most: None,
+            object_store: None,
             drain: Duration::from_secs(30),
             plugin_user_base: None,
             strict: false,

@@ -6,7 +6,8 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::bounds::{SENTENCE, clip};
 use crate::deletion::deletion;
-use crate::{Deletion, KeptBecause, Store, StoreError, row};
+use crate::object::object;
+use crate::{Deletion, KeptBecause, Store, StoreError, StoredObject, row};
 
 /// Selects what [`record`] reads, of the sessions `s` for which the rest of the statement holds.
 macro_rules! select_trails {
@@ -14,9 +15,12 @@ macro_rules! select_trails {
         concat!(
             "SELECT s.*, d.decided AS deletion_decided, d.cause AS deletion_cause, d.reason AS deletion_reason,
                 d.who AS deletion_who, d.as_closed AS deletion_as_closed, d.done AS deletion_done,
+                o.store AS object_store, o.key AS object_key, o.version AS object_version, o.etag AS object_etag,
+                o.length AS object_length, o.sha256 AS object_sha256, o.stored AS object_stored, o.file AS object_file,
                 EXISTS (SELECT 1 FROM trail_holds h WHERE h.session = s.id AND h.released IS NULL) AS held,
                 EXISTS (SELECT 1 FROM session_plugins p WHERE p.session = s.id AND p.state <> 'ended') AS owed
-             FROM sessions s LEFT JOIN trail_deletions d ON d.session = s.id WHERE ",
+             FROM sessions s LEFT JOIN trail_deletions d ON d.session = s.id
+                LEFT JOIN trail_objects o ON o.session = s.id WHERE ",
             $rest
         )
     };
@@ -69,6 +73,8 @@ pub struct TrailRecord {
     pub is_held: bool,
     /// `None`: nobody has deleted it.
     pub deletion: Option<Deletion>,
+    /// `None`: no object store has it.
+    pub object: Option<StoredObject>,
 }
 
 impl TrailRecord {
@@ -150,6 +156,7 @@ pub(crate) fn record(found: &SqliteRow) -> Result<TrailRecord, StoreError> {
         is_owed: row::flag(found, "owed")?,
         is_held: row::flag(found, "held")?,
         deletion: deletion(found)?,
+        object: object(found)?,
     })
 }
 

@@ -18,7 +18,11 @@ const PLUGINS: Environment = Environment {
 /// Peers written in Python. Apart from the plugins' environment: what a test's peer needs, no plugin may see.
 const PEERS: Environment = Environment {
     folder: "test-peers",
-    installs: &[&["paramiko>=3.5,<5", "asyncssh>=2.21,<3", "ansible-core>=2.17,<2.20", "ssh-audit==3.9.0"]],
+    installs: &[
+        &["paramiko>=3.5,<5", "asyncssh>=2.21,<3", "ansible-core>=2.17,<2.20", "ssh-audit==3.9.0"],
+        // An object store, and a client that looks into it.
+        &["swift==2.38.3", "minio==7.2.20"],
+    ],
 };
 /// What looks at our own Python code.
 const CHECKS: Environment = Environment { folder: "checks", installs: &[&["vermin==1.9.2"]] };

@@ -50,6 +50,8 @@ pub(crate) enum Session {
     Hold(HoldRecording),
     /// Release a legal hold
     Release(ReleaseRecording),
+    /// Fetch a recording from the object store into a file, and check that it is what was sent there
+    FetchRecording(FetchRecording),
     /// Delete the recording of a session, whose record stays
     ///
     /// Refused while the session is open, while its plugins have not heard of its end, and while a hold is on it.
@@ -90,6 +92,18 @@ pub(crate) struct ReleaseRecording {
     /// Which one, where there are several: its number, as `keyward session show` has it
     #[arg(long, value_name = "NUMBER")]
     pub(crate) hold: Option<u32>,
+    /// The policy document of the gateway
+    #[arg(long)]
+    pub(crate) policy: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FetchRecording {
+    /// The session's id, or the unique part of it
+    pub(crate) id: String,
+    /// The file that is made; it must not be there yet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
     /// The policy document of the gateway
     #[arg(long)]
     pub(crate) policy: PathBuf,

@@ -62,7 +62,8 @@ pub(super) async fn delete(asked: &DeleteRecording) -> anyhow::Result<()> {
     if let Some(why) = record.kept_because() {
         return Err(refuse(why.as_str()));
     }
-    let recordings = Recordings { store, trails: DataDir(policy.gateway.data_dir).trails() };
+    let objects = policy.gateway.object_store.clone();
+    let recordings = Recordings { store, trails: DataDir(policy.gateway.data_dir).trails(), objects };
     let found = match recordings.look_at(&record).await? {
         Found::AsClosed(last) => Some(last),
         Found::Missing => return Err(refuse("its file is missing, which a deletion would hide")),

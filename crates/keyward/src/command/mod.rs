@@ -2,6 +2,7 @@
 
 mod call;
 mod environment;
+mod fetch;
 mod hold;
 mod plugin;
 mod policy;

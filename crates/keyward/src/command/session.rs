@@ -5,9 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use keyward_model::{InstanceName, SessionId, UnixMillis};
-use keyward_store::{CallEntry, ClosedTrail, Deletion, Hold, SessionRecord, SessionSummary, Store};
+use keyward_store::{
+    CallEntry, ClosedTrail, Deletion, Hold, SessionRecord, SessionSummary, Store, StoredObject, TheFile,
+};
 use serde_json::{Value, json};
 
+use super::fetch::fetch;
 use super::terminate::terminate;
 use super::{hold, load, open_to_look, shown};
 use crate::args::Session;
@@ -25,6 +28,7 @@ pub(crate) async fn session(command: Session) -> anyhow::Result<ExitCode> {
         Session::Terminate(asked) => terminate(&asked).await?,
         Session::Hold(asked) => hold::hold(&asked).await?,
         Session::Release(asked) => hold::release(&asked).await?,
+        Session::FetchRecording(asked) => fetch(&asked).await?,
         Session::DeleteRecording(asked) => hold::delete(&asked).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -62,10 +66,20 @@ async fn show(policy: &Path, id: &str, json: bool) -> anyhow::Result<()> {
     let store = open(policy).await?;
     let id = find(&store, id).await?;
     let Some(record) = store.session(&id).await? else { bail!("no session has the id {id}") };
+    let object = store.trail_of(&id).await?.and_then(|trail| trail.object);
     if json {
-        println!("{:#}", whole(&record));
+        let mut whole = whole(&record);
+        if let (Value::Object(whole), Some(object)) = (&mut whole, object) {
+            let stored = time(object.stored);
+            let mut object = serde_json::to_value(object)?;
+            if let Value::Object(object) = &mut object {
+                object.insert("stored".to_owned(), Value::String(stored));
+            }
+            whole.insert("trail_object".to_owned(), object);
+        }
+        println!("{whole:#}");
     } else {
-        print(&record);
+        print(&record, object.as_ref());
     }
     Ok(())
 }
@@ -187,7 +201,7 @@ fn call(call: &CallEntry) -> Value {
     })
 }
 
-fn print(record: &SessionRecord) {
+fn print(record: &SessionRecord, object: Option<&StoredObject>) {
     let session = &record.summary;
     let line = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -215,6 +229,7 @@ fn print(record: &SessionRecord) {
         let last = last.as_ref().map(|last| format!(", {} bytes to link {}", last.length, last.link));
         line("closed", Some(format!("{end}{}", last.unwrap_or_default())));
     }
+    line("stored", object.map(stored));
     line("deleted", record.trail_deletion.as_ref().map(deleted));
     for hold in &record.holds {
         let Hold { number, placed, reason, by, released } = hold;
@@ -237,6 +252,18 @@ fn print(record: &SessionRecord) {
     for call in &record.calls {
         print_call(call);
     }
+}
+
+/// Where a recording is beside the disk, or instead of it.
+fn stored(object: &StoredObject) -> String {
+    let StoredObject { store, key, length, sha256, stored, file, .. } = object;
+    let file = match file {
+        TheFile::Kept => "",
+        TheFile::Going | TheFile::Gone => {
+            "; its file is removed, `keyward session fetch-recording` fetches it"
+        }
+    };
+    format!("{store} has it as {key} since {}, {length} bytes, SHA-256 {sha256}{file}", time(*stored))
 }
 
 /// Why a recording is no more.

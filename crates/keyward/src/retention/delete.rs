@@ -4,12 +4,16 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context;
 use keyward_model::UnixMillis;
-use keyward_store::{KeptBecause, LastLink, NewDeletion, Store, TrailRecord};
+use keyward_policy::ObjectStorePolicy;
+use keyward_store::{KeptBecause, LastLink, NewDeletion, Store, StoredObject, TheFile, TrailRecord};
 use keyward_trail::{Integrity, ends_with_seal, verify};
+
+use crate::object_store::{ObjectStore, apart};
 
 /// The recordings of a gateway, as who deletes them sees them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -17,6 +21,8 @@ pub(crate) struct Recordings {
     pub(crate) store: Store,
     /// Where they are.
     pub(crate) trails: PathBuf,
+    /// What the policy document has for those that are elsewhere by now.
+    pub(crate) objects: Option<Arc<ObjectStorePolicy>>,
 }
 
 /// What the file of a recording is.
@@ -56,8 +62,33 @@ impl Recordings {
     pub(crate) async fn look_at(&self, record: &TrailRecord) -> anyhow::Result<Found> {
         let path = self.path(record)?;
         let last = record.closed.as_ref().and_then(|closed| closed.last.clone());
-        let looked = tokio::task::spawn_blocking(move || look_at(&path, last)).await?;
-        looked.with_context(|| format!("{} cannot be read", self.trails.join(&record.trail).display()))
+        let of = last.clone();
+        let looked = tokio::task::spawn_blocking(move || look_at(&path, of)).await?;
+        let looked = looked
+            .with_context(|| format!("{} cannot be read", self.trails.join(&record.trail).display()))?;
+        match (looked, &record.object, last) {
+            (Found::Missing, Some(object), Some(last)) if object.file != TheFile::Kept => {
+                let (store, of) = (self.objects()?, object.clone());
+                let there = apart(move || store.stat(&of)).await??;
+                Ok(match there {
+                    Some((length, etag)) if length == last.length && etag == object.etag => {
+                        Found::AsClosed(last)
+                    }
+                    Some(_) => Found::Other("the object store has another object".to_owned()),
+                    None => Found::Missing,
+                })
+            }
+            (looked, _, _) => Ok(looked),
+        }
+    }
+
+    /// # Errors
+    /// Where the document names none any more: what is there is not forgotten.
+    pub(crate) fn objects(&self) -> anyhow::Result<ObjectStore> {
+        let policy = self.objects.as_ref().context(
+            "the recording is in an object store, and the policy document has no [gateway.object-store]",
+        )?;
+        Ok(ObjectStore::new(policy)?)
     }
 
     /// Deletes a recording that was found to be what `new` says, unless the ledger has something that keeps it.
@@ -93,10 +124,20 @@ impl Recordings {
         let path = self.path(record)?;
         // Else a power cut could leave neither the file nor a word of why.
         self.store.sync().await?;
+        // It may have been stored since `record` was read; none is after the decision.
+        let now_known = self.store.trail_of(&record.session).await?;
+        if let Some(object) = now_known.and_then(|record| record.object) {
+            self.remove_object(object).await?;
+        }
         // To free a large file takes the disk a while.
         tokio::task::spawn_blocking(move || remove(&path)).await??;
         self.store.finish_deletion(&record.session, now()).await?;
         Ok(())
+    }
+
+    async fn remove_object(&self, object: StoredObject) -> anyhow::Result<()> {
+        let store = self.objects()?;
+        Ok(apart(move || store.delete(&object)).await??)
     }
 
     /// The bytes that these files have, of those that are there.
@@ -110,7 +151,7 @@ impl Recordings {
     }
 
     /// The ledger's names stay below the place of recordings.
-    fn path(&self, record: &TrailRecord) -> anyhow::Result<PathBuf> {
+    pub(crate) fn path(&self, record: &TrailRecord) -> anyhow::Result<PathBuf> {
         let name = Path::new(&record.trail);
         let is_below = name.components().all(|part| matches!(part, Component::Normal(_)));
         anyhow::ensure!(

@@ -100,6 +100,7 @@ impl Keeper {
     }
 
     async fn try_look(&mut self, policy: &Policy) -> anyhow::Result<Duration> {
+        self.recordings.objects.clone_from(&policy.gateway.object_store);
         if !self.finish().await? {
             // What cannot be removed today is decided on another day.
             return Ok(PERIOD);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use keyward_model::{SessionId, UnixMillis};
 use keyward_policy::Policy;
-use keyward_store::{After, ClosedTrail, DeletionCause, KeptBecause, LastLink, TrailRecord};
+use keyward_store::{After, ClosedTrail, DeletionCause, KeptBecause, LastLink, TheFile, TrailRecord};
 
 use super::delete::{Found, Recordings};
 
@@ -199,7 +199,9 @@ impl Look<'_> {
             let page = self.recordings.store.kept_trails(&after).await?;
             let Some(last) = page.last() else { break };
             after = After::this(last);
-            for record in page.into_iter().filter(|record| !judged.contains(&record.session)) {
+            for record in
+                page.into_iter().filter(|record| takes_room(record) && !judged.contains(&record.session))
+            {
                 if bytes <= bound {
                     break;
                 }
@@ -277,6 +279,11 @@ impl Plan {
             self.more_kept += 1;
         }
     }
+}
+
+/// What an object store alone has takes none of the disk's.
+fn takes_room(record: &TrailRecord) -> bool {
+    record.object.as_ref().is_none_or(|object| object.file == TheFile::Kept)
 }
 
 fn last_link(record: &TrailRecord) -> Option<&LastLink> {

@@ -48,6 +48,7 @@ pub(super) fn gateway(section: &Section<'_>, base: &Path) -> GatewaySettings {
             .map_or(default.min_free_memory, |item| item.value),
         plugin_memory: section.optional("plugin-memory", size(PLUGIN_MEMORY)).map(|item| item.value),
         keep_at_most: section.optional("keep-at-most", size(RECORDINGS)).map(|item| item.value),
+        object_store: None,
         drain: section.optional("drain", seconds).map_or(default.drain, |item| item.value),
         plugin_user_base: section.optional("plugin-user-base", integer(USER_BASES)).map(|item| item.value),
         strict: section.optional("strict", flag).is_some_and(|item| item.value),

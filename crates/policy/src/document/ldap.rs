@@ -140,7 +140,7 @@ fn bind(section: &Section<'_>, base: &Path) -> Option<Option<LdapBind>> {
 }
 
 /// The first line of a file.
-fn password_file(value: &DeValue<'_>, base: &Path) -> Result<Secret, Fault> {
+pub(super) fn password_file(value: &DeValue<'_>, base: &Path) -> Result<Secret, Fault> {
     let text = Secret::new(read_file(value, base)?);
     match text.expose().lines().next() {
         Some(line) if !line.is_empty() => Ok(Secret::new(line.to_owned())),

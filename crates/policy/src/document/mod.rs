@@ -15,6 +15,7 @@ mod key_text;
 mod ldap;
 mod lists;
 mod nearest;
+mod object_store;
 mod plugin;
 mod report;
 mod section;
@@ -57,7 +58,8 @@ pub(crate) fn read(text: &str, base: &Path, name: &str) -> Result<Policy, Policy
 /// Where the report is empty, the policy is whole; else it lacks what had faults.
 fn policy(root: &Section<'_>, base: &Path) -> Policy {
     let gateway = root.section("gateway", "[gateway]", "[gateway]");
-    let gateway = gateway.map_or_else(GatewaySettings::default, |section| gateway::gateway(&section, base));
+    let mut settings =
+        gateway.as_ref().map_or_else(GatewaySettings::default, |section| gateway::gateway(section, base));
 
     let environments =
         kind(root, "environment", "[[environment]]", |s, name| plugin::environment(s, name, base));
@@ -71,6 +73,11 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
     let user_lists = kind(root, "user-list", "[[user-list]]", |s, _| lists::user_list(s));
     let trusted_cas =
         kind(root, "trusted-ca-list", "[[trusted-ca-list]]", |s, _| Some(lists::trusted_cas(s, base)));
+    settings.object_store = gateway
+        .and_then(|section| section.section("object-store", "[gateway.object-store]", object_store::FORM))
+        .and_then(|section| object_store::policy(&section, base, &trusted_cas))
+        .map(Arc::new);
+    let gateway = settings;
     let ldap_servers =
         kind(root, "ldap-server", "[[ldap-server]]", |s, _| ldap::server(s, base, &trusted_cas));
     let authentications = kind(root, "authentication", "[[authentication]]", |s, name| {

@@ -60,7 +60,7 @@ fn url(value: &DeValue<'_>) -> Result<String, Fault> {
 }
 
 /// A name or an address, with a port or without one.
-fn is_server(text: &str) -> bool {
+pub(super) fn is_server(text: &str) -> bool {
     let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port != 0) && !port.starts_with('+');
     if let Some((address, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
         let port = rest.strip_prefix(':');

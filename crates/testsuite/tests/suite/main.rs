@@ -51,6 +51,7 @@ mod ldap;
 mod live;
 mod login;
 mod moments;
+mod object_store;
 mod openssh;
 mod openssh_connection;
 mod paramiko;

@@ -29,7 +29,7 @@ pub(crate) struct Recording {
 impl Site {
     /// Records a session that runs `command`, the newest of all, and waits until the recording is closed.
     #[track_caller]
-    fn record(&self, command: &str) -> Recording {
+    pub(crate) fn record(&self, command: &str) -> Recording {
         let count = self.gateway.sessions().len() + 1;
         self.ssh().exec(command).must_succeed();
         let session = self.ended(count)["id"].as_str().unwrap().to_owned();
@@ -55,7 +55,7 @@ impl Site {
 
     /// Changes what only time changes.
     #[track_caller]
-    fn sql(&self, statement: &str) {
+    pub(crate) fn sql(&self, statement: &str) {
         let script = "import sqlite3, sys\nwith sqlite3.connect(sys.argv[1], timeout=30) as db: db.execute(sys.argv[2])";
         let database = self.gateway.data().join("keyward.db");
         shell("python3 -c \"$1\" \"$2\" \"$3\"", &[script, database.to_str().unwrap(), statement])

@@ -87,12 +87,13 @@ fn holds(metadata: &Metadata, name: &str, unwanted: &[&str]) -> Findings {
 }
 
 pub(super) fn one_user_each(subject: &Subject) -> Result<Findings> {
-    const USERS: [(&str, &str); 5] = [
+    const USERS: [(&str, &str); 6] = [
         ("ssh-key", "ssh"),
         ("ironrdp*", "proxy-rdp"),
         ("sqlx*", "store"),
         ("axum*", "api"),
         ("ldap3", "plugin"),
+        ("rusty-s3", "keyward"),
     ];
     let metadata = &subject.metadata;
     let mut findings = Findings::new();

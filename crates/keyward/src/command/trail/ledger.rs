@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use keyward_store::{ClosedTrail, Store, TrailRecord};
+use keyward_store::{ClosedTrail, Store, TheFile, TrailRecord};
 use keyward_trail::{
     Asked, Integrity, TimestampAuthorities, TrailError, Verified, VerifyingKey, claimed_header, verify_as,
 };
@@ -275,6 +275,20 @@ fn still_there(record: &TrailRecord) -> Option<Finding> {
 fn missing(record: &TrailRecord) -> Finding {
     if let Some(deletion) = &record.deletion {
         return Finding::fine(deleted(deletion));
+    }
+    if let Some(object) = &record.object {
+        let session = &record.session;
+        let fetches =
+            format!("`keyward session fetch-recording {session} --to FILE --policy FILE` fetches it");
+        return match object.file {
+            TheFile::Kept => Finding::wrong(format!(
+                "MISSING: there is no such file, which nobody was to remove; the object store had it as {}: {fetches}",
+                object.key
+            )),
+            TheFile::Going | TheFile::Gone => {
+                Finding::fine(format!("in the object store as {}, not checked here: {fetches}", object.key))
+            }
+        };
     }
     if record.is_held {
         return Finding::wrong(

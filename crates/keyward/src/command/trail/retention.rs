@@ -23,7 +23,9 @@ pub(super) async fn retention(asked: &TrailRetention) -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    let recordings = Recordings { store, trails: DataDir(policy.gateway.data_dir.clone()).trails() };
+    let objects = policy.gateway.object_store.clone();
+    let trails = DataDir(policy.gateway.data_dir.clone()).trails();
+    let recordings = Recordings { store, trails, objects };
     let known = HashSet::new();
     let look = Look { recordings: &recordings, policy: &policy, now: now(), most: usize::MAX, known: &known };
     let plan = look.plan().await?;

@@ -1,0 +1,18 @@
+"""Looks into an object store with MinIO's client: `ENDPOINT USER KEY BUCKET WORD [NAME]`, where WORD is make, list or get."""
+
+import sys
+
+from minio import Minio
+
+endpoint, user, key, bucket, word = sys.argv[1:6]
+store = Minio(endpoint=endpoint, access_key=user, secret_key=key, secure=False, region="us-east-1")
+if word == "make":
+    store.make_bucket(bucket_name=bucket)
+elif word == "list":
+    for found in store.list_objects(bucket_name=bucket, recursive=True):
+        print(found.object_name)
+elif word == "get":
+    with store.get_object(bucket_name=bucket, object_name=sys.argv[6]) as answer:
+        sys.stdout.buffer.write(answer.read())
+else:
+    sys.exit("no such word: " + word)
