@@ -34,14 +34,20 @@ impl Echo {
         self.hides && !is_end(keys) || has_text(keys)
     }
 
-    /// `answer`: what was shown after the keys, of which that is taken away that they account for; `None`: nothing came in
-    /// time. `line_is_whole`: its end was typed as well before that.
-    pub(crate) fn judge(&mut self, keys: &[u8], answer: Option<&mut Answer>, line_is_whole: bool) -> Keys {
+    /// `answer`: what was shown after the keys, of which that is taken away that they account for; `None`: that will not
+    /// come any more. `line_is_whole`: its end was typed as well before that. Gives `None` where only more of the answer
+    /// can tell.
+    pub(crate) fn judge(
+        &mut self,
+        keys: &[u8],
+        answer: Option<&mut Answer>,
+        line_is_whole: bool,
+    ) -> Option<Keys> {
         let were_hidden = self.hides;
-        self.hides = !self.is_shown(keys, answer, line_is_whole);
+        self.hides = !self.is_shown(keys, answer, line_is_whole)?;
         let judged = if self.hides { Keys::Hidden { begins: !were_hidden } } else { Keys::Shown };
         self.hides &= !keys.iter().any(|key| ends_line(*key));
-        judged
+        Some(judged)
     }
 
     /// Takes note of keys that no answer was needed for.
@@ -61,20 +67,21 @@ impl Echo {
         self.line.extend_from_slice(kept);
     }
 
-    fn is_shown(&self, keys: &[u8], answer: Option<&mut Answer>, line_is_whole: bool) -> bool {
-        let Some(answer) = answer else { return false };
+    fn is_shown(&self, keys: &[u8], answer: Option<&mut Answer>, line_is_whole: bool) -> Option<bool> {
+        let Some(answer) = answer else { return Some(false) };
         if answer.takes(&text(keys)) {
-            return true;
+            return Some(true);
         }
         // What comes at a prompt for a secret, or after keys of it, may have other reasons: a clock in the corner.
-        if self.hides || asks_for_secret(&self.line) {
-            return false;
+        if self.hides || asks_for_secret(&self.line) || answer.is_mask() {
+            return Some(false);
         }
-        if answer.is_mask() {
-            return false;
+        if !line_is_whole || answer.is_drawn {
+            return Some(true);
         }
-        // The answer to a whole line may be that of who has read it without showing it.
-        !line_is_whole || answer.is_drawn
+        // The answer to a whole line may be that of who has read it without showing it, or what was on its way when the
+        // line was typed, a prompt: then the line itself follows.
+        answer.is_full.then_some(false)
     }
 }
 
@@ -84,12 +91,21 @@ pub(crate) struct Answer {
     text: String,
     /// It begins with a control sequence: a program draws.
     is_drawn: bool,
+    /// No more of it is looked at.
+    is_full: bool,
 }
 
 impl Answer {
     pub(crate) fn new(bytes: &[u8]) -> Self {
-        let bytes = bytes.get(..MOST_ANSWER).unwrap_or(bytes);
-        Self { text: text(bytes), is_drawn: bytes.first() == Some(&0x1b) }
+        let mut answer = Self { text: String::new(), is_drawn: bytes.first() == Some(&0x1b), is_full: false };
+        answer.goes_on(bytes);
+        answer
+    }
+
+    pub(crate) fn goes_on(&mut self, bytes: &[u8]) {
+        let room = MOST_ANSWER.saturating_sub(self.text.len());
+        self.is_full |= bytes.len() >= room;
+        self.text.push_str(&text(bytes.get(..room).unwrap_or(bytes)));
     }
 
     /// Whether it begins with what the keys say, or has that somewhere where that is no accident.
@@ -101,7 +117,11 @@ impl Answer {
             self.text = rest.to_owned();
             return true;
         }
-        typed.chars().count() >= NO_ACCIDENT && self.text.contains(typed)
+        match typed.chars().count() {
+            NO_ACCIDENT.. => self.text.contains(typed),
+            2 => self.text.contains(&format!("{typed}\r")),
+            _ => false,
+        }
     }
 
     /// Whether nothing is left of it.
@@ -206,7 +226,8 @@ mod tests {
         }
         let mut answer = answer.map(|text| Answer::new(text.as_bytes()));
         let is_whole = keys.bytes().any(ends_line);
-        echo.judge(keys.as_bytes(), answer.as_mut(), is_whole) == Keys::Shown
+        let judged = echo.judge(keys.as_bytes(), answer.as_mut(), is_whole);
+        judged.or_else(|| echo.judge(keys.as_bytes(), None, is_whole)) == Some(Keys::Shown)
     }
 
     #[test]
@@ -255,17 +276,17 @@ mod tests {
     fn a_line_is_hidden_up_to_its_end() {
         let mut echo = Echo::default();
         echo.shown(b"Password: ");
-        assert_eq!(echo.judge(b"h", None, false), Keys::Hidden { begins: true });
+        assert_eq!(echo.judge(b"h", None, false), Some(Keys::Hidden { begins: true }));
         // A correction tells how long a password is.
         assert!(echo.wants_answer(b"\x7f"));
-        assert_eq!(echo.judge(b"\x7f", None, false), Keys::Hidden { begins: false });
+        assert_eq!(echo.judge(b"\x7f", None, false), Some(Keys::Hidden { begins: false }));
         let mut clock = Answer::new(b"\x1b7\x1b[24;70H12:31\x1b8");
-        assert_eq!(echo.judge(b"u", Some(&mut clock), false), Keys::Hidden { begins: false });
+        assert_eq!(echo.judge(b"u", Some(&mut clock), false), Some(Keys::Hidden { begins: false }));
         assert!(!echo.wants_answer(b"\r"));
         echo.typed(b"\r");
         echo.shown(b"\r\n$ ");
         let mut answer = Answer::new(b"l");
-        assert_eq!(echo.judge(b"l", Some(&mut answer), false), Keys::Shown);
+        assert_eq!(echo.judge(b"l", Some(&mut answer), false), Some(Keys::Shown));
     }
 
     #[test]
@@ -274,7 +295,7 @@ mod tests {
         echo.shown(b"Password (shown): ");
         let mut answer = Answer::new(b"abc");
         for key in [b"a", b"b", b"c"] {
-            assert_eq!(echo.judge(key, Some(&mut answer), false), Keys::Shown);
+            assert_eq!(echo.judge(key, Some(&mut answer), false), Some(Keys::Shown));
         }
     }
 

@@ -29,6 +29,8 @@ struct Terminal {
     waiting: VecDeque<Waiting>,
     /// Bytes of keys that wait.
     bytes: usize,
+    /// What was shown while they waited, and answers none of them for certain.
+    answer: Option<Answer>,
 }
 
 #[derive(Debug)]
@@ -72,7 +74,9 @@ impl Unseen {
     pub(crate) fn expire(&mut self, now: Instant, out: &mut Vec<Message>) {
         for terminal in self.terminals.values_mut() {
             while terminal.waiting.front().is_some_and(|first| first.since + PATIENCE <= now) {
-                terminal.release(None, out);
+                terminal.give_up_first(out);
+                // What came for nothing so far may be for the next.
+                terminal.release_answered(out);
             }
         }
     }
@@ -123,7 +127,14 @@ impl Terminal {
 
     fn give_up(&mut self, out: &mut Vec<Message>) {
         while !self.waiting.is_empty() {
-            self.release(None, out);
+            self.give_up_first(out);
+        }
+        self.answer = None;
+    }
+
+    fn give_up_first(&mut self, out: &mut Vec<Message>) {
+        if let Some(keys) = self.judge_first(None) {
+            self.release(keys, out);
         }
     }
 
@@ -132,28 +143,50 @@ impl Terminal {
         if self.waiting.is_empty() {
             return;
         }
-        let mut answer = Answer::new(shown);
+        match &mut self.answer {
+            Some(answer) => answer.goes_on(shown),
+            None => self.answer = Some(Answer::new(shown)),
+        }
+        self.release_answered(out);
+    }
+
+    fn release_answered(&mut self, out: &mut Vec<Message>) {
+        let Some(mut answer) = self.answer.take() else { return };
         while !self.waiting.is_empty() {
-            self.release(Some(&mut answer), out);
+            let Some(keys) = self.judge_first(Some(&mut answer)) else {
+                self.answer = Some(answer);
+                return;
+            };
+            self.release(keys, out);
             if answer.is_used_up() {
                 return;
             }
         }
     }
 
-    /// Gives the first that waits, and what wanted no answer behind it.
-    fn release(&mut self, answer: Option<&mut Answer>, out: &mut Vec<Message>) {
+    /// `None`: it is too early to tell.
+    fn judge_first(&mut self, answer: Option<&mut Answer>) -> Option<Keys> {
         let line_is_whole = self.waiting.iter().any(|waiting| match &waiting.message {
             Message::Data { direction: Direction::FromClient, bytes, .. } => {
                 bytes.iter().any(|key| ends_line(*key))
             }
             Message::Data { .. } | Message::Event { .. } | Message::Finish { .. } => false,
         });
+        match &self.waiting.front()?.message {
+            Message::Data { direction: Direction::FromClient, bytes, .. } => {
+                self.echo.judge(bytes, answer, line_is_whole)
+            }
+            Message::Data { .. } | Message::Event { .. } | Message::Finish { .. } => Some(Keys::Shown),
+        }
+    }
+
+    /// Gives the first that waits, and what wanted no answer behind it.
+    fn release(&mut self, judged: Keys, out: &mut Vec<Message>) {
         let Some(Waiting { mut message, .. }) = self.waiting.pop_front() else { return };
         let mut end = None;
         if let Message::Data { direction: Direction::FromClient, bytes, keys, .. } = &mut message {
             self.bytes = self.bytes.saturating_sub(bytes.len());
-            *keys = self.echo.judge(bytes, answer, line_is_whole);
+            *keys = judged;
             if matches!(keys, Keys::Hidden { .. }) {
                 end = split_end(&mut message);
             }
@@ -312,13 +345,40 @@ mod tests {
             desk.types(keys);
         }
         desk.shows("\r\nthank you\r\n");
+        assert_eq!(desk.given(), "");
+        desk.pass(500);
         assert_eq!(desk.given(), "?1 &2 &3 &4 >\\r <\\r\\nthank you\\r\\n");
         desk.types("hunter2\r");
         desk.shows("\r\nwelcome\r\n");
+        desk.pass(500);
         assert_eq!(desk.given(), "?hunter2 >\\r <\\r\\nwelcome\\r\\n");
         desk.types("id\rhunter2\r");
         desk.shows("id\r\nuid=0\r\n");
         assert_eq!(desk.given(), ">id\\rhunter2\\r <id\\r\\nuid=0\\r\\n");
+    }
+
+    #[test]
+    fn a_line_that_crosses_a_prompt_is_shown_when_it_comes_itself() {
+        let mut desk = Desk::new();
+        desk.types("uptime\n");
+        desk.shows("$ ");
+        assert_eq!(desk.given(), "");
+        desk.shows("uptime\r\n");
+        assert_eq!(desk.given(), ">uptime\\n <$  <uptime\\r\\n");
+        desk.types("id\r");
+        desk.types("ls\r");
+        desk.shows("$ ");
+        desk.shows("id\r\nuid=0\r\n$ ls\r\n");
+        assert_eq!(desk.given(), ">id\\r >ls\\r <$  <id\\r\\nuid=0\\r\\n$ ls\\r\\n");
+        // A prompt for a secret was on its way, or very much that is not the line.
+        desk.types("hunter2\r");
+        desk.shows("Password: ");
+        desk.shows("\r\n");
+        assert_eq!(desk.given(), "?hunter2 >\\r <Password:  <\\r\\n");
+        desk.types("hunter3\r");
+        desk.shows(&"x".repeat(4096));
+        assert_eq!(desk.given()[..8], *"?hunter3");
+        assert!(desk.unseen.deadline().is_none());
     }
 
     #[test]
