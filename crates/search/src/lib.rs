@@ -12,7 +12,10 @@ mod error;
 mod file_reader;
 mod file_writer;
 mod key;
+mod query;
+mod words;
 
 pub use directory::EncryptedDirectory;
 pub use error::FileError;
 pub use key::IndexKey;
+pub use query::{Query, QueryError};
