@@ -140,11 +140,16 @@ fn found(directory: impl Directory, word: &str) -> usize {
 
 #[test]
 fn a_crash_between_any_two_writes_leaves_an_index_that_opens_and_goes_on() {
+    let before = tempfile::tempdir().unwrap();
+    for n in 0..2 {
+        add(directory(before.path()), n).unwrap();
+    }
     for steps in 0.. {
         let dir = tempfile::tempdir().unwrap();
         let directory = directory(dir.path());
-        for n in 0..2 {
-            add(directory.clone(), n).unwrap();
+        for entry in std::fs::read_dir(before.path().join("index")).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), directory.path().join(entry.file_name())).unwrap();
         }
         let left = Arc::new(AtomicUsize::new(steps));
         let crashing = Crashing { directory: directory.clone(), left: left.clone() };
