@@ -11,11 +11,13 @@ mod directory;
 mod error;
 mod file_reader;
 mod file_writer;
+mod index;
 mod key;
 mod query;
 mod words;
 
 pub use directory::EncryptedDirectory;
 pub use error::FileError;
+pub use index::{Hit, Hits, IndexReader, Indexer, Rest};
 pub use key::IndexKey;
 pub use query::{Query, QueryError};

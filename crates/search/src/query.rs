@@ -80,6 +80,10 @@ impl Query {
         }
     }
 
+    pub(crate) fn phrases(&self) -> &[Phrase] {
+        &self.phrases
+    }
+
     /// Where the phrases stand in a line, in bytes, in order and apart. `None`: it has not all of them.
     pub fn find(&self, line: &str) -> Option<Vec<Range<usize>>> {
         let words: Vec<Word> = words(line).collect();
