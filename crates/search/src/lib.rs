@@ -11,13 +11,21 @@ mod directory;
 mod error;
 mod file_reader;
 mod file_writer;
-mod index;
+mod indexer;
 mod key;
+mod line;
 mod query;
+mod reader;
+mod schema;
+mod tokens;
 mod words;
 
 pub use directory::EncryptedDirectory;
 pub use error::FileError;
-pub use index::{Hit, Hits, IndexReader, Indexer, Rest};
+pub use indexer::{Coverage, Indexer, SessionFacts, SessionLines};
 pub use key::IndexKey;
+pub use line::{Line, LineKind};
 pub use query::{Query, QueryError};
+pub use reader::{Filter, Hit, Hits, IndexReader, Rest};
+/// Why the index cannot be read or written.
+pub use tantivy::TantivyError as IndexError;

@@ -19,31 +19,87 @@ pub(crate) struct Word {
 ///
 /// Of scripts that write without spaces each character is a word: any text within a longer one is found.
 pub(crate) fn words(line: &str) -> impl Iterator<Item = Word> {
-    let mut characters = line.char_indices().peekable();
+    let mut words = Words::new(line);
     std::iter::from_fn(move || {
-        let (start, first) = characters.find(|(_, c)| is_of_word(*c))?;
-        let mut text: String = first.to_lowercase().collect();
-        let mut end = start + first.len_utf8();
-        let goes_on = |c: char| is_of_word(c) && !stands_alone(c) && !stands_alone(first) || is_mark(c);
-        while let Some((place, next)) = characters.peek().copied().filter(|(_, c)| goes_on(*c)) {
-            let lower = next.to_lowercase();
-            if text.len() + lower.clone().map(char::len_utf8).sum::<usize>() > MOST_WORD {
-                // A mark alone begins no word: what cannot be kept of a letter with very many is left out.
-                if !is_mark(next) {
-                    break;
-                }
-            } else {
-                text.extend(lower);
-            }
-            end = place + next.len_utf8();
-            characters.next();
-        }
-        Some(Word { text, range: start..end })
+        let mut text = String::new();
+        let range = words.next_into(&mut text)?;
+        Some(Word { text, range })
     })
 }
 
+/// The words of a line, one by one.
+#[derive(Clone, Debug)]
+pub(crate) struct Words<'l> {
+    line: &'l str,
+    /// Bytes.
+    place: usize,
+}
+
+impl<'l> Words<'l> {
+    pub(crate) fn new(line: &'l str) -> Self {
+        Self { line, place: 0 }
+    }
+
+    /// Puts the next word into `text`, in the place of what is there. Most lines are ASCII: these bytes are looked at alone.
+    pub(crate) fn next_into(&mut self, text: &mut String) -> Option<Range<usize>> {
+        text.clear();
+        let start = self.find_start()?;
+        self.place = start;
+        let mut first = None;
+        while let Some(next) = self.peek() {
+            let goes_on = match first {
+                None => true,
+                Some(first) => {
+                    is_of_word(next) && !stands_alone(next) && !stands_alone(first) || is_mark(next)
+                }
+            };
+            if !goes_on || !push(text, next) {
+                break;
+            }
+            first.get_or_insert(next);
+            self.place += next.len_utf8();
+        }
+        Some(start..self.place)
+    }
+
+    fn find_start(&self) -> Option<usize> {
+        let rest = self.line.get(self.place..)?;
+        let ascii = rest.bytes().position(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())?;
+        if rest.as_bytes().get(ascii)?.is_ascii() {
+            return Some(self.place + ascii);
+        }
+        Some(self.place + ascii + rest.get(ascii..)?.find(is_of_word)?)
+    }
+
+    fn peek(&self) -> Option<char> {
+        let rest = self.line.get(self.place..)?;
+        match rest.as_bytes().first()? {
+            byte if byte.is_ascii() => Some(char::from(*byte)),
+            _ => rest.chars().next(),
+        }
+    }
+}
+
+/// `false`: there is no room for it, and it begins another word.
+fn push(text: &mut String, c: char) -> bool {
+    if c.is_ascii() {
+        let has_room = text.len() < MOST_WORD;
+        if has_room {
+            text.push(c.to_ascii_lowercase());
+        }
+        return has_room;
+    }
+    let lower = c.to_lowercase();
+    if text.len() + lower.clone().map(char::len_utf8).sum::<usize>() <= MOST_WORD {
+        text.extend(lower);
+        return true;
+    }
+    // A mark alone begins no word: what cannot be kept of a letter with very many is left out.
+    is_mark(c)
+}
+
 fn is_of_word(c: char) -> bool {
-    c.is_alphanumeric()
+    if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() }
 }
 
 /// Accents that follow their letter as characters of their own.
