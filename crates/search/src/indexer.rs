@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::mem;
 use std::ops::Range;
-use std::time::Duration;
 
 use tantivy::collector::Count;
 use tantivy::query::{BooleanQuery, TermQuery};
@@ -12,7 +11,7 @@ use tantivy::{Index, IndexWriter, Searcher, TantivyDocument, Term};
 
 use crate::line::{Kept, millis, plain};
 use crate::schema::{Fields, PARTLY, WHOLE, folded, register, schema};
-use crate::{EncryptedDirectory, Line, LineKind};
+use crate::{EncryptedDirectory, Line};
 
 /// Of the documents that are not written yet; bytes.
 const MEMORY: usize = 50_000_000;
@@ -190,22 +189,16 @@ impl SessionLines<'_> {
         Ok(())
     }
 
-    /// `about`: what is known of the session itself, to be found as well. With the next commit all is found.
+    /// With the next commit all is found.
     ///
     /// # Errors
     /// The index cannot be written.
-    pub fn end(mut self, about: String, coverage: Coverage) -> tantivy::Result<()> {
-        self.left = self.left.max(about.len());
-        let coverage = match coverage {
+    pub fn end(mut self, coverage: Coverage) -> tantivy::Result<()> {
+        (self.from, self.to) = (self.from.min(self.facts.start), self.to.max(self.facts.start));
+        self.write(Some(match coverage {
             Coverage::Whole => WHOLE,
             Coverage::Partly => PARTLY,
-        };
-        if !self.lines.is_empty() {
-            self.write(None)?;
-        }
-        let (at, channel, kind) = (Duration::ZERO, None, LineKind::Session);
-        self.add(Line { at, channel, kind, text: about })?;
-        self.write(Some(coverage))?;
+        }))?;
         self.ended = true;
         Ok(())
     }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Line {
     /// Since the start of the session; the index keeps milliseconds.
     pub at: Duration,
-    /// The channel of the recording; of the session itself none.
-    pub channel: Option<u32>,
+    /// Of the recording.
+    pub channel: u32,
     pub kind: LineKind,
     /// Without line ends and other control characters: the index makes spaces of them.
     pub text: String,
@@ -20,9 +20,6 @@ pub struct Line {
 /// What a line is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum LineKind {
-    /// What the gateway knows of the session: who, where to, why.
-    #[serde(rename = "i")]
-    Session,
     /// What was typed, as the screen has shown it.
     #[serde(rename = "c")]
     Command,
@@ -36,7 +33,7 @@ pub enum LineKind {
 
 /// A line as a document of the index keeps it: milliseconds, channel, kind, text.
 #[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Kept<'t>(u64, Option<u32>, LineKind, #[serde(borrow)] Cow<'t, str>);
+pub(crate) struct Kept<'t>(u64, u32, LineKind, #[serde(borrow)] Cow<'t, str>);
 
 impl<'t> Kept<'t> {
     pub(crate) fn new(line: &Line, text: Cow<'t, str>) -> Self {

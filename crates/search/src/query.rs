@@ -84,6 +84,11 @@ impl Query {
         &self.phrases
     }
 
+    /// All words, in lower case; of one with a star its beginning.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.phrases.iter().flat_map(|phrase| &phrase.words).map(String::as_str)
+    }
+
     /// Where the phrases stand in a line, in bytes, in order and apart. `None`: it has not all of them.
     pub fn find(&self, line: &str) -> Option<Vec<Range<usize>>> {
         let words: Vec<Word> = words(line).collect();

@@ -29,7 +29,6 @@ pub struct Filter {
     pub from: Option<u64>,
     pub until: Option<u64>,
     pub kind: Option<LineKind>,
-    pub session: Option<String>,
 }
 
 /// A line of a session that was found.
@@ -152,12 +151,11 @@ impl IndexReader {
 
     /// What has a document of which a line may count.
     fn filter(&self, filter: &Filter) -> Vec<Box<dyn Found>> {
-        let Filter { user, target, from, until, kind: _, session } = filter;
+        let Filter { user, target, from, until, kind: _ } = filter;
         let mut all: Vec<Box<dyn Found>> = Vec::new();
         let names = [
             (self.fields.user, user.as_deref().map(folded)),
             (self.fields.target, target.as_deref().map(folded)),
-            (self.fields.session, session.clone()),
         ];
         for (field, name) in names {
             all.extend(name.map(|name| Box::new(self.is(field, &name)) as _));
@@ -196,6 +194,15 @@ impl IndexReader {
 }
 
 impl Filter {
+    /// Whether a session with these names counts.
+    pub fn counts_session(&self, users: &[String], targets: &[String]) -> bool {
+        let has = |names: &[String], wanted: &Option<String>| {
+            let Some(wanted) = wanted else { return true };
+            names.iter().any(|name| folded(name) == folded(wanted))
+        };
+        has(users, &self.user) && has(targets, &self.target)
+    }
+
     fn counts(&self, start: u64, line: &Kept<'_>) -> bool {
         let at = start.saturating_add(line.at());
         self.kind.is_none_or(|kind| kind == line.kind())
