@@ -34,6 +34,11 @@ impl DataDir {
         self.0.join("signing.key")
     }
 
+    /// What recordings are searched by.
+    pub(crate) fn search(&self) -> PathBuf {
+        self.0.join("search")
+    }
+
     pub(crate) fn bundles(&self) -> PathBuf {
         self.0.join("bundles")
     }

@@ -16,6 +16,7 @@ mod listen;
 mod object_store;
 mod plugins;
 mod retention;
+mod search_index;
 mod shards;
 mod updates;
 

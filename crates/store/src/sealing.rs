@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::{hmac, rand};
 use keyward_model::Secret;
 use zeroize::Zeroizing;
@@ -22,7 +23,11 @@ const FILE: &str = "sealing.key";
 pub(crate) struct Sealing {
     seal: RandomizedNonceKey,
     hash: hmac::Key,
+    search: Zeroizing<[u8; KEY_BYTES]>,
 }
+
+/// What a key is for that is derived from the file.
+const SEARCH: &[u8] = b"keyward store 1 search";
 
 impl Sealing {
     /// Reads the key file of a data directory, and makes one where there is none. The caller has the right to open
@@ -47,8 +52,9 @@ impl Sealing {
                 source,
             )
         })?;
+        let search = derive(seal, SEARCH)?;
         let seal = RandomizedNonceKey::new(&AES_256_GCM, seal).map_err(|_| StoreError::Sealing)?;
-        Ok(Self { seal, hash: hmac::Key::new(hmac::HMAC_SHA256, hash) })
+        Ok(Self { seal, hash: hmac::Key::new(hmac::HMAC_SHA256, hash), search })
     }
 
     /// `about` says what the text is; it must be the same when it is opened.
@@ -72,10 +78,33 @@ impl Sealing {
         Ok(Secret::new(text.to_owned()))
     }
 
+    /// The key of what recordings are searched by.
+    pub(crate) fn search_key(&self) -> Zeroizing<[u8; KEY_BYTES]> {
+        self.search.clone()
+    }
+
     /// Tells a text from others without giving it away to whoever has not the key.
     pub(crate) fn hash(&self, text: &Secret) -> String {
         let tag = hmac::sign(&self.hash, text.expose().as_bytes());
         tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Whoever has what comes out of it learns nothing of `key`, or of what comes out for another use.
+fn derive(key: &[u8], usage: &[u8]) -> Result<Zeroizing<[u8; KEY_BYTES]>, StoreError> {
+    let mut derived = Zeroizing::new([0; KEY_BYTES]);
+    let usage = [usage];
+    let okm = Salt::new(HKDF_SHA256, b"").extract(key);
+    let okm = okm.expand(&usage, Length).map_err(|_| StoreError::Sealing)?;
+    okm.fill(&mut *derived).map_err(|_| StoreError::Sealing)?;
+    Ok(derived)
+}
+
+struct Length;
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        KEY_BYTES
     }
 }
 
@@ -106,6 +135,16 @@ impl fmt::Debug for Sealing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_of_the_search_is_the_same_each_time_and_none_of_those_in_the_file() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let key = Sealing::open(dir.path()).unwrap().search_key();
+        assert_eq!(*key, *Sealing::open(dir.path()).unwrap().search_key());
+        assert_ne!(*key, *Sealing::open(other.path()).unwrap().search_key());
+        let file = std::fs::read(dir.path().join(FILE)).unwrap();
+        assert!(!file.windows(8).any(|bytes| bytes == &key[..8]));
+    }
 
     #[test]
     fn what_is_sealed_is_opened_with_the_same_key_as_the_same_thing_only() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
+use zeroize::Zeroizing;
 
 use crate::directory::{Claim, Directory};
 use crate::sealing::Sealing;
@@ -113,6 +114,12 @@ impl Store {
         let sealing = Sealing::open(directory.path())?;
         let folder = directory.path().to_owned();
         Ok(Self(Arc::new(Inner { writer, readers, sealing, folder, _gateway: gateway })))
+    }
+
+    /// The key that what recordings are searched by is encrypted with: derived for this use from the one that the store
+    /// seals with.
+    pub fn search_key(&self) -> Zeroizing<[u8; 32]> {
+        self.sealing().search_key()
     }
 
     pub(crate) fn sealing(&self) -> &Sealing {

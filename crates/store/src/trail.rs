@@ -127,6 +127,15 @@ impl Store {
         rows.iter().map(record).collect()
     }
 
+    /// How many recordings there are of sessions that have ended, but for those that were deleted.
+    pub async fn count_trails(&self) -> Result<u64, StoreError> {
+        let count = sqlx::query_scalar::<_, i64>(
+            "SELECT count(*) FROM sessions s WHERE trail IS NOT NULL AND ended IS NOT NULL \
+             AND NOT EXISTS (SELECT 1 FROM trail_deletions d WHERE d.session = s.id)",
+        );
+        Ok(count.fetch_one(self.readers()).await?.try_into().unwrap_or_default())
+    }
+
     /// The recording of this name.
     pub async fn trail_named(&self, name: &str) -> Result<Option<TrailRecord>, StoreError> {
         let one = sqlx::query(select_trails!("trail = $1"));

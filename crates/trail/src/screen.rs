@@ -32,6 +32,19 @@ pub(crate) trait Watch {
 
 impl Watch for () {}
 
+/// Both look on.
+impl<A: Watch, B: Watch> Watch for (&mut A, &mut B) {
+    fn before(&mut self, terminal: &Terminal, function: &Function) {
+        self.0.before(terminal, function);
+        self.1.before(terminal, function);
+    }
+
+    fn gone(&mut self, line: &Line) {
+        self.0.gone(line);
+        self.1.gone(line);
+    }
+}
+
 struct Leaving<'a, W>(&'a mut W);
 
 impl<W: Watch> Observer for Leaving<'_, W> {

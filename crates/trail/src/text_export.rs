@@ -1,23 +1,13 @@
 //! Export as plain text: what was new on the screen, with times.
 
 use std::io::{self, Read, Write};
-use std::time::Duration;
 
-use avt::{Line, ScreenKind};
-
-use crate::screen::{Screen, Watch};
+use crate::news::{News, Row};
+use crate::screen::Screen;
 use crate::shown::{Shown, Sight};
 use crate::text::Lines;
 use crate::{ChannelId, Reader, TrailError};
 
-/// A screen that has been still for this long is looked at,
-const STILL: Duration = Duration::from_secs(1);
-/// and one that never is, this often,
-const AT_MOST: Duration = Duration::from_secs(5);
-/// or when so many rows have left it.
-const MOST_GONE: usize = 10_000;
-/// Characters that are drawn between two looks at how many have.
-const SLICE: usize = 256;
 /// For each byte of output the export may write so many, and some more: some few bytes can fill the screen, and push all of it
 /// out of it, again and again.
 const MOST_TIMES: u64 = 100;
@@ -34,36 +24,18 @@ pub fn export_text<R: Read>(
     channel: Option<ChannelId>,
 ) -> Result<(), TrailError> {
     let mut shown = Shown::new(channel, Lines::WithCarriageReturn);
-    let (mut news, mut out) = (News::new(), Bounded { out, left: SPARE });
+    let (mut screen, mut news, mut out) = (Screen::new(), News::default(), Bounded { out, left: SPARE });
     for item in reader {
         let (at, event) = item?;
         let Some(sight) = shown.take(&event) else { continue };
         if let Sight::Text(text) = &sight {
             out.left = out.left.saturating_add(MOST_TIMES * text.len() as u64);
         }
-        news.show(at, &sight, &mut out).map_err(TrailError::Output)?;
+        let mut write = |row: Row<'_>| out.row(&row);
+        news.show(&mut screen, at, &sight, &mut (), &mut write).map_err(TrailError::Output)?;
     }
-    news.look(true, &mut out).and_then(|()| out.flush()).map_err(TrailError::Output)
-}
-
-struct News {
-    screen: Screen,
-    /// Rows that have left the screen since it was looked at.
-    gone: Gone,
-    /// The rows of each screen when it was looked at.
-    primary: Vec<String>,
-    alternate: Vec<String>,
-    /// When it has changed since: for the first time, and for the last.
-    changed: Option<(Duration, Duration)>,
-}
-
-#[derive(Default)]
-struct Gone(Vec<String>);
-
-impl Watch for Gone {
-    fn gone(&mut self, line: &Line) {
-        self.0.push(text(line));
-    }
+    let ended = news.end(&screen, &mut |row| out.row(&row));
+    ended.and_then(|()| out.flush()).map_err(TrailError::Output)
 }
 
 /// Counts what is written, within its bound.
@@ -86,103 +58,18 @@ impl<W: Write> Write for Bounded<'_, W> {
     }
 }
 
-impl News {
-    fn new() -> Self {
-        let (primary, alternate) = (Vec::new(), Vec::new());
-        Self { screen: Screen::new(), gone: Gone::default(), primary, alternate, changed: None }
+impl<W: Write> Bounded<'_, W> {
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        let (seconds, millis) = (row.at.as_secs(), row.at.subsec_millis());
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        writeln!(self, "{hours}:{minutes:02}:{seconds:02}.{millis:03} {}", row.text.trim_end())
     }
-
-    fn show(&mut self, at: Duration, sight: &Sight, out: &mut impl Write) -> io::Result<()> {
-        let Sight::Text(text) = sight else { return self.show_piece(at, sight, out) };
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            let (piece, next) = rest.split_at(rest.floor_char_boundary(SLICE));
-            self.show_piece(at, &Sight::Text(piece.to_owned()), out)?;
-            rest = next;
-        }
-        Ok(())
-    }
-
-    fn show_piece(&mut self, at: Duration, sight: &Sight, out: &mut impl Write) -> io::Result<()> {
-        let resizes = matches!(sight, Sight::Size(..));
-        if let Some((first, last)) = self.changed {
-            let is_due = at - last.min(at) >= STILL || at - first.min(at) >= AT_MOST;
-            if is_due || resizes || self.gone.0.len() >= MOST_GONE {
-                self.look(false, out)?;
-            }
-        }
-        let before = self.kind();
-        self.screen.show(sight, &mut self.gone);
-        let first = self.changed.map_or(at, |(first, _)| first);
-        self.changed = Some((first, at));
-        if resizes {
-            // Rows are wrapped in another way, and none of them is new.
-            (self.gone.0, self.changed) = (Vec::new(), None);
-            let mut rows = self.rows();
-            // The one that waited for the cursor to leave it waits still.
-            if let (Some(row), ScreenKind::Primary) = (rows.get_mut(self.cursor()), self.kind()) {
-                row.clear();
-            }
-            *self.seen() = rows;
-        } else if before != self.kind() && before == ScreenKind::Primary {
-            self.alternate.clear();
-        }
-        Ok(())
-    }
-
-    /// Writes what is new. `is_last`: the cursor leaves its row.
-    fn look(&mut self, is_last: bool, out: &mut impl Write) -> io::Result<()> {
-        let Some((_, at)) = self.changed.take() else { return Ok(()) };
-        let gone = std::mem::take(&mut self.gone.0);
-        let mut seen = std::mem::take(self.seen());
-        let rows = self.rows();
-        let cursor = gone.len() + self.cursor();
-        let (seconds, millis) = (at.as_secs(), at.subsec_millis());
-        let time = format!("{}:{:02}:{:02}.{millis:03}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-        let skipped = gone.len();
-        let mut now = Vec::with_capacity(rows.len());
-        for (n, row) in gone.into_iter().chain(rows).enumerate() {
-            let before = seen.get_mut(n).map(std::mem::take).unwrap_or_default();
-            let waits = n == cursor && !is_last && self.kind() == ScreenKind::Primary;
-            if !waits && row != before && !row.is_empty() {
-                writeln!(out, "{time} {row}")?;
-            }
-            if n >= skipped {
-                now.push(if waits { before } else { row });
-            }
-        }
-        *self.seen() = now;
-        Ok(())
-    }
-
-    fn cursor(&self) -> usize {
-        self.screen.terminal().cursor().row
-    }
-
-    fn kind(&self) -> ScreenKind {
-        self.screen.terminal().active_screen_kind()
-    }
-
-    fn seen(&mut self) -> &mut Vec<String> {
-        match self.kind() {
-            ScreenKind::Primary => &mut self.primary,
-            ScreenKind::Alternate => &mut self.alternate,
-        }
-    }
-
-    fn rows(&self) -> Vec<String> {
-        self.screen.terminal().screen().visible_lines().map(text).collect()
-    }
-}
-
-/// A row without blanks at its end, and without anything that a terminal would obey.
-fn text(line: &Line) -> String {
-    let text: String = line.chars().filter(|c| !c.is_control()).collect();
-    text.trim_end().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::samples::{data, end, header, signed};
     use crate::{Event, Terminal, Writer};

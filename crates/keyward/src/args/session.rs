@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::Keys;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Session {
     /// The newest sessions
@@ -42,6 +44,17 @@ pub(crate) enum Session {
         #[arg(long)]
         json: bool,
     },
+    /// Find what was typed, shown or done to files in recorded sessions, and what is known of the sessions
+    ///
+    /// Finds the lines that have all words, in upper or lower case; a path or an address is found by its parts too.
+    /// Words in quotation marks follow each other, and `pass*` is for all that begins so. `keyward session index` puts
+    /// recordings where they are found.
+    Search(SearchSessions),
+    /// Put recordings that are not there yet into the index that `keyward session search` reads
+    ///
+    /// Ends with status 0 where all recordings are in the index, 1 where some cannot be read, as without the key of an
+    /// auditor, and 3 where one was changed.
+    Index(IndexSessions),
     /// End an open session, whatever it is at, and tell the person
     Terminate(TerminateSession),
     /// Put a recording on legal hold: nothing deletes it until the hold is released
@@ -143,4 +156,62 @@ fn reason(text: &str) -> Result<String, String> {
         text if text.len() > MOST => Err(format!("this has {} bytes, {MOST} are kept", text.len())),
         text => Ok(text.to_owned()),
     }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SearchSessions {
+    /// The words to look for
+    pub(crate) text: String,
+    /// The policy document of the gateway
+    #[arg(long)]
+    pub(crate) policy: PathBuf,
+    /// Only what was at this time or later: a date or a time as in `2026-01-31`, `2026-01-31T14:05` (this machine's time zone) or
+    /// `2026-01-31T14:05:00Z`, or how long ago as in `90m`, `12h` or `7d`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Only what was before this time, or on this day or before
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// Only sessions of this gateway user, or of this user at the target
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Only sessions with this target: its name or its address
+    #[arg(long, value_name = "HOST")]
+    pub(crate) target: Option<String>,
+    /// Only lines of this kind
+    #[arg(long)]
+    pub(crate) kind: Option<Kind>,
+    /// How many lines at most, the newest
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+    /// Print one JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// Commands that were typed, as the screen has shown them
+    Command,
+    /// Lines that the screen showed
+    Screen,
+    /// Operations on files
+    File,
+    /// What the gateway knows of a session: who, where to, why
+    Session,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct IndexSessions {
+    /// The policy document of the gateway
+    #[arg(long)]
+    pub(crate) policy: PathBuf,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
+    /// Only the recording of this session: its id, or the unique part of it
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// Read those again that are in the index in part, as with a key that was missing
+    #[arg(long)]
+    pub(crate) again: bool,
 }

@@ -9,6 +9,7 @@ use super::{load, open_to_look, shown, who};
 use crate::args::{DeleteRecording, HoldRecording, ReleaseRecording};
 use crate::data_dir::DataDir;
 use crate::retention::{Deleted, Found, Recordings, now};
+use crate::search_index::forget_deleted_if_any;
 
 pub(super) async fn hold(asked: &HoldRecording) -> anyhow::Result<()> {
     let store = open(&asked.policy).await?;
@@ -63,7 +64,8 @@ pub(super) async fn delete(asked: &DeleteRecording) -> anyhow::Result<()> {
         return Err(refuse(why.as_str()));
     }
     let objects = policy.gateway.object_store.clone();
-    let recordings = Recordings { store, trails: DataDir(policy.gateway.data_dir).trails(), objects };
+    let data = policy.gateway.data_dir;
+    let recordings = Recordings { store: store.clone(), trails: DataDir(data.clone()).trails(), objects };
     let found = match recordings.look_at(&record).await? {
         Found::AsClosed(last) => Some(last),
         Found::Missing => return Err(refuse("its file is missing, which a deletion would hide")),
@@ -81,6 +83,12 @@ pub(super) async fn delete(asked: &DeleteRecording) -> anyhow::Result<()> {
             println!("The recording of session {id} is deleted. Its record stays, with the reason.")
         }
         Deleted::Kept(why) => return Err(refuse(why.as_str())),
+    }
+    // Nothing of it is told from now on: this is about what lies on the disk.
+    if let Err(error) = forget_deleted_if_any(&data, &store).await {
+        eprintln!(
+            "keyward: its text is still in the index, until the next `keyward session index`: {error:#}"
+        );
     }
     Ok(())
 }

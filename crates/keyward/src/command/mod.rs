@@ -4,8 +4,11 @@ mod call;
 mod environment;
 mod fetch;
 mod hold;
+mod index;
+mod past;
 mod plugin;
 mod policy;
+mod search;
 mod served;
 mod session;
 mod terminate;
@@ -45,11 +48,17 @@ pub(crate) async fn open_to_look(policy: &Policy) -> anyhow::Result<Store> {
     Ok(Store::open_beside(data).await?)
 }
 
-/// Text from a stranger on its way to a terminal: what could act on it is escaped.
+/// Text from a stranger on its way to a terminal: what could act on it is escaped, or show its characters in another order.
 pub(crate) fn shown(text: &str) -> String {
+    let acts = |c: char| c.is_control() || is_bidi(c);
     text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .flat_map(|c| if acts(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
         .collect()
+}
+
+/// Marks, embeddings, overrides and isolates (Unicode UAX 9).
+fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Prints an error with its causes, once.

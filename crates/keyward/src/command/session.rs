@@ -11,6 +11,8 @@ use keyward_store::{
 use serde_json::{Value, json};
 
 use super::fetch::fetch;
+use super::index::index;
+use super::search::search;
 use super::terminate::terminate;
 use super::{hold, load, open_to_look, shown};
 use crate::args::Session;
@@ -25,6 +27,8 @@ pub(crate) async fn session(command: Session) -> anyhow::Result<ExitCode> {
         }
         Session::Show { id, policy, json } => show(&policy, &id, json).await?,
         Session::Repeat { id, instance, policy } => repeat(&policy, &id, &instance).await?,
+        Session::Search(asked) => search(&asked).await?,
+        Session::Index(asked) => return index(&asked).await,
         Session::Terminate(asked) => terminate(&asked).await?,
         Session::Hold(asked) => hold::hold(&asked).await?,
         Session::Release(asked) => hold::release(&asked).await?,

@@ -16,6 +16,8 @@ use keyward_session::Gateway;
 use keyward_store::NewDeletion;
 use tokio::sync::Notify;
 
+use crate::search_index::forget_deleted_if_any;
+
 pub(crate) use delete::{Deleted, Finished, Found, Recordings, now};
 pub(crate) use plan::{Because, Due, Kept, Look, Plan};
 
@@ -110,12 +112,17 @@ impl Keeper {
         let plan = look.plan().await?;
         recordings.store.note_look(plan.clock.known()).await?;
         self.tell(&plan, policy);
+        let mut removes = true;
         for due in &plan.due {
-            if !self.delete(due).await {
-                return Ok(PERIOD);
+            removes = self.delete(due).await;
+            if !removes {
+                break;
             }
         }
-        Ok(if plan.is_cut { SOON } else { PERIOD })
+        if !plan.due.is_empty() {
+            self.forget(policy).await;
+        }
+        Ok(if removes && plan.is_cut { SOON } else { PERIOD })
     }
 
     /// What was decided and not done, as when the gateway died in between. Whether files can be removed.
@@ -139,6 +146,15 @@ impl Keeper {
             }
         }
         Ok(removes)
+    }
+
+    /// What was deleted must not stay where it can be searched. Nobody is told of it from its deletion on.
+    async fn forget(&self, policy: &Policy) {
+        let forgotten = forget_deleted_if_any(&policy.gateway.data_dir, &self.recordings.store).await;
+        if let Err(error) = forgotten {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "text of deleted recordings is still in the index");
+        }
     }
 
     /// Whether files can be removed.

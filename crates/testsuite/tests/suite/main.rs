@@ -72,6 +72,7 @@ mod replay;
 mod retention;
 mod revocation_lists;
 mod screens;
+mod search;
 mod security_keys;
 mod sequences;
 mod site;

@@ -14,11 +14,11 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
         "model" | "wire" | "xtask" => &[],
         "ssh" | "trail" | "plugin" | "store" => &["model"],
-        "policy" => &["model", "trail"],
+        "policy" | "search" => &["model", "trail"],
         "content" => &["policy"],
         "session" => &["model", "policy", "content", "plugin", "trail", "store"],
         "api" => &["model", "session", "store", "policy", "plugin"],
-        "keyward" => &["proxy-*", "api", "session", "policy", "plugin", "store", "trail", "model"],
+        "keyward" => &["proxy-*", "api", "session", "policy", "plugin", "store", "trail", "search", "model"],
         // It judges the program from outside, and reads what that leaves behind.
         "testsuite" => &["model", "trail", "plugin"],
         proxy if proxy.starts_with("proxy-") => &["session", "ssh", "wire", "policy", "trail", "model"],
@@ -55,7 +55,14 @@ fn short(name: &str) -> &str {
 }
 
 pub(super) fn without_tokio(subject: &Subject) -> Result<Findings> {
-    let crates = ["keyward-model", "keyward-wire", "keyward-ssh", "keyward-trail", "keyward-content"];
+    let crates = [
+        "keyward-model",
+        "keyward-wire",
+        "keyward-ssh",
+        "keyward-trail",
+        "keyward-content",
+        "keyward-search",
+    ];
     Ok(crates.iter().flat_map(|name| holds(&subject.metadata, name, &["tokio"])).collect())
 }
 
@@ -87,13 +94,14 @@ fn holds(metadata: &Metadata, name: &str, unwanted: &[&str]) -> Findings {
 }
 
 pub(super) fn one_user_each(subject: &Subject) -> Result<Findings> {
-    const USERS: [(&str, &str); 6] = [
+    const USERS: [(&str, &str); 7] = [
         ("ssh-key", "ssh"),
         ("ironrdp*", "proxy-rdp"),
         ("sqlx*", "store"),
         ("axum*", "api"),
         ("ldap3", "plugin"),
         ("rusty-s3", "keyward"),
+        ("tantivy*", "search"),
     ];
     let metadata = &subject.metadata;
     let mut findings = Findings::new();

@@ -41,7 +41,7 @@ type Check = (&'static str, fn(&Subject) -> Result<Findings>);
 
 const CHECKS: [Check; 15] = [
     ("crates depend on each other as the design says, and no proxy on another", crates::arrows),
-    ("model, wire, ssh, content and trail do without tokio", crates::without_tokio),
+    ("model, wire, ssh, content, trail and search do without tokio", crates::without_tokio),
     ("session does without protocol libraries", crates::session_without_protocols),
     ("plugin does not know session", crates::plugin_without_session),
     ("ssh-key, IronRDP, sqlx, axum and ldap3 each serve one crate", crates::one_user_each),

@@ -17,7 +17,7 @@ use crate::data_dir::DataDir;
 const MAX_FILE: u64 = 64 * 1024;
 
 /// All keys of the files that were named.
-pub(super) fn read(keys: &Keys) -> anyhow::Result<Vec<AuditorKey>> {
+pub(in crate::command) fn read(keys: &Keys) -> anyhow::Result<Vec<AuditorKey>> {
     let mut all = Vec::new();
     for path in &keys.files {
         let read = read_file(path).and_then(|text| Ok(AuditorKey::parse(&text)?));

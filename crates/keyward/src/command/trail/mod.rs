@@ -1,6 +1,6 @@
 //! `keyward trail`.
 
-mod keys;
+pub(super) mod keys;
 mod ledger;
 mod moment;
 mod player;
