@@ -132,6 +132,14 @@ impl Indexer {
         self.writer.commit().map(drop)
     }
 
+    /// Waits for what goes on beside: small files are made to large ones.
+    ///
+    /// # Errors
+    /// The index cannot be written: it stays what it was with the last commit.
+    pub fn finish(self) -> tantivy::Result<()> {
+        self.writer.wait_merging_threads()
+    }
+
     /// Writes the files anew that hold lines of sessions which were removed, and deletes the old ones.
     ///
     /// # Errors
