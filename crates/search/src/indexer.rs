@@ -16,7 +16,7 @@ use crate::{EncryptedDirectory, Line};
 /// Of the documents that are not written yet; bytes.
 const MEMORY: usize = 50_000_000;
 /// Of a document: more make the index smaller, and a hit slower to read.
-const MOST_LINES: usize = 64;
+const MOST_LINES: usize = 16;
 /// Of a document; bytes. A document is longer by one line at most.
 const ENOUGH_TEXT: usize = 32 * 1024;
 /// INVARIANT: of one session; bytes.
