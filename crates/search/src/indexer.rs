@@ -16,7 +16,7 @@ use crate::{EncryptedDirectory, Line};
 /// Of the documents that are not written yet; bytes.
 const MEMORY: usize = 50_000_000;
 /// Of a document: more make the index smaller, and a hit slower to read.
-const MOST_LINES: usize = 64;
+const MOST_LINES: usize = 16;
 /// Of a document; bytes. A document is longer by one line at most.
 const ENOUGH_TEXT: usize = 32 * 1024;
 /// INVARIANT: of one session; bytes.
@@ -130,6 +130,14 @@ impl Indexer {
     /// The index cannot be written: it stays what it was with the last commit.
     pub fn commit(&mut self) -> tantivy::Result<()> {
         self.writer.commit().map(drop)
+    }
+
+    /// Waits for what goes on beside: small files are made to large ones.
+    ///
+    /// # Errors
+    /// The index cannot be written: it stays what it was with the last commit.
+    pub fn finish(self) -> tantivy::Result<()> {
+        self.writer.wait_merging_threads()
     }
 
     /// Writes the files anew that hold lines of sessions which were removed, and deletes the old ones.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::words::{Word, words};
+use crate::words::{Word, Words, words};
 
 /// INVARIANT: the longest text that is looked for; bytes.
 const MOST_TEXT: usize = 1024;
@@ -89,6 +89,30 @@ impl Query {
         self.phrases.iter().flat_map(|phrase| &phrase.words).map(String::as_str)
     }
 
+    /// Whether a line has all words, wherever they stand: far faster than [`find`](Self::find), for the many lines that have not.
+    pub(crate) fn may_be_in(&self, line: &str) -> bool {
+        let wanted = self.phrases.iter().flat_map(|phrase| {
+            let last = phrase.words.len().saturating_sub(1);
+            let is_beginning = move |n| n == last && phrase.end == PhraseEnd::Beginning;
+            phrase.words.iter().enumerate().map(move |(n, word)| (word.as_str(), is_beginning(n)))
+        });
+        let (mut words, mut word, mut missing) = (Words::new(line), String::new(), self.all_words());
+        while missing != 0 && words.next_into(&mut word).is_some() {
+            for (n, (wanted, is_beginning)) in wanted.clone().enumerate() {
+                if word == wanted || is_beginning && word.starts_with(wanted) {
+                    missing &= !(1 << n);
+                }
+            }
+        }
+        missing == 0
+    }
+
+    /// A bit for each word.
+    fn all_words(&self) -> u64 {
+        const { assert!(MOST_WORDS < 64) };
+        (1 << self.words().count()) - 1
+    }
+
     /// Where the phrases stand in a line, in bytes, in order and apart. `None`: it has not all of them.
     pub fn find(&self, line: &str) -> Option<Vec<Range<usize>>> {
         let words: Vec<Word> = words(line).collect();
@@ -161,7 +185,10 @@ mod tests {
 
     /// The pieces of `line` that `query` marks in it.
     fn marked<'l>(query: &str, line: &'l str) -> Option<Vec<&'l str>> {
-        let found = Query::parse(query).unwrap().find(line)?;
+        let query = Query::parse(query).unwrap();
+        let found = query.find(line);
+        assert!(query.may_be_in(line) || found.is_none(), "{line}");
+        let found = found?;
         Some(found.into_iter().map(|range| line.get(range).unwrap()).collect())
     }
 

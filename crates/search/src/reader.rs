@@ -4,9 +4,7 @@ use std::cmp::Reverse;
 use std::ops::Bound;
 
 use tantivy::collector::{Count, TopDocs};
-use tantivy::query::{
-    BooleanQuery, InvertedIndexRangeQuery, PhraseQuery, Query as Found, RangeQuery, TermQuery,
-};
+use tantivy::query::{BooleanQuery, InvertedIndexRangeQuery, Query as Found, RangeQuery, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption, Value};
 use tantivy::{DocAddress, Index, Order, Searcher, TantivyDocument, Term};
 
@@ -138,7 +136,8 @@ impl IndexReader {
         let start = start.unwrap_or_default();
         let lines = serde_json::from_str::<Vec<Kept<'_>>>(text(self.fields.lines).unwrap_or_default());
         for line in lines.map_err(std::io::Error::from)? {
-            if filter.counts(start, &line) && query.find(line.text()).is_some() {
+            let has = |text| query.may_be_in(text) && query.find(text).is_some();
+            if filter.counts(start, &line) && has(line.text()) {
                 hits.push(Hit { session: session.to_owned(), start, line: line.into() });
             }
         }
@@ -174,21 +173,19 @@ impl IndexReader {
     /// What the documents with a phrase have, and maybe others: the lines are looked at once more.
     fn find(&self, phrase: &Phrase) -> Vec<Box<dyn Found>> {
         let term = |word: &String| Term::from_field_text(self.fields.words, word);
-        let mut whole: Vec<Term> = phrase.words.iter().map(term).collect();
         let mut all: Vec<Box<dyn Found>> = Vec::new();
-        if phrase.end == PhraseEnd::Beginning
-            && let (Some(first), Some(word)) = (whole.pop(), phrase.words.last())
-        {
+        let mut words = phrase.words.as_slice();
+        if let (PhraseEnd::Beginning, [whole @ .., beginning]) = (phrase.end, words) {
             // No word has this character: it is behind all that begin so.
-            let behind = term(&format!("{word}\u{10ffff}"));
-            let range = InvertedIndexRangeQuery::new(Bound::Included(first), Bound::Excluded(behind));
-            all.push(Box::new(range));
+            let behind = term(&format!("{beginning}\u{10ffff}"));
+            let range = (Bound::Included(term(beginning)), Bound::Excluded(behind));
+            all.push(Box::new(InvertedIndexRangeQuery::new(range.0, range.1)));
+            words = whole;
         }
-        if whole.len() > 1 {
-            all.push(Box::new(PhraseQuery::new(whole)));
-        } else if let Some(term) = whole.pop() {
-            all.push(Box::new(TermQuery::new(term, IndexRecordOption::Basic)));
-        }
+        all.extend(words.iter().map(|word| {
+            let query = TermQuery::new(term(word), IndexRecordOption::Basic);
+            Box::new(query) as Box<dyn Found>
+        }));
         all
     }
 }

@@ -35,7 +35,8 @@ pub(crate) fn schema() -> (Schema, Fields) {
     let indexing = TextFieldIndexing::default()
         .set_tokenizer(LineTokenizer::NAME)
         .set_fieldnorms(false)
-        .set_index_option(IndexRecordOption::WithFreqsAndPositions);
+        // Which documents have a word, and not where: the lines are looked at anyway.
+        .set_index_option(IndexRecordOption::Basic);
     let fields = Fields {
         session: schema.add_text_field("session", STRING | STORED),
         user: schema.add_text_field("user", STRING),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use avt::{Line, ScreenKind};
 
 use crate::ChannelId;
-use crate::screen::{Screen, Watch};
+use crate::screen::{Screen, Watch, row_text};
 use crate::shown::Sight;
 
 /// A screen that has been still for this long is looked at,
@@ -172,11 +172,6 @@ fn rows(screen: &Screen) -> impl Iterator<Item = Seen> {
 
 impl Seen {
     fn of(line: &Line) -> Self {
-        let mut text: String = line.chars().filter(|c| !c.is_control()).collect();
-        let wraps = line.is_wrapped();
-        if !wraps {
-            text.truncate(text.trim_end().len());
-        }
-        Self { text, wraps }
+        Self { text: row_text(line), wraps: line.is_wrapped() }
     }
 }

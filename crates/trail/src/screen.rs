@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use avt::parser::{Function, Parser, State};
-use avt::{Line, Observation, Observer, Terminal};
+use avt::{Cell, Line, Observation, Observer, Terminal};
 
 use crate::shown::Sight;
 
@@ -23,7 +23,7 @@ pub(crate) struct Screen {
 
 /// Looks on while a screen is drawn.
 pub(crate) trait Watch {
-    /// `function` is about to be carried out.
+    /// `function` is about to be carried out. Of letters nothing is said.
     fn before(&mut self, _terminal: &Terminal, _function: &Function) {}
 
     /// A row has left the screen at its top.
@@ -55,6 +55,26 @@ impl<W: Watch> Observer for Leaving<'_, W> {
     }
 
     fn end(&mut self, _: &mut Observation<'_>) {}
+}
+
+/// Whether a terminal draws it where no sequence was begun, as the parser has it.
+fn is_letter(c: char) -> bool {
+    matches!(c, ' '..='\u{7f}' | '\u{a0}'..)
+}
+
+/// The characters of a row, without blanks at its end unless it goes on in the next, and without what a terminal obeys.
+pub(crate) fn row_text(line: &Line) -> String {
+    let cells = line.cells();
+    let end = if line.is_wrapped() {
+        cells.len()
+    } else {
+        cells.iter().rposition(|cell| !cell.char().is_whitespace()).map_or(0, |last| last + 1)
+    };
+    let mut text = String::with_capacity(end);
+    // The second half of a wide character is no character.
+    let characters = cells.iter().take(end).filter(|cell| cell.width() > 0).map(Cell::char);
+    text.extend(characters.filter(|c| !c.is_control()));
+    text
 }
 
 impl Screen {
@@ -93,6 +113,11 @@ impl Screen {
 
     fn feed(&mut self, text: &str, watch: &mut impl Watch) {
         for c in text.chars() {
+            // Most of what is shown: the parser would say the same, and take half as long again as drawing it.
+            if self.parser.state == State::Ground && is_letter(c) {
+                self.terminal.execute_with(Function::Print(c), Leaving(watch));
+                continue;
+            }
             let Some(function) = self.parser.feed(c) else { continue };
             let function = match function {
                 // Sizes are told by the client; one of 65,535 by 65,535 would take 80 GiB.

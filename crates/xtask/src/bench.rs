@@ -10,16 +10,18 @@ use crate::{packages, program, python};
 const HOOKS: &str = "hook_latency";
 const SSH: &str = "ssh_bench";
 const TRAIL: &str = "trail_bench";
+const SEARCH: &str = "search_bench";
 
 /// Measures the release build; what follows the name of a program are its own arguments. The programs lie beside the crate that they measure or whose fixtures they use.
 pub(crate) fn bench(workspace: &Workspace, steps: &Steps, arguments: &[String]) -> Result<()> {
     let (programs, own): (&[&str], &[String]) = match arguments {
-        [] => (&[HOOKS, SSH, TRAIL], &[]),
+        [] => (&[HOOKS, SSH, TRAIL, SEARCH], &[]),
         [one, own @ ..] if one == "hooks" && own.len() <= 2 => (&[HOOKS], own),
         [one, own @ ..] if one == "ssh" => (&[SSH], own),
         [one, own @ ..] if one == "trail" => (&[TRAIL], own),
+        [one, own @ ..] if one == "search" && own.len() <= 1 => (&[SEARCH], own),
         _ => bail!(
-            "usage: cargo xtask bench [hooks [CALLS [SECONDS]] | ssh [MIB [PART...]] | trail [FILE...]]"
+            "usage: cargo xtask bench [hooks [CALLS [SECONDS]] | ssh [MIB [PART...]] | trail [FILE...] | search [SESSIONS]]"
         ),
     };
     steps.step("packages", || packages::ensure(&[&packages::BUILD, &packages::PEERS]))?;
