@@ -1,6 +1,5 @@
 """Says what an animated SVG shows: `frames FILE` its screens as text with their seconds, `pixels PNG X,Y ...` colours."""
 import json
-import re
 import struct
 import sys
 import xml.etree.ElementTree
@@ -31,35 +30,31 @@ def wide(character):
     return ord(character) >= 0x1100 and character not in "\ufffd" and not 0x2000 <= ord(character) < 0x2e80
 
 
-def keyframes(style):
-    """For each animation, its places in percent with their numbers."""
-    found = {}
-    for name, body in re.findall(r"@keyframes (\w+)\{(.*)\}\n", style):
-        steps = re.findall(r"([0-9.]+)%(?:,100%)?\{transform:(\w+)\(([^)]*)\)\}", body)
-        found[name] = [(float(percent), numbers) for percent, _, numbers in steps]
-    return found
+def changes(element, attribute):
+    """The values of an attribute, each with its place between 0 and 1."""
+    animations = [one for one in element if one.get("attributeName") == attribute]
+    if not animations:
+        return [(0, element.get(attribute))]
+    [animation] = animations
+    times = [float(time) for time in animation.get("keyTimes").split(";")]
+    values = animation.get("values").split(";")
+    assert len(times) == len(values) and times == sorted(times) and times[0] == 0
+    assert values[-1] == element.get(attribute)
+    return list(zip(times, values))
 
 
 def frames(file):
     root = xml.etree.ElementTree.parse(file).getroot()
     assert not [element.tag for element in root.iter() if "script" in element.tag]
-    style = root.find(SVG + "style").text
-    seconds = float(re.search(r"\.a\{animation:([0-9.]+)s", style).group(1))
-    images = {image.get("id"): row(cells(image)) for image in root.find(SVG + "defs")}
-    moves = keyframes(style)
-    strips = []
-    for strip in root.find(SVG + "svg").findall(SVG + "svg"):
-        group = strip.find(SVG + "g")
-        shown = {int(use.get("y")): images[use.get("href")[1:]] for use in group}
-        name = re.fullmatch(r"animation-name:(\w+)", group.get("style")).group(1)
-        strips.append([(at, shown.get(-int(place.split(",")[1].replace("px", "")), ""))
-                       for at, place in moves[name]])
-    moments = sorted({at for strip in strips for at, _ in strip})
-    sizes = [(at, int(size.split(",")[1]) // HEIGHT) for at, size in moves["s"]]
-    for moment in moments:
-        rows = [[text for at, text in strip if at <= moment][-1] for strip in strips]
-        height = [rows for at, rows in sizes if at <= moment][-1]
-        yield moment * seconds / 100, "".join(text + "\n" for text in rows[:height])
+    images = {"#" + image.get("id"): row(cells(image)) for image in root.find(SVG + "defs")}
+    screen = root.find(SVG + "svg")
+    seconds = float(root.findall(SVG + "rect")[-1][0].get("dur")[:-1])
+    sizes = changes(screen.find(SVG + "rect"), "height")
+    strips = [changes(use, "href") for use in screen.findall(SVG + "use")]
+    for moment in sorted({at for strip in strips + [sizes] for at, _ in strip}):
+        height = int([size for at, size in sizes if at <= moment][-1]) // HEIGHT
+        rows = [images[[image for at, image in strip if at <= moment][-1]] for strip in strips]
+        yield moment * seconds, "".join(text + "\n" for text in rows[:height])
 
 
 def rows_of(data, width, height, size):

@@ -41,16 +41,14 @@ impl Picture {
     #[track_caller]
     pub fn pixels(&self, at: f64, points: &[(u32, u32)]) -> Vec<[u8; 3]> {
         let folder = self.folder.path();
-        // Where an animation stands does not depend on how fast this machine is.
-        let still = format!(
-            "<style>*{{animation-play-state:paused!important;animation-delay:-{at}s!important}}</style></svg>"
-        );
         let text = self.text();
-        fs::write(
-            folder.join("still.svg"),
-            text.trim_end().strip_suffix("</svg>").unwrap().to_owned() + &still,
-        )
-        .unwrap();
+        let length: f64 = text.split("dur=\"").nth(1).unwrap().split('s').next().unwrap().parse().unwrap();
+        // So slow that where it stands does not depend on how fast this machine is.
+        const SLOWLY: f64 = 1e8;
+        let still = text
+            .replace(&format!("dur=\"{length:.3}s\""), &format!("dur=\"{SLOWLY}s\""))
+            .replace("begin=\"0s\"", &format!("begin=\"{:.1}s\"", -at / length * SLOWLY));
+        fs::write(folder.join("still.svg"), still).unwrap();
         let page = "<!doctype html><style>body{margin:0}</style><img src=\"still.svg\">";
         fs::write(folder.join("page.html"), page).unwrap();
         let shot = folder.join("shot.png");

@@ -1,23 +1,24 @@
 //! The document of a picture.
 
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 use std::time::Duration;
 
 use der::DateTime;
 
 use super::look::{BACKGROUND, BASELINE, CLASSES, FOREGROUND, HEIGHT, LETTERS, WIDTH, escape};
-use super::reel::{Cues, Reel, Strip};
+use super::reel::{Cues, Reel};
 use crate::Header;
 
 /// Around the screen, in pixels, and the bar that shows how far it is.
 const MARGIN: usize = 8;
 const BAR: usize = 3;
 /// Where a cursor is that is not seen.
-const AWAY: &str = "translate(0,-99px)";
+const AWAY: &str = "-99";
 
 /// Writes the picture of `reel`, which is so long.
 pub(super) fn write(out: &mut impl Write, header: &Header, reel: &Reel, length: Duration) -> io::Result<()> {
-    // An animation of no length shows nothing.
+    // An animation of no length is none.
     let length = length.max(Duration::from_millis(1));
     let (columns, rows) = reel.size();
     let (width, height) = (columns * WIDTH, rows * HEIGHT);
@@ -29,9 +30,14 @@ pub(super) fn write(out: &mut impl Write, header: &Header, reel: &Reel, length: 
          height=\"{tall}\" viewBox=\"0 0 {whole} {tall}\" xml:space=\"preserve\" fill=\"{FOREGROUND}\">"
     )?;
     let (title, facts) = (title(header), facts(header));
-    writeln!(out, "<title>{title}</title>\n<desc>{facts}</desc>\n<style>")?;
-    write_style(out, reel, length)?;
-    writeln!(out, "</style>\n<defs>\n{}</defs>", reel.images)?;
+    // Characters stand in the order of their cells, whatever direction they have of their own.
+    writeln!(
+        out,
+        "<title>{title}</title>\n<desc>{facts}</desc>\n<style>text{{font:{LETTERS}px 'DejaVu Sans Mono',Menlo,Consolas,\
+         'Liberation Mono',monospace;white-space:pre;direction:ltr;unicode-bidi:bidi-override;font-variant-ligatures:none}}\
+         rect{{shape-rendering:crispEdges}}{CLASSES}</style>"
+    )?;
+    writeln!(out, "<defs>\n<g id=\"i0\"/>\n{}</defs>", reel.images)?;
     writeln!(out, "<rect width=\"{whole}\" height=\"{tall}\" fill=\"#26292c\"/>")?;
     writeln!(
         out,
@@ -39,77 +45,82 @@ pub(super) fn write(out: &mut impl Write, header: &Header, reel: &Reel, length: 
         MARGIN + BASELINE
     )?;
     writeln!(out, "<svg x=\"{MARGIN}\" y=\"{top}\" width=\"{width}\" height=\"{height}\">")?;
+    write_screen(out, reel, length)?;
+    let (bottom, seconds) = (tall - BAR, length.as_secs_f64());
     writeln!(
         out,
-        "<rect class=\"a\" style=\"animation-name:s\" width=\"1\" height=\"1\" fill=\"{BACKGROUND}\"/>"
-    )?;
-    for (n, strip) in reel.strips.iter().enumerate() {
-        write_strip(out, n, strip, width)?;
-    }
-    writeln!(
-        out,
-        "<rect class=\"a\" style=\"animation-name:c\" width=\"{WIDTH}\" height=\"{HEIGHT}\" opacity=\".5\"/>\n</svg>"
-    )?;
-    let bottom = tall - BAR;
-    writeln!(
-        out,
-        "<rect class=\"p\" y=\"{bottom}\" width=\"{whole}\" height=\"{BAR}\" fill=\"#3b78d8\"/>\n</svg>"
+        "</svg>\n<rect y=\"{bottom}\" width=\"{whole}\" height=\"{BAR}\" fill=\"#3b78d8\"><animate attributeName=\"width\" \
+         begin=\"0s\" dur=\"{seconds:.3}s\" fill=\"freeze\" values=\"0;{whole}\"/></rect>\n</svg>"
     )
 }
 
-fn write_strip(out: &mut impl Write, n: usize, strip: &Strip, width: usize) -> io::Result<()> {
-    let y = n * HEIGHT;
-    write!(out, "<svg y=\"{y}\" width=\"{width}\" height=\"{HEIGHT}\">")?;
-    write!(out, "<g class=\"a\" style=\"animation-name:r{n}\">")?;
-    for (place, image) in strip.slots.iter().enumerate().filter(|(_, image)| **image > 0) {
-        write!(out, "<use href=\"#i{image}\" y=\"{}\"/>", place * HEIGHT)?;
-    }
-    writeln!(out, "</g></svg>")
-}
-
-fn write_style(out: &mut impl Write, reel: &Reel, length: Duration) -> io::Result<()> {
-    let seconds = length.as_secs_f64();
-    // Characters stand in the order of their cells, whatever direction they have of their own.
-    writeln!(
-        out,
-        "text{{font:{LETTERS}px 'DejaVu Sans Mono',Menlo,Consolas,'Liberation Mono',monospace;white-space:pre;direction:ltr;\
-         unicode-bidi:bidi-override;font-variant-ligatures:none}}\nrect{{shape-rendering:crispEdges}}\n{CLASSES}\n\
-         .a{{animation:{seconds:.3}s step-end both}}\n.p{{animation:p {seconds:.3}s linear both}}\n\
-         @keyframes p{{from{{transform:scaleX(0)}}to{{transform:scaleX(1)}}}}"
-    )?;
-    write_keyframes(out, "s", &reel.sizes, length, |(columns, rows)| {
-        format!("scale({},{})", columns * WIDTH, rows * HEIGHT)
-    })?;
-    write_keyframes(out, "c", &reel.cursor, length, |place| match place {
-        Some((column, row)) => format!("translate({}px,{}px)", column * WIDTH, row * HEIGHT),
-        None => AWAY.to_owned(),
-    })?;
+fn write_screen(out: &mut impl Write, reel: &Reel, length: Duration) -> io::Result<()> {
+    let mut screen = Element::new("rect", length);
+    screen.set("width", &reel.sizes, |(columns, _)| columns * WIDTH);
+    screen.set("height", &reel.sizes, |(_, rows)| rows * HEIGHT);
+    screen.write(out, &format!("fill=\"{BACKGROUND}\""))?;
     for (n, strip) in reel.strips.iter().enumerate() {
-        write_keyframes(out, &format!("r{n}"), &strip.cues, length, |place| {
-            format!("translate(0,-{}px)", place * HEIGHT)
-        })?;
+        let mut row = Element::new("use", length);
+        row.set("href", strip, |image| format!("#i{image}"));
+        row.write(out, &format!("y=\"{}\"", n * HEIGHT))?;
     }
-    Ok(())
+    let mut cursor = Element::new("rect", length);
+    cursor.set("x", &reel.cursor, |place| place.map_or(0, |(column, _)| column * WIDTH));
+    cursor.set("y", &reel.cursor, |place| {
+        place.map_or_else(|| AWAY.to_owned(), |(_, row)| (row * HEIGHT).to_string())
+    });
+    cursor.write(out, &format!("width=\"{WIDTH}\" height=\"{HEIGHT}\" opacity=\".5\""))
 }
 
-/// The last one stays.
-fn write_keyframes<T>(
-    out: &mut impl Write,
-    name: &str,
-    cues: &Cues<T>,
+/// An element with attributes that change from moment to moment.
+///
+/// Not by an animation in CSS: that needs an element on the screen for each value that ever is, and a browser lays all of them
+/// out before it shows anything.
+struct Element {
+    name: &'static str,
     length: Duration,
-    transform: impl Fn(&T) -> String,
-) -> io::Result<()> {
-    write!(out, "@keyframes {name}{{")?;
-    let last = cues.len().saturating_sub(1);
-    for (n, (at, value)) in cues.iter().enumerate() {
-        let percent = 100.0 * at.as_secs_f64() / length.as_secs_f64();
-        // What an animation does not say it takes from the beginning and the end without it.
-        let begin = if n == 0 { 0.0 } else { percent };
-        let end = if n == last { ",100%" } else { "" };
-        write!(out, "{begin:.6}%{end}{{transform:{}}}", transform(value))?;
+    attributes: String,
+    changes: String,
+}
+
+impl Element {
+    fn new(name: &'static str, length: Duration) -> Self {
+        Self { name, length, attributes: String::new(), changes: String::new() }
     }
-    writeln!(out, "}}")
+
+    /// The last value stays, and is what a program shows that plays nothing.
+    fn set<T, V: Display>(&mut self, attribute: &str, cues: &Cues<T>, value: impl Fn(&T) -> V) {
+        let Some((_, last)) = cues.last() else { return };
+        // `write!` into a text cannot fail, here and below.
+        let _ = write!(self.attributes, " {attribute}=\"{}\"", value(last));
+        if cues.len() < 2 {
+            return;
+        }
+        let seconds = self.length.as_secs_f64();
+        let _ = write!(
+            self.changes,
+            "<animate attributeName=\"{attribute}\" begin=\"0s\" dur=\"{seconds:.3}s\" fill=\"freeze\" calcMode=\"discrete\" \
+             keyTimes=\""
+        );
+        for (n, (at, _)) in cues.iter().enumerate() {
+            // The first time is zero, or nothing is played (SVG 1.1, section 19.2.9).
+            let _ = match n {
+                0 => write!(self.changes, "0"),
+                _ => write!(self.changes, ";{:.7}", at.as_secs_f64() / seconds),
+            };
+        }
+        self.changes.push_str("\" values=\"");
+        for (n, (_, now)) in cues.iter().enumerate() {
+            let _ = write!(self.changes, "{}{}", if n == 0 { "" } else { ";" }, value(now));
+        }
+        self.changes.push_str("\"/>");
+    }
+
+    /// `constant`: the other attributes.
+    fn write(self, out: &mut impl Write, constant: &str) -> io::Result<()> {
+        let Self { name, attributes, changes, .. } = self;
+        writeln!(out, "<{name} {constant}{attributes}>{changes}</{name}>")
+    }
 }
 
 /// Who worked where.

@@ -10,11 +10,12 @@ use crate::screen::Screen;
 
 /// INVARIANT: a picture is no larger than this; browsers draw nothing of much larger ones.
 pub(crate) const MOST_BYTES: usize = 64 * 1024 * 1024;
-/// What an image of a row takes in a strip, and what a change to one in an animation, at most. The rest of the document
-/// is within what a row's strip is counted as.
-const SLOT: usize = 48;
-const CUE: usize = 72;
-const STRIP: usize = 512;
+/// What stands around an image, what a change takes in an animation (the cursor has two), and a row, at most.
+const IMAGE: usize = 32;
+const CUE: usize = 24;
+const ROW: usize = 256;
+/// Everything else.
+const FRAME: usize = 512 * 1024;
 
 /// The picture gets too large.
 #[derive(Debug)]
@@ -30,26 +31,14 @@ pub(super) struct Reel {
     pub(super) images: String,
     /// The rows of the image before.
     rows: Vec<Line>,
-    pub(super) strips: Vec<Strip>,
+    /// The numbers of the images that each row shows.
+    pub(super) strips: Vec<Cues<usize>>,
     /// Columns and rows of the screen.
     pub(super) sizes: Cues<(usize, usize)>,
     /// Column and row of the cursor, where it is seen.
     pub(super) cursor: Cues<Option<(usize, usize)>>,
     /// How much larger the picture may get.
     left: usize,
-}
-
-/// What one row of the screen shows: images, and which of them when.
-pub(super) struct Strip {
-    pub(super) slots: Vec<usize>,
-    places: HashMap<usize, usize>,
-    pub(super) cues: Cues<usize>,
-}
-
-impl Strip {
-    fn new() -> Self {
-        Self { slots: vec![0], places: HashMap::from([(0, 0)]), cues: vec![(Duration::ZERO, 0)] }
-    }
 }
 
 impl Reel {
@@ -61,7 +50,7 @@ impl Reel {
             strips: Vec::new(),
             sizes: Vec::new(),
             cursor: vec![(Duration::ZERO, None)],
-            left: MOST_BYTES - 64 * 1024,
+            left: MOST_BYTES - FRAME,
         }
     }
 
@@ -72,7 +61,7 @@ impl Reel {
         let mut more = cue(&mut self.sizes, at, size);
         let seen = terminal.cursor().position().map(|(column, row)| (column.min(size.0 - 1), row));
         more += cue(&mut self.cursor, at, seen);
-        self.spend(more * CUE)?;
+        self.spend(2 * more * CUE)?;
         let mut count = 0;
         for (n, line) in terminal.screen().visible_lines().enumerate() {
             count = n + 1;
@@ -103,7 +92,7 @@ impl Reel {
         if let Some(known) = self.known.get(&hash) {
             return Ok(*known);
         }
-        self.spend(elements.len() + SLOT)?;
+        self.spend(elements.len() + IMAGE)?;
         let number = self.known.len() + 1;
         self.known.insert(hash, number);
         self.images.push_str(&format!("<g id=\"i{number}\">{elements}</g>\n"));
@@ -112,19 +101,11 @@ impl Reel {
 
     fn show(&mut self, row: usize, at: Duration, image: usize) -> Result<(), TooLarge> {
         while self.strips.len() <= row {
-            self.spend(STRIP)?;
-            self.strips.push(Strip::new());
+            self.spend(ROW)?;
+            self.strips.push(vec![(Duration::ZERO, 0)]);
         }
-        let Some(strip) = self.strips.get_mut(row) else { return Ok(()) };
-        let next = strip.slots.len();
-        let place = *strip.places.entry(image).or_insert(next);
-        let mut more = 0;
-        if place == next {
-            strip.slots.push(image);
-            more += SLOT;
-        }
-        more += cue(&mut strip.cues, at, place) * CUE;
-        self.spend(more)
+        let more = self.strips.get_mut(row).map_or(0, |strip| cue(strip, at, image));
+        self.spend(more * CUE)
     }
 
     fn spend(&mut self, bytes: usize) -> Result<(), TooLarge> {

@@ -27,22 +27,30 @@ fn drawn(pieces: &[(u64, &str)]) -> String {
     drawn_with(&OPTIONS, pieces)
 }
 
-fn keyframes<'a>(svg: &'a str, name: &str) -> &'a str {
-    let begin = format!("@keyframes {name}{{");
-    svg.lines().find_map(|line| line.strip_prefix(&begin)).unwrap()
+/// The times and values of an attribute of the element that begins so.
+fn changes(svg: &str, element: &str, attribute: &str) -> String {
+    let line = svg.lines().find(|line| line.starts_with(element)).unwrap();
+    let field =
+        |text: &str, name: &str| text.split_once(name).unwrap().1.split('"').nth(1).unwrap().to_owned();
+    match line.split_once(&format!("<animate attributeName=\"{attribute}\"")) {
+        Some((_, animation)) => {
+            format!("{} {}", field(animation, " keyTimes="), field(animation, " values="))
+        }
+        None => field(line, &format!(" {attribute}=")),
+    }
+}
+
+fn row(svg: &str, n: usize) -> String {
+    changes(svg, &format!("<use y=\"{}\"", n * 18), "href")
 }
 
 #[test]
 fn a_row_is_animated_from_image_to_image_and_the_same_image_is_there_once() {
     let svg = drawn(&[(0, "one"), (1000, "\rtwo"), (2000, "\rone"), (4000, "\rtwo")]);
-    assert_eq!(
-        keyframes(&svg, "r0"),
-        "0.000000%{transform:translate(0,-18px)}25.000000%{transform:translate(0,-36px)}\
-         50.000000%{transform:translate(0,-18px)}100.000000%,100%{transform:translate(0,-36px)}}"
-    );
-    assert_eq!(keyframes(&svg, "r1"), "0.000000%,100%{transform:translate(0,-0px)}}");
+    assert_eq!(row(&svg, 0), "0;0.2500000;0.5000000;1.0000000 #i1;#i2;#i1;#i2");
+    assert_eq!(row(&svg, 1), "#i0");
     assert_eq!((svg.matches(">one<").count(), svg.matches(">two<").count()), (1, 1));
-    assert!(svg.contains("animation:4.000s"), "{svg}");
+    assert!(svg.contains("<use y=\"0\" href=\"#i2\">") && svg.contains("dur=\"4.000s\""), "{svg}");
 }
 
 #[test]
@@ -102,11 +110,11 @@ fn a_part_of_the_session_begins_with_what_stood_there_and_long_pauses_are_cut() 
     let at = Duration::from_secs;
     let options = PictureOptions { from: at(6), to: at(60), ..OPTIONS };
     let svg = drawn_with(&options, &pieces);
-    assert!(svg.contains("animation:54.000s") && svg.contains(">three<") && !svg.contains(">four<"), "{svg}");
-    assert!(keyframes(&svg, "r0").starts_with("0.000000%,100%{transform:translate(0,-18px)"), "{svg}");
+    assert!(svg.contains("dur=\"54.000s\"") && svg.contains(">three<") && !svg.contains(">four<"), "{svg}");
+    assert_eq!(row(&svg, 0), "#i1");
     let options = PictureOptions { max_idle: Some(at(2)), ..OPTIONS };
     let svg = drawn_with(&options, &pieces);
-    assert!(svg.contains("animation:5.000s") && svg.contains(">four<"), "{svg}");
+    assert!(svg.contains("dur=\"5.000s\"") && svg.contains(">four<"), "{svg}");
 }
 
 #[test]
@@ -122,11 +130,11 @@ fn a_screen_that_changes_its_size_is_drawn_in_the_largest() {
     let mut out = Vec::new();
     export_svg(&mut Reader::new(trail.as_slice(), &[]).unwrap(), &mut out, &OPTIONS, |_| ()).unwrap();
     let svg = String::from_utf8(out).unwrap();
-    let sizes = "0.000000%{transform:scale(270,36)}50.000000%{transform:scale(90,90)}75.000000%,100%{transform:scale(180,18)}}";
-    assert_eq!(keyframes(&svg, "s"), sizes);
+    assert_eq!(changes(&svg, "<rect fill=\"#121416\"", "width"), "0;0.5000000;0.7500000 270;90;180");
+    assert_eq!(changes(&svg, "<rect fill=\"#121416\"", "height"), "0;0.5000000;0.7500000 36;90;18");
     assert!(svg.contains("<svg x=\"8\" y=\"34\" width=\"270\" height=\"90\">"), "{svg}");
     // What was below is gone with its row.
-    assert!(keyframes(&svg, "r1").ends_with("75.000000%,100%{transform:translate(0,-0px)}}"), "{svg}");
+    assert!(row(&svg, 1).starts_with("0;0.2500000;0.7500000 ") && row(&svg, 1).ends_with(";#i0"), "{svg}");
 }
 
 #[test]
