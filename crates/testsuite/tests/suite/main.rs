@@ -55,6 +55,7 @@ mod object_store;
 mod openssh;
 mod openssh_connection;
 mod paramiko;
+mod pictures;
 mod plugin_credentials;
 mod plugin_endings;
 mod plugin_facts;
