@@ -354,6 +354,9 @@ pub(crate) enum Trail {
         /// Where to; standard output without it
         #[arg(long, short)]
         output: Option<PathBuf>,
+        /// For `--as files`, the folder that they are written to; it is made, or must be empty
+        #[arg(long, value_name = "FOLDER", required_if_eq("format", "files"), conflicts_with_all = ["output", "with_input"])]
+        to: Option<PathBuf>,
     },
     /// Say whether a recording is as the gateway wrote it: intact, truncated or changed, and where
     ///
@@ -449,6 +452,8 @@ pub(crate) enum ExportFormat {
     Commands,
     /// What was typed and not shown, as passwords are, each line as JSON
     HiddenInput,
+    /// The files that were moved by sftp and scp, into a folder (`--to`), with `files.json` that says what each one is
+    Files,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,9 +5,8 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, BufReader, IsTerminal};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use keyward_store::{ClosedTrail, Store, TheFile, TrailRecord};
@@ -15,6 +14,7 @@ use keyward_trail::{
     Asked, Integrity, TimestampAuthorities, TrailError, Verified, VerifyingKey, claimed_header, verify_as,
 };
 
+use super::progress::Progress;
 use super::timestamps::judge;
 use super::verify::{CHANGED, INTACT, TRUNCATED, UNCHECKED, check, time};
 use crate::command::session::deleted;
@@ -29,34 +29,6 @@ pub(super) struct Ledger {
     asked: Option<VerifyingKey>,
     /// Whose timestamps they must have; `None`: nobody's.
     authorities: Option<TimestampAuthorities>,
-}
-
-/// How far a long check is, for a person who waits for it.
-struct Progress {
-    is_watched: bool,
-    shown: Instant,
-}
-
-impl Progress {
-    const EVERY: Duration = Duration::from_secs(1);
-
-    fn begin() -> Self {
-        Self { is_watched: io::stderr().is_terminal(), shown: Instant::now() }
-    }
-
-    fn show(&mut self, count: u64) {
-        if self.is_watched && self.shown.elapsed() >= Self::EVERY {
-            self.shown = Instant::now();
-            eprint!("\x1b[K{count} recordings checked\r");
-        }
-    }
-
-    /// Makes room for what was found.
-    fn wipe(&self) {
-        if self.is_watched {
-            eprint!("\x1b[K");
-        }
-    }
 }
 
 /// What one recording was found to be: in words, and as an exit status.
@@ -168,7 +140,7 @@ impl Ledger {
                 progress.wipe();
                 println!("{}  {}", shown(name), shown(&finding.says));
             }
-            progress.show(count);
+            progress.show(format_args!("{count} recordings checked"));
         };
         let mut after = String::new();
         loop {

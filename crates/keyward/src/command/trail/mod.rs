@@ -1,9 +1,11 @@
 //! `keyward trail`.
 
+mod files;
 pub(super) mod keys;
 mod ledger;
 mod moment;
 mod player;
+mod progress;
 mod retention;
 mod timestamps;
 mod tty;
@@ -47,8 +49,13 @@ pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
             let growth = if follow { Growth::Followed } else { Growth::AsItIs };
             watch::play(recording, options, growth).await?;
         }
-        Trail::Export { file, keys, signer, format, with_input, channel, output } => {
+        Trail::Export { file, keys, signer, format, with_input, channel, output, to } => {
             let mut recording = open(&file, &keys, &signer)?;
+            match (format, to) {
+                (ExportFormat::Files, Some(folder)) => return export_files(&mut recording, channel, &folder),
+                (_, Some(_)) => bail!("--to is for --as files: one file is written with --output"),
+                (_, None) => {}
+            }
             export(&mut recording, format, with_input, channel, output.as_deref())?;
         }
         Trail::Verify(asked) => return verify::verify(&asked).await,
@@ -100,12 +107,28 @@ fn export(
         ExportFormat::Text => export_text(reader, &mut out, channel),
         ExportFormat::Commands => export_commands(reader, &mut out, channel),
         ExportFormat::HiddenInput => export_hidden_input(reader, &mut out, channel),
+        ExportFormat::Files => bail!("files go into a folder (--to)"),
     };
     let exported = exported.and_then(|()| out.flush().map_err(TrailError::Output));
     recording.reader.settle(watch::MOST_BEHIND);
     recording.report();
     read_by_someone(exported)?;
     recording.has_channel(channel)
+}
+
+/// Ends with status 3 where a file is not what the gateway saw.
+fn export_files(recording: &mut Recording, channel: Option<u32>, folder: &Path) -> anyhow::Result<ExitCode> {
+    let channel = channel.map(ChannelId);
+    let exported = files::export(&mut recording.reader, channel, folder);
+    recording.reader.settle(watch::MOST_BEHIND);
+    recording.report();
+    let exported = exported?;
+    recording.has_channel(channel)?;
+    println!(
+        "{} files, and {} that are not complete (files.json says why)",
+        exported.whole, exported.partial
+    );
+    Ok(if exported.different == 0 { ExitCode::SUCCESS } else { ExitCode::from(verify::CHANGED) })
 }
 
 /// Who reads no more of the output (`| head`) has what was wanted.
