@@ -24,7 +24,7 @@ use crate::command::shown;
 
 /// INVARIANT: the most channels that are followed at one time, and the most files that wait for what the gateway recorded
 /// of them.
-const MOST_CHANNELS: usize = 1024;
+const MOST_CHANNELS: usize = 256;
 const MOST_ENDED: usize = 1024;
 
 /// What was found.

@@ -21,10 +21,12 @@ const EXCLUSIVE: u32 = 32;
 /// The gateway lets through no more of either.
 const MOST_WAITING: usize = 4096;
 const MOST_OPEN: usize = 1024;
-/// Bytes of paths that wait for an answer.
-const MOST_PATHS: usize = 1024 * 1024;
+/// Bytes of paths that wait for an answer or are open.
+const MOST_PATHS: usize = 512 * 1024;
 /// Clients ask for a file's size right before they fetch it, or for those of a whole folder.
 const MOST_SIZES: usize = 256;
+/// The longest path whose size is kept.
+const LONGEST_SIZED: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Sftp {
@@ -182,6 +184,7 @@ impl Book {
                     return Ok(Err(Fault::TooManyRequests));
                 }
                 let known = self.sizes.iter().rev().find(|(of, _)| *of == path).map(|(_, size)| *size);
+                self.paths += path.len();
                 let opened = Opened::new(path, flags, at, known, place)?;
                 self.next += 1;
                 self.open.insert(self.next, opened);
@@ -216,7 +219,7 @@ impl Book {
     /// The target told a size.
     fn told(&mut self, number: u32, size: u64) {
         match self.answered(number) {
-            Some(Waiting::Size { path }) => {
+            Some(Waiting::Size { path }) if path.len() <= LONGEST_SIZED => {
                 if self.sizes.len() >= MOST_SIZES {
                     self.sizes.pop_front();
                 }
@@ -233,6 +236,7 @@ impl Book {
 
     fn close(&mut self, id: u64, lacks: Option<&'static str>, place: &mut Place) -> anyhow::Result<()> {
         let Some(opened) = self.open.remove(&id) else { return Ok(()) };
+        self.paths = self.paths.saturating_sub(opened.path.len());
         opened.end(lacks, place)
     }
 
