@@ -357,6 +357,9 @@ pub(crate) enum Trail {
         /// Where to; standard output without it
         #[arg(long, short)]
         output: Option<PathBuf>,
+        /// For `--as files`, the folder that they are written to; it is made, or must be empty
+        #[arg(long, value_name = "FOLDER", required_if_eq("format", "files"), conflicts_with_all = ["output", "with_input"])]
+        into: Option<PathBuf>,
     },
     /// Say whether a recording is as the gateway wrote it: intact, truncated or changed, and where
     ///
@@ -468,6 +471,8 @@ pub(crate) enum ExportFormat {
     HiddenInput,
     /// An animated picture of the screen, which browsers play
     Svg,
+    /// The files that were moved by sftp and scp, into a folder (`--into`), with `files.json` that says what each one is
+    Files,
 }
 
 #[derive(Debug, Subcommand)]

@@ -33,12 +33,17 @@ impl Progress {
         // Nobody depends on it.
         let _ = write!(stderr(), "\r\x1b[K{line}");
     }
+
+    /// Makes room for something else.
+    pub(crate) fn wipe(&mut self) {
+        if std::mem::take(&mut self.is_shown) {
+            let _ = write!(stderr(), "\r\x1b[K");
+        }
+    }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.is_shown {
-            let _ = write!(stderr(), "\r\x1b[K");
-        }
+        self.wipe();
     }
 }

@@ -33,6 +33,7 @@ mod directory_users;
 mod documentation;
 mod dropbear;
 mod examples;
+mod exported_files;
 mod file_rules;
 mod files;
 mod hidden_input;

@@ -1,5 +1,6 @@
 //! `keyward trail`.
 
+mod files;
 pub(super) mod keys;
 mod ledger;
 mod moment;
@@ -48,10 +49,15 @@ pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
             let growth = if follow { Growth::Followed } else { Growth::AsItIs };
             watch::play(recording, options, growth).await?;
         }
-        Trail::Export { file, keys, signer, format, with_input, channel, part, output } => {
+        Trail::Export { file, keys, signer, format, with_input, channel, part, output, into } => {
             let mut recording = open(&file, &keys, &signer)?;
             let started = recording.reader.header().started;
             let picture = picture::options(format, &part, channel, started)?;
+            match (format, into) {
+                (ExportFormat::Files, Some(folder)) => return export_files(&mut recording, channel, &folder),
+                (_, Some(_)) => bail!("--into is for --as files: one file is written with --output"),
+                (_, None) => {}
+            }
             export(&mut recording, format, with_input, &picture, output.as_deref())?;
         }
         Trail::Verify(asked) => return verify::verify(&asked).await,
@@ -104,6 +110,7 @@ fn export(
         ExportFormat::Commands => export_commands(reader, &mut out, channel),
         ExportFormat::HiddenInput => export_hidden_input(reader, &mut out, channel),
         ExportFormat::Svg => picture::export(reader, &mut out, picture),
+        ExportFormat::Files => bail!("files go into a folder (--into)"),
     };
     let exported = exported.and_then(|()| out.flush().map_err(TrailError::Output));
     recording.reader.settle(watch::MOST_BEHIND);
@@ -114,6 +121,21 @@ fn export(
     }
     read_by_someone(exported)?;
     recording.has_channel(channel)
+}
+
+/// Ends with status 3 where a file is not what the gateway saw.
+fn export_files(recording: &mut Recording, channel: Option<u32>, folder: &Path) -> anyhow::Result<ExitCode> {
+    let channel = channel.map(ChannelId);
+    let exported = files::export(&mut recording.reader, channel, folder);
+    recording.reader.settle(watch::MOST_BEHIND);
+    recording.report();
+    let exported = exported?;
+    recording.has_channel(channel)?;
+    println!(
+        "{} files, and {} that are not complete (files.json says why)",
+        exported.whole, exported.partial
+    );
+    Ok(if exported.different == 0 { ExitCode::SUCCESS } else { ExitCode::from(verify::CHANGED) })
 }
 
 /// Who reads no more of the output (`| head`) has what was wanted.
