@@ -68,7 +68,7 @@ pub use named::Named;
 pub use proof::{Factor, KnownKey, Proof, Standing};
 pub use recorder::{RecorderGone, Tap};
 pub use rehearsal::{Mapping, Reached, Script};
-pub use relay::{ChannelRefused, ChannelRequest, Channels, LoggedIn, Subject};
+pub use relay::{ChannelRefused, ChannelRequest, Channels, LoggedIn, Subject, trail_name};
 pub use service::service_data;
 pub use termination::Stop;
 pub use version::{Loading, NoOldVersions, NotLoadable, OldVersions, PluginVersion};

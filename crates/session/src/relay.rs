@@ -260,12 +260,16 @@ fn protection(core: &Core) -> Protection {
     }
 }
 
-/// `<trails>/<two characters>/<unique part of the session's id>.trail`: no folder grows without bound.
 fn trail_path(core: &Core) -> (PathBuf, String) {
-    let unique = core.id.unique();
-    let folder = unique.get(unique.len().saturating_sub(2)..).unwrap_or(unique);
-    let name = format!("{folder}/{unique}.trail");
+    let name = trail_name(core.id.unique());
     (core.shared.trails.join(&name), name)
+}
+
+/// The name of a recording below the place of recordings, by the unique part of its session's id: `<two
+/// characters>/<unique part>.trail`. So no folder grows without bound.
+pub fn trail_name(unique: &str) -> String {
+    let folder = unique.get(unique.len().saturating_sub(2)..).unwrap_or(unique);
+    format!("{folder}/{unique}.trail")
 }
 
 impl Channels {
