@@ -4,7 +4,7 @@
 //! The pieces go once the store has the whole. This task alone sends and removes them, so that none is on its way while it
 //! is removed; who deletes a recording removes its pieces as well.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use keyward_model::{SessionId, UnixMillis};
 use keyward_policy::ObjectStorePolicy;
-use keyward_session::Gateway;
+use keyward_session::{Gateway, OffSite};
 use keyward_store::{TrailPart, TrailRecord};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -23,7 +23,7 @@ use super::parts::{LONGEST, part_name};
 use super::{ObjectStore, StoreFault, apart, object_of};
 use crate::retention::{Recordings, now};
 
-/// Between two looks at a policy without a store.
+/// Between two looks at the policy.
 const PERIOD: Duration = Duration::from_secs(2);
 /// A store that has refused something is asked again after this at last.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -36,50 +36,62 @@ pub(crate) fn start_spooling(gateway: Gateway, recordings: Recordings) {
         let stopping = gateway.stopping().clone();
         tokio::select! {
             () = stopping.cancelled() => {}
+            () = tell_of_lateness(gateway.off_site().clone()) => {}
             () = run(gateway, recordings) => {}
         }
     });
 }
 
 async fn run(gateway: Gateway, recordings: Recordings) {
-    let mut spooler =
-        Spooler { recordings, began: now(), store: None, told: HashSet::new(), has_failed: false };
+    let mut spooler = Spooler::new(recordings);
+    // The store has everything that was on the disk then.
+    let mut taken = None;
     loop {
-        let policy = gateway.policy().gateway.object_store.clone();
-        let begun = Instant::now();
-        let Some(policy) = policy else {
+        let Some(policy) = gateway.policy().gateway.object_store.clone() else {
+            gateway.off_site().is_not_needed();
+            (taken, spooler.due) = (None, None);
             tokio::time::sleep(PERIOD).await;
             continue;
         };
-        match spooler.round(&policy).await {
-            Ok(Round::Complete) => {
-                if std::mem::take(&mut spooler.has_failed) {
-                    tracing::info!("running recordings go to the object store again");
-                }
-                tokio::time::sleep_until(begun + policy.spool_every).await;
-            }
-            Ok(Round::Cut) => {}
-            Err(error) => {
-                if !std::mem::replace(&mut spooler.has_failed, true) {
-                    let error = format!("{error:#}");
-                    tracing::error!(
-                        error,
-                        "ALERT: running recordings cannot be sent to the object store: they are on the disk alone"
-                    );
-                }
-                tokio::time::sleep(AGAIN.min(policy.spool_every)).await;
-            }
+        spooler.follow(&policy);
+        // A store that is new gets as long as one that was there.
+        require(&gateway, &policy, *taken.get_or_insert_with(Instant::now));
+        if let Some(left) = spooler.due.map(|due| due.saturating_duration_since(Instant::now()))
+            && !left.is_zero()
+        {
+            tokio::time::sleep(left.min(PERIOD)).await;
+            continue;
+        }
+        let worked = spooler.work(&policy).await;
+        if let Some(until) = spooler.after(worked, &policy) {
+            taken = Some(until);
         }
     }
 }
 
-/// How far a round came.
+/// Has sessions wait, and end, where the store does not have everything of `until` in time.
+fn require(gateway: &Gateway, policy: &ObjectStorePolicy, until: Instant) {
+    match policy.unsent_at_most {
+        Some(most) => gateway.off_site().has_all(until, most),
+        None => gateway.off_site().is_not_needed(),
+    }
+}
+
+async fn tell_of_lateness(off_site: OffSite) {
+    loop {
+        let late = off_site.late().await;
+        tracing::error!("ALERT: {late}: recorded sessions are stopped, and new ones are refused");
+        off_site.back().await;
+        tracing::info!("the object store has what was recorded: sessions go on");
+    }
+}
+
+/// Whether the store has what was on the disk when a round began: of all recordings, or of one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Round {
-    /// The store has everything that was on the disk when the round began.
-    Complete,
-    /// Some recordings have more than what is sent at once.
-    Cut,
+enum Sent {
+    All,
+    /// There is more than what is sent at once.
+    Some,
 }
 
 struct Spooler {
@@ -87,31 +99,86 @@ struct Spooler {
     /// Sessions that ended before are of an earlier run: the task that sends the whole looks after them.
     began: UnixMillis,
     store: Option<ObjectStore>,
+    /// When the next round begins; `None`: now.
+    due: Option<Instant>,
+    /// When the round began that is not complete, and how many bytes the recordings had then.
+    round: Option<Instant>,
+    goals: HashMap<SessionId, u64>,
     /// Recordings that cannot be sent, which is told once.
     told: HashSet<SessionId>,
     has_failed: bool,
 }
 
 impl Spooler {
-    async fn round(&mut self, policy: &Arc<ObjectStorePolicy>) -> anyhow::Result<Round> {
-        let store = match self.store.take().filter(|store| Arc::ptr_eq(store.policy(), policy)) {
-            Some(store) => store,
-            None => {
-                self.told.clear();
-                self.recordings.objects = Some(Arc::clone(policy));
-                ObjectStore::new(policy)?
+    fn new(recordings: Recordings) -> Self {
+        Self {
+            recordings,
+            began: now(),
+            store: None,
+            due: None,
+            round: None,
+            goals: HashMap::new(),
+            told: HashSet::new(),
+            has_failed: false,
+        }
+    }
+
+    /// Another policy may name another store, or be a corrected one.
+    fn follow(&mut self, policy: &Arc<ObjectStorePolicy>) {
+        if self.recordings.objects.as_ref().is_some_and(|known| Arc::ptr_eq(known, policy)) {
+            return;
+        }
+        self.recordings.objects = Some(Arc::clone(policy));
+        (self.store, self.due, self.round) = (None, None, None);
+        self.told.clear();
+    }
+
+    /// The moment of which the store has everything, if it came so far. An outage is told once, and so is its end.
+    fn after(&mut self, worked: anyhow::Result<Sent>, policy: &ObjectStorePolicy) -> Option<Instant> {
+        match worked {
+            Ok(Sent::Some) => None,
+            Ok(Sent::All) => {
+                if std::mem::take(&mut self.has_failed) {
+                    tracing::info!("running recordings go to the object store again");
+                }
+                let round = self.round.take();
+                self.due = round.map(|begun| begun + policy.spool_every);
+                round
             }
+            Err(error) => {
+                if !std::mem::replace(&mut self.has_failed, true) {
+                    let error = format!("{error:#}");
+                    tracing::error!(
+                        error,
+                        "ALERT: running recordings cannot be sent to the object store: they are on the disk alone"
+                    );
+                }
+                self.round = None;
+                self.due = Some(Instant::now() + AGAIN.min(policy.spool_every));
+                None
+            }
+        }
+    }
+
+    /// Begins a round, or goes on with it: each recording has its turn.
+    async fn work(&mut self, policy: &Arc<ObjectStorePolicy>) -> anyhow::Result<Sent> {
+        let store = match &self.store {
+            Some(store) => store.clone(),
+            None => self.store.insert(ObjectStore::new(policy)?).clone(),
         };
-        self.store = Some(store.clone());
-        self.remove_parts().await?;
-        let (mut round, mut after) = (Round::Complete, String::new());
+        if self.round.is_none() {
+            self.round = Some(Instant::now());
+            self.goals.clear();
+            self.remove_parts().await?;
+        }
+        let (mut sent, mut after) = (Sent::All, String::new());
         loop {
             let page = self.recordings.store.trails_to_spool(self.began, &after).await?;
-            let Some(last) = page.last() else { return Ok(round) };
+            let Some(last) = page.last() else { return Ok(sent) };
             after = last.session.as_str().to_owned();
             for record in &page {
-                if self.send(&store, record).await? == Round::Cut {
-                    round = Round::Cut;
+                if self.send(&store, record).await? == Sent::Some {
+                    sent = Sent::Some;
                 }
             }
         }
@@ -119,41 +186,52 @@ impl Spooler {
 
     /// # Errors
     /// Those of the store. What is wrong with this recording alone is told, and others go on.
-    async fn send(&mut self, store: &ObjectStore, record: &TrailRecord) -> anyhow::Result<Round> {
+    async fn send(&mut self, store: &ObjectStore, record: &TrailRecord) -> anyhow::Result<Sent> {
         let (session, path) = (&record.session, self.recordings.path(record)?);
         if self.told.contains(session) {
-            return Ok(Round::Complete);
+            return Ok(Sent::All);
         }
+        let length = match tokio::fs::metadata(&path).await {
+            Ok(file) => file.len(),
+            // It is not made yet, or somebody else misses it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Sent::All),
+            Err(error) => {
+                self.tell(session, &format!("its file: {error}"));
+                return Ok(Sent::All);
+            }
+        };
+        let goal = *self.goals.entry(session.clone()).or_insert(length);
         let mut parts = self.recordings.store.trail_parts(session).await?;
         if parts.iter().any(|part| part.store != store.name()) {
             self.tell(
                 session,
                 "its pieces are in another object store: the whole follows when it is finished",
             );
-            return Ok(Round::Complete);
+            return Ok(Sent::All);
         }
         // What may not have arrived is sent once more, with what has come behind it.
         let arrived = parts.iter().take_while(|part| part.stored.is_some()).count();
         parts.truncate(arrived);
         let mut begin = parts.iter().map(|part| part.length).fold(0, u64::saturating_add);
         for number in (arrived + 1..).take(TURN) {
+            if begin >= goal {
+                break;
+            }
             let bytes = match read(path.clone(), begin).await? {
-                Ok(bytes) if bytes.is_empty() => return Ok(Round::Complete),
+                // Somebody has cut it: what verifies it says so.
+                Ok(bytes) if bytes.is_empty() => return Ok(Sent::All),
                 Ok(bytes) => bytes,
-                // It is not made yet, or somebody else will miss it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Round::Complete),
                 Err(error) => {
                     self.tell(session, &format!("its file: {error}"));
-                    return Ok(Round::Complete);
+                    return Ok(Sent::All);
                 }
             };
             begin = begin.saturating_add(bytes.len() as u64);
-            let number = u32::try_from(number)?;
-            if !self.send_part(store, record, number, bytes).await? {
-                return Ok(Round::Complete);
+            if !self.send_part(store, record, u32::try_from(number)?, bytes).await? {
+                return Ok(Sent::All);
             }
         }
-        Ok(Round::Cut)
+        Ok(if begin >= goal { Sent::All } else { Sent::Some })
     }
 
     /// `false`: it is not wanted any more.

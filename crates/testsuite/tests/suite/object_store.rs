@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::retention::Recording;
 use crate::site::{Draft, Site};
 
-fn site(swift: &Swift, more: &str) -> Site {
+pub(crate) fn site(swift: &Swift, more: &str) -> Site {
     site_at(&swift.endpoint(), Swift::SECRET_KEY, more)
 }
 
@@ -43,7 +43,7 @@ impl Site {
 
     /// A line of the gateway's log with all these words.
     #[track_caller]
-    fn logs(&self, words: &[&str]) {
+    pub(crate) fn logs(&self, words: &[&str]) {
         let has_all = |line: &str| words.iter().all(|word| line.contains(word)).then_some(());
         let found = self.gateway.program().find_line("the line of the log", PATIENCE, has_all);
         assert!(found.is_some(), "{words:?}: {:#?}", self.gateway.log());
@@ -51,7 +51,7 @@ impl Site {
     }
 
     #[track_caller]
-    fn tells_no_secret(&self) {
+    pub(crate) fn tells_no_secret(&self) {
         let log = self.gateway.log().join("\n");
         assert!(!log.contains(Swift::SECRET_KEY) && !log.contains("X-Amz-Signature"), "{log}");
     }
