@@ -74,10 +74,6 @@ impl ObjectStore {
         Ok(Self(Arc::new(Inner { policy: Arc::clone(policy), bucket, credentials, roots })))
     }
 
-    pub(crate) fn policy(&self) -> &Arc<ObjectStorePolicy> {
-        &self.0.policy
-    }
-
     /// Endpoint and bucket, as the ledger knows this store.
     pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.0.policy.endpoint, self.0.policy.bucket)

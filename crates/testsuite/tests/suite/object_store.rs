@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use keyward_testsuite::{PATIENCE, PeerServer, Swift, until};
+use keyward_testsuite::{Authority, PATIENCE, PeerServer, Swift, until};
 use serde_json::Value;
 
 use crate::retention::Recording;
@@ -199,4 +199,34 @@ fn a_store_that_lies_is_not_believed() {
         site.is_not_stored(&recording);
         assert!(!liar.log().iter().any(|line| line == "followed"), "{lie}");
     }
+}
+
+#[test]
+fn a_store_behind_tls_is_one_whose_certificate_comes_from_the_list_of_the_document() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (its, other) = (authority.certificate(), stranger.certificate());
+    let swift = Swift::with_certificate_of(authority);
+    let trusting = |certificate: &str| {
+        let list = format!(
+            "trusted-ca-list = \"store\"\n\n[[trusted-ca-list]]\nname = \"store\"\ncertificates = [\"\"\"\n{certificate}\"\"\"]\n"
+        );
+        site(&swift, &list)
+    };
+    let deceived = trusting(&other);
+    let recording = deceived.record("echo shown");
+    deceived.logs(&["ALERT", "recordings cannot be sent", "invalid peer certificate"]);
+    deceived.is_not_stored(&recording);
+    assert!(swift.list().is_empty());
+    let told =
+        deceived.gateway.log().iter().filter(|line| line.contains("recordings cannot be sent")).count();
+    assert_eq!(told, 1, "{:#?}", deceived.gateway.log());
+
+    let site = trusting(&its);
+    let recording = site.record("seq 20000");
+    let object = site.stored(&recording);
+    assert!(swift.get(object["key"].as_str().unwrap()) == fs::read(&recording.file).unwrap());
+    let to = site.sshd.folder().join("fetched");
+    let fetch = ["session", "fetch-recording", &recording.session, "--to", to.to_str().unwrap()];
+    site.command(&fetch).must_succeed();
+    assert!(fs::read(&to).unwrap() == fs::read(&recording.file).unwrap());
 }
