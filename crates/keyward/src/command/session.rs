@@ -264,7 +264,7 @@ fn print(record: &SessionRecord, object: Option<&StoredObject>) {
 /// What an object store has of a recording while it does not have the whole.
 fn print_parts(parts: &[TrailPart]) {
     let there = parts.iter().filter(|part| part.stored.is_some());
-    if let Some((last, stored)) = there.clone().last().and_then(|last| Some((last, last.stored?))) {
+    if let Some((last, stored)) = there.clone().next_back().and_then(|last| Some((last, last.stored?))) {
         let (count, bytes) = (there.clone().count(), there.map(|part| part.length).sum::<u64>());
         let has = format!("{} has {count} pieces, {bytes} bytes, until {}", last.store, time(stored));
         println!("{:<13} {}", "in pieces", shown(&has));
