@@ -8,10 +8,12 @@ use bytes::Bytes;
 use keyward_model::Verdict;
 use keyward_trail::{ChannelId, Direction, End, Event, ExitStatus, Stream, TrailError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::activity::Activity;
 use crate::echo::Keys;
 use crate::grace::Grace;
+use crate::off_site::OffSite;
 use crate::recording::{FileWriter, Trail, record_until_the_end, text_bytes};
 use crate::stamps::{Ended, Stamps};
 
@@ -71,12 +73,20 @@ pub struct RecorderGone;
 
 impl Recorder {
     /// Starts the task of a trail that was just created at `path`.
-    pub(crate) fn start(writer: FileWriter, path: &Path, activity: Arc<Activity>, stamps: Stamps) -> Self {
+    pub(crate) fn start(
+        writer: FileWriter,
+        path: &Path,
+        activity: Arc<Activity>,
+        stamps: Stamps,
+        off_site: OffSite,
+    ) -> Self {
         let (sender, messages) = mpsc::channel(QUEUE);
         let space = Arc::new(Semaphore::new(QUEUE_BYTES as usize));
         let grace = Grace::new(Arc::clone(&space), Arc::clone(&activity));
+        let hold = off_site.hold(Arc::clone(&space), QUEUE_BYTES, Arc::clone(&activity));
+        let hold = AbortOnDropHandle::new(tokio::spawn(hold));
         let trail = Trail::new(writer, path, grace, stamps);
-        tokio::spawn(record_until_the_end(trail, messages, activity));
+        tokio::spawn(record_until_the_end(trail, messages, activity, hold));
         Self { queue: Queue { messages: sender, space, start: Instant::now() } }
     }
 
