@@ -17,7 +17,7 @@ const MIGRATIONS: [(i64, &str, &str); 10] = [
     (7, "retention", include_str!("../migrations/0007_retention.sql")),
     (8, "terminations", include_str!("../migrations/0008_terminations.sql")),
     (9, "trail objects", include_str!("../migrations/0009_trail_objects.sql")),
-    (11, "trail parts", include_str!("../migrations/0011_trail_parts.sql")),
+    (10, "trail parts", include_str!("../migrations/0010_trail_parts.sql")),
 ];
 
 /// The schema that this program writes.
