@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use keyward_testsuite::{Input, Link, Picture, Route, Terminal, keyward, run};
+use keyward_testsuite::{Input, Link, PATIENCE, Picture, Route, Terminal, keyward, run, until};
 
 const SIZE: (u16, u16) = (80, 24);
 const LARGER: (u16, u16) = (97, 31);
@@ -29,12 +29,17 @@ fn watched(program: &str, see: impl Fn(&Terminal) -> Vec<String>) -> (Link, Path
     (link, recording, seen)
 }
 
-/// The screen when it has all of `texts`. A person looks at it for a while: what is gone within 40 ms is in no picture.
+/// The screen when it has all of `texts`, and rests: what is gone within 40 ms is in no picture.
 #[track_caller]
 fn look(terminal: &Terminal, texts: &[&str]) -> String {
-    let screen = terminal.shows(texts);
-    thread::sleep(Duration::from_millis(100));
-    screen
+    let mut before = terminal.shows(texts);
+    until("the screen rests", PATIENCE, || {
+        thread::sleep(Duration::from_millis(150));
+        let screen = terminal.shows(texts);
+        let rests = screen == before;
+        before.clone_from(&screen);
+        rests.then_some(screen)
+    })
 }
 
 /// A script on a terminal that nobody looks at.
