@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -62,7 +63,9 @@ impl Picture {
         chromium.arg(format!("--user-data-dir={}", folder.join("profile").display()));
         chromium.arg(format!("--screenshot={}", shot.display()));
         chromium.arg(format!("file://{}", folder.join("page.html").display()));
-        run(chromium.env("HOME", folder), Input::Nothing).must_succeed();
+        // What ends its whole group must not end the test.
+        chromium.env("HOME", folder).process_group(0);
+        run(&mut chromium, Input::Nothing).must_succeed();
         let points = points.iter().map(|(x, y)| format!("{x},{y}"));
         let words: Vec<String> = [shot.to_str().unwrap().to_owned()].into_iter().chain(points).collect();
         serde_json::from_str(&self.python("pixels", &words)).unwrap()
