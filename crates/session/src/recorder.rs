@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::activity::Activity;
 use crate::echo::Keys;
+use crate::finding::Feed;
 use crate::grace::Grace;
 use crate::recording::{FileWriter, Trail, record_until_the_end, text_bytes};
 use crate::stamps::{Ended, Stamps};
@@ -71,11 +72,17 @@ pub struct RecorderGone;
 
 impl Recorder {
     /// Starts the task of a trail that was just created at `path`.
-    pub(crate) fn start(writer: FileWriter, path: &Path, activity: Arc<Activity>, stamps: Stamps) -> Self {
+    pub(crate) fn start(
+        writer: FileWriter,
+        path: &Path,
+        activity: Arc<Activity>,
+        stamps: Stamps,
+        feed: Option<Feed>,
+    ) -> Self {
         let (sender, messages) = mpsc::channel(QUEUE);
         let space = Arc::new(Semaphore::new(QUEUE_BYTES as usize));
         let grace = Grace::new(Arc::clone(&space), Arc::clone(&activity));
-        let trail = Trail::new(writer, path, grace, stamps);
+        let trail = Trail::new(writer, path, grace, stamps, feed.map(Arc::new));
         tokio::spawn(record_until_the_end(trail, messages, activity));
         Self { queue: Queue { messages: sender, space, start: Instant::now() } }
     }

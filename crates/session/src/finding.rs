@@ -1,0 +1,246 @@
+//! Lines of a session for the index, found while it is recorded (`index = "as-recorded"` of an audit policy).
+//!
+//! Beside the recorder, which never waits for it: drawing a terminal is slower than recording it. A session that shows more
+//! than can be followed is given up, and may be indexed from its recording later.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use keyward_model::SessionId;
+use keyward_trail::{ChannelId, Completeness, Direction, Event, Finder, Found, Stream};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+
+/// Of one session, between the recorder and what draws its screen; bytes.
+const MOST_WAITING: usize = 4 * 1024 * 1024;
+/// What a piece counts for beside its bytes.
+const PIECE_BYTES: usize = 256;
+/// Pieces that are drawn at once.
+const BATCH: usize = 1024;
+/// So that not each key makes a thread draw.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Takes the lines of sessions that are indexed as they are recorded. Nothing of it may block.
+pub trait LineSink: std::fmt::Debug + Send + Sync {
+    /// Lines of this session will come, and then its end.
+    fn begun(&self, session: &SessionId);
+
+    /// Lines that are certain, of one kind in the order of their times.
+    fn found(&self, session: &SessionId, lines: Vec<Found>);
+
+    /// Nothing more comes.
+    fn ended(&self, session: &SessionId, lines: Lines);
+}
+
+/// Whether all lines of a session were found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lines {
+    All,
+    /// There was more than could be followed, or the recording has no end.
+    Some,
+}
+
+/// The way of what is recorded to what finds lines in it.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pieces: UnboundedSender<Piece>,
+    room: Arc<Semaphore>,
+    /// Something was left out, or the recording does not end.
+    lacks: Arc<Lacks>,
+}
+
+#[derive(Debug)]
+struct Lacks {
+    pieces: AtomicBool,
+    end: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Piece {
+    Data {
+        at: Duration,
+        channel: ChannelId,
+        direction: Direction,
+        stream: Stream,
+        bytes: Bytes,
+        _room: OwnedSemaphorePermit,
+    },
+    Event {
+        at: Duration,
+        event: Event<'static>,
+        _room: OwnedSemaphorePermit,
+    },
+}
+
+impl Feed {
+    /// Starts the task that finds the lines of a session.
+    pub(crate) fn start(session: SessionId, sink: Arc<dyn LineSink>) -> Self {
+        let (sender, pieces) = mpsc::unbounded_channel();
+        let lacks = Arc::new(Lacks { pieces: AtomicBool::new(false), end: AtomicBool::new(true) });
+        sink.begun(&session);
+        tokio::spawn(find(pieces, session, sink, Arc::clone(&lacks)));
+        Self { pieces: sender, room: Arc::new(Semaphore::new(MOST_WAITING)), lacks }
+    }
+
+    /// What was written into the recording.
+    pub(crate) fn data(
+        &self,
+        at: Duration,
+        channel: ChannelId,
+        direction: Direction,
+        stream: Stream,
+        bytes: &Bytes,
+    ) {
+        let Some(_room) = self.room(bytes.len()) else { return };
+        let bytes = bytes.clone();
+        // Only a task that has panicked is gone.
+        let _ = self.pieces.send(Piece::Data { at, channel, direction, stream, bytes, _room });
+    }
+
+    pub(crate) fn event(&self, at: Duration, event: &Event<'static>, bytes: usize) {
+        let Some(_room) = self.room(bytes) else { return };
+        let _ = self.pieces.send(Piece::Event { at, event: event.clone(), _room });
+    }
+
+    /// The recording has its end.
+    pub(crate) fn finish(&self) {
+        self.lacks.end.store(false, Ordering::Relaxed);
+    }
+
+    /// `None`: nothing more of this session is followed. What comes after a gap would be drawn wrongly.
+    fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        if self.lacks.pieces.load(Ordering::Relaxed) {
+            return None;
+        }
+        let bytes = u32::try_from(bytes + PIECE_BYTES).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).ok();
+        self.lacks.pieces.store(room.is_none(), Ordering::Relaxed);
+        room
+    }
+}
+
+async fn find(
+    mut pieces: UnboundedReceiver<Piece>,
+    session: SessionId,
+    sink: Arc<dyn LineSink>,
+    lacks: Arc<Lacks>,
+) {
+    let (mut finder, mut batch) = (Finder::default(), Vec::new());
+    while pieces.recv_many(&mut batch, BATCH).await > 0 {
+        if batch.len() < BATCH {
+            tokio::time::sleep(LINGER).await;
+        }
+        while batch.len() < BATCH
+            && let Ok(piece) = pieces.try_recv()
+        {
+            batch.push(piece);
+        }
+        let drawn = spawn_blocking(move || {
+            let mut lines = Vec::new();
+            batch.drain(..).for_each(|piece| piece.draw(&mut finder, &mut lines));
+            (finder, batch, lines)
+        });
+        // It has panicked, or the process ends.
+        let Ok(drawn) = drawn.await else { return sink.ended(&session, Lines::Some) };
+        let lines;
+        (finder, batch, lines) = drawn;
+        if !lines.is_empty() {
+            sink.found(&session, lines);
+        }
+    }
+    let mut lines = Vec::new();
+    let complete = finder.end(&mut |line| lines.push(line));
+    sink.found(&session, lines);
+    let lacks = lacks.pieces.load(Ordering::Relaxed) || lacks.end.load(Ordering::Relaxed);
+    let is_all = !lacks && complete == Completeness::Whole;
+    sink.ended(&session, if is_all { Lines::All } else { Lines::Some });
+}
+
+impl Piece {
+    fn draw(self, finder: &mut Finder, lines: &mut Vec<Found>) {
+        let mut tell = |line| lines.push(line);
+        match self {
+            Self::Data { at, channel, direction, stream, bytes, _room } => {
+                let event = Event::Data { channel, direction, stream, bytes: (&*bytes).into() };
+                finder.take(at, &event, &mut tell);
+            }
+            Self::Event { at, event, _room } => finder.take(at, &event, &mut tell),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use keyward_model::ConnectionName;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Kept {
+        texts: Mutex<Vec<String>>,
+        ended: Mutex<Option<Lines>>,
+        end: Notify,
+    }
+
+    impl LineSink for Kept {
+        fn begun(&self, _: &SessionId) {}
+
+        fn found(&self, _: &SessionId, lines: Vec<Found>) {
+            self.texts.lock().unwrap().extend(lines.into_iter().map(|line| line.text));
+        }
+
+        fn ended(&self, _: &SessionId, lines: Lines) {
+            *self.ended.lock().unwrap() = Some(lines);
+            self.end.notify_one();
+        }
+    }
+
+    /// What is told of a session to which `feed` gives something.
+    async fn told(feed: impl FnOnce(&Feed)) -> (Vec<String>, Option<Lines>) {
+        let kept = Arc::new(Kept::default());
+        let id = SessionId::new([0; 16], &ConnectionName::try_from("c").unwrap(), 1);
+        let fed = Feed::start(id, Arc::clone(&kept) as Arc<dyn LineSink>);
+        feed(&fed);
+        drop(fed);
+        kept.end.notified().await;
+        let (texts, ended) = (kept.texts.lock().unwrap().clone(), *kept.ended.lock().unwrap());
+        (texts, ended)
+    }
+
+    fn shows(feed: &Feed, text: &str) {
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        feed.data(Duration::ZERO, ChannelId(0), Direction::ToClient, Stream::Main, &bytes);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_recorded_to_its_end_is_told_as_a_whole() {
+        let (texts, ended) = told(|feed| {
+            (0..100).for_each(|n| shows(feed, &format!("line {n}\r\n")));
+            feed.finish();
+        })
+        .await;
+        assert_eq!((texts.len(), texts[99].as_str(), ended), (100, "line 99", Some(Lines::All)));
+        let (texts, ended) = told(|feed| shows(feed, "cut off")).await;
+        assert_eq!((texts, ended), (vec!["cut off".to_owned()], Some(Lines::Some)));
+    }
+
+    #[tokio::test]
+    async fn what_shows_more_than_can_be_followed_is_given_up() {
+        let (texts, ended) = told(|feed| {
+            shows(feed, "begins\r\n");
+            for _ in 0..2 * MOST_WAITING / 100_000 {
+                shows(feed, &"x".repeat(100_000));
+            }
+            assert!(feed.room(0).is_none());
+            feed.finish();
+        })
+        .await;
+        assert_eq!((texts[0].as_str(), ended), ("begins", Some(Lines::Some)));
+    }
+}
