@@ -348,12 +348,18 @@ pub(crate) enum Trail {
         /// In an asciicast what was typed too, but for what the terminal did not show (`--as hidden-input`)
         #[arg(long)]
         with_input: bool,
-        /// The channel; without it all of them (as text on one screen), in an asciicast the first that was opened
+        /// The channel; without it all of them (as text and as a picture on one screen), in an asciicast the first that was
+        /// opened
         #[arg(long)]
         channel: Option<u32>,
+        #[command(flatten)]
+        part: Part,
         /// Where to; standard output without it
         #[arg(long, short)]
         output: Option<PathBuf>,
+        /// For `--as files`, the folder that they are written to; it is made, or must be empty
+        #[arg(long, value_name = "FOLDER", required_if_eq("format", "files"), conflicts_with_all = ["output", "with_input"])]
+        into: Option<PathBuf>,
     },
     /// Say whether a recording is as the gateway wrote it: intact, truncated or changed, and where
     ///
@@ -436,7 +442,21 @@ pub(crate) struct Signer {
     pub(crate) signed_by: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+/// What of a session is drawn.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Part {
+    /// As a picture: begin with the screen at this moment, written as for `keyward trail play --from`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// As a picture: end at this moment
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// As a picture: skip what is longer than this of a pause
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    pub(crate) skip_idle: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum ExportFormat {
     /// asciicast v2, for asciinema and its players
     #[value(alias = "asciicast")]
@@ -449,6 +469,10 @@ pub(crate) enum ExportFormat {
     Commands,
     /// What was typed and not shown, as passwords are, each line as JSON
     HiddenInput,
+    /// An animated picture of the screen, which browsers play
+    Svg,
+    /// The files that were moved by sftp and scp, into a folder (`--into`), with `files.json` that says what each one is
+    Files,
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,6 +15,7 @@ mod kit;
 mod listen;
 mod object_store;
 mod plugins;
+mod progress;
 mod retention;
 mod search_index;
 mod shards;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::block::{MAX_BLOCKS, MAX_EVENT};
 use crate::recipient::KeyError;
@@ -21,6 +22,14 @@ pub enum TrailError {
     Read(#[source] io::Error),
     #[error("the output cannot be written")]
     Output(#[source] io::Error),
+    #[error(
+        "the picture would be larger than {most} MB, {} s into the session: choose a part of it (--from, --to)",
+        .at.as_secs(), most = crate::svg::MOST_BYTES >> 20
+    )]
+    PictureTooLarge {
+        /// The moment of the session that it was come to.
+        at: Duration,
+    },
 
     // The writer's.
     /// After an error a block may stand half written, so nothing can follow it.

@@ -13,7 +13,7 @@ pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
 pub(crate) const DEMO: [&str; 6] =
     ["openssh-client", "python3", "python3-venv", "python3-dev", "libldap2-dev", "libsasl2-dev"];
 /// The peers of the tests and of the benchmark.
-pub(crate) const PEERS: [&str; 30] = [
+pub(crate) const PEERS: [&str; 32] = [
     "openssh-server",
     "openssh-client",
     "openssh-sftp-server",
@@ -38,6 +38,9 @@ pub(crate) const PEERS: [&str; 30] = [
     "tmux",
     // A player of recordings.
     "asciinema",
+    // A browser, which looks at pictures of recordings.
+    "chromium",
+    "fonts-dejavu-core",
     "vim",
     "less",
     "zsh",

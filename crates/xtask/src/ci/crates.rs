@@ -18,7 +18,9 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
         "content" => &["policy"],
         "session" => &["model", "policy", "content", "plugin", "trail", "store"],
         "api" => &["model", "session", "store", "policy", "plugin"],
-        "keyward" => &["proxy-*", "api", "session", "policy", "plugin", "store", "trail", "search", "model"],
+        "keyward" => {
+            &["proxy-*", "ssh", "api", "session", "policy", "plugin", "store", "trail", "search", "model"]
+        }
         // It judges the program from outside, and reads what that leaves behind.
         "testsuite" => &["model", "trail", "plugin"],
         proxy if proxy.starts_with("proxy-") => &["session", "ssh", "wire", "policy", "trail", "model"],

@@ -5,9 +5,8 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, BufReader, IsTerminal};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use keyward_store::{ClosedTrail, Store, TheFile, TrailRecord};
@@ -20,6 +19,7 @@ use super::verify::{CHANGED, INTACT, TRUNCATED, UNCHECKED, check, time};
 use crate::command::session::deleted;
 use crate::command::{load, open_to_look, shown};
 use crate::data_dir::DataDir;
+use crate::progress::Progress;
 
 /// The recordings of a gateway.
 pub(super) struct Ledger {
@@ -29,34 +29,6 @@ pub(super) struct Ledger {
     asked: Option<VerifyingKey>,
     /// Whose timestamps they must have; `None`: nobody's.
     authorities: Option<TimestampAuthorities>,
-}
-
-/// How far a long check is, for a person who waits for it.
-struct Progress {
-    is_watched: bool,
-    shown: Instant,
-}
-
-impl Progress {
-    const EVERY: Duration = Duration::from_secs(1);
-
-    fn begin() -> Self {
-        Self { is_watched: io::stderr().is_terminal(), shown: Instant::now() }
-    }
-
-    fn show(&mut self, count: u64) {
-        if self.is_watched && self.shown.elapsed() >= Self::EVERY {
-            self.shown = Instant::now();
-            eprint!("\x1b[K{count} recordings checked\r");
-        }
-    }
-
-    /// Makes room for what was found.
-    fn wipe(&self) {
-        if self.is_watched {
-            eprint!("\x1b[K");
-        }
-    }
 }
 
 /// What one recording was found to be: in words, and as an exit status.
@@ -168,7 +140,7 @@ impl Ledger {
                 progress.wipe();
                 println!("{}  {}", shown(name), shown(&finding.says));
             }
-            progress.show(count);
+            progress.tell(format_args!("{count} recordings checked"));
         };
         let mut after = String::new();
         loop {

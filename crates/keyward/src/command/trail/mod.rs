@@ -1,8 +1,10 @@
 //! `keyward trail`.
 
+mod files;
 pub(super) mod keys;
 mod ledger;
 mod moment;
+mod picture;
 mod player;
 mod retention;
 mod timestamps;
@@ -19,8 +21,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use keyward_trail::{
-    Asciicast, ChannelId, Destination, Ending, PlayOptions, Reader, TrailError, export_asciicast,
-    export_commands, export_hidden_input, export_text,
+    Asciicast, ChannelId, Destination, Ending, PictureOptions, PlayOptions, Reader, TrailError,
+    export_asciicast, export_commands, export_hidden_input, export_text,
 };
 
 use self::watch::Growth;
@@ -47,9 +49,16 @@ pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
             let growth = if follow { Growth::Followed } else { Growth::AsItIs };
             watch::play(recording, options, growth).await?;
         }
-        Trail::Export { file, keys, signer, format, with_input, channel, output } => {
+        Trail::Export { file, keys, signer, format, with_input, channel, part, output, into } => {
             let mut recording = open(&file, &keys, &signer)?;
-            export(&mut recording, format, with_input, channel, output.as_deref())?;
+            let started = recording.reader.header().started;
+            let picture = picture::options(format, &part, channel, started)?;
+            match (format, into) {
+                (ExportFormat::Files, Some(folder)) => return export_files(&mut recording, channel, &folder),
+                (_, Some(_)) => bail!("--into is for --as files: one file is written with --output"),
+                (_, None) => {}
+            }
+            export(&mut recording, format, with_input, &picture, output.as_deref())?;
         }
         Trail::Verify(asked) => return verify::verify(&asked).await,
         Trail::Retention(asked) => retention::retention(&asked).await?,
@@ -81,7 +90,7 @@ fn export(
     recording: &mut Recording,
     format: ExportFormat,
     with_input: bool,
-    channel: Option<u32>,
+    picture: &PictureOptions,
     output: Option<&Path>,
 ) -> anyhow::Result<()> {
     let out: Box<dyn Write> = match output {
@@ -93,19 +102,40 @@ fn export(
         None => Box::new(std::io::stdout().lock()),
     };
     let mut out = BufWriter::new(out);
-    let (reader, channel) = (&mut recording.reader, channel.map(ChannelId));
+    let (reader, channel) = (&mut recording.reader, picture.channel);
     let exported = match format {
         ExportFormat::AsciicastV2 => export_asciicast(reader, &mut out, channel, Asciicast::V2, with_input),
         ExportFormat::AsciicastV3 => export_asciicast(reader, &mut out, channel, Asciicast::V3, with_input),
         ExportFormat::Text => export_text(reader, &mut out, channel),
         ExportFormat::Commands => export_commands(reader, &mut out, channel),
         ExportFormat::HiddenInput => export_hidden_input(reader, &mut out, channel),
+        ExportFormat::Svg => picture::export(reader, &mut out, picture),
+        ExportFormat::Files => bail!("files go into a folder (--into)"),
     };
     let exported = exported.and_then(|()| out.flush().map_err(TrailError::Output));
     recording.reader.settle(watch::MOST_BEHIND);
     recording.report();
+    if let (Err(TrailError::PictureTooLarge { .. }), Some(path)) = (&exported, output) {
+        // It is empty, and in the way of a smaller one.
+        std::fs::remove_file(path).with_context(|| format!("{} cannot be removed", path.display()))?;
+    }
     read_by_someone(exported)?;
     recording.has_channel(channel)
+}
+
+/// Ends with status 3 where a file is not what the gateway saw.
+fn export_files(recording: &mut Recording, channel: Option<u32>, folder: &Path) -> anyhow::Result<ExitCode> {
+    let channel = channel.map(ChannelId);
+    let exported = files::export(&mut recording.reader, channel, folder);
+    recording.reader.settle(watch::MOST_BEHIND);
+    recording.report();
+    let exported = exported?;
+    recording.has_channel(channel)?;
+    println!(
+        "{} files, and {} that are not complete (files.json says why)",
+        exported.whole, exported.partial
+    );
+    Ok(if exported.different == 0 { ExitCode::SUCCESS } else { ExitCode::from(verify::CHANGED) })
 }
 
 /// Who reads no more of the output (`| head`) has what was wanted.
