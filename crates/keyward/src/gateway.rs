@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::command;
 use crate::data_dir::DataDir;
 use crate::listen::Listeners;
-use crate::object_store::start_uploads;
+use crate::object_store::{start_spooling, start_uploads};
 use crate::plugins::{self, Earlier, Loader, NotLoaded, serves_somebody};
 use crate::retention::{Recordings, Retention};
 use crate::search_index::LiveIndex;
@@ -106,6 +106,7 @@ impl Running {
         let to = (gateway.clone(), Arc::new(Shards::start(&ssh)?));
         listeners.serve(loader.policy(), bound, &to);
         start_uploads(gateway.clone(), recordings.clone());
+        start_spooling(gateway.clone(), recordings.clone());
         let retention = Retention::start(gateway.clone(), recordings);
         let updates = Updates::follow(Site { to, ssh, loader, earlier, listeners, retention }, failed).await;
         Ok(Self { gateway, host, updates, index })

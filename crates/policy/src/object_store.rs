@@ -1,4 +1,4 @@
-//! Where finished recordings go: `[gateway.object-store]`.
+//! Where recordings go beside the disk: `[gateway.object-store]`.
 
 use std::time::Duration;
 
@@ -21,4 +21,8 @@ pub struct ObjectStorePolicy {
     pub certificates: Vec<String>,
     /// How long the file of a recording stays once the store has it; `None`: as long as the recording is kept.
     pub keep_local_for: Option<Duration>,
+    /// How often what was newly recorded of sessions that run is sent.
+    pub spool_every: Duration,
+    /// How long what was recorded may be on the disk alone before nothing more may be recorded; `None`: as long as it takes.
+    pub unsent_at_most: Option<Duration>,
 }

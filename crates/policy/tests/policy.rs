@@ -623,3 +623,23 @@ fn certificate_of(key: &Path, certificate: &Path) {
     openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=auditor", "-keyout"]);
     assert!(openssl.arg(key).arg("-out").arg(certificate).output().unwrap().status.success());
 }
+
+fn object_store(lines: &str) -> Result<(u64, Option<u64>), String> {
+    let document = format!(
+        "[gateway.object-store]\nendpoint = 'http://127.0.0.1'\nallow-http = true\nbucket = 'trails'\n\
+         access-key = 'key'\nsecret-key = 'secret'\n{lines}"
+    );
+    let policy = Policy::parse(&document, Path::new("/base"), "test.toml");
+    let store = policy.map_err(|error| error.to_string())?.gateway.object_store.unwrap();
+    Ok((store.spool_every.as_secs(), store.unsent_at_most.map(|most| most.as_secs())))
+}
+
+#[test]
+fn a_required_object_store_gets_at_least_two_chances() {
+    assert_eq!(object_store(""), Ok((60, None)));
+    assert_eq!(object_store("unsent-at-most = 60"), Ok((20, Some(60))));
+    assert_eq!(object_store("unsent-at-most = 600"), Ok((60, Some(600))));
+    assert_eq!(object_store("unsent-at-most = 60\nspool-every = 30"), Ok((30, Some(60))));
+    let late = object_store("unsent-at-most = 60\nspool-every = 31").unwrap_err();
+    assert!(late.contains("at least twice the seconds of `spool-every`"), "{late}");
+}

@@ -95,6 +95,11 @@ impl Core {
         Ended::new(reason)
     }
 
+    /// Whether any rule of the channel policy records.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.connection.channels.rules.iter().any(|rule| rule.record)
+    }
+
     /// Whether anybody would be told the client's host name.
     pub(crate) fn calls_plugins(&self) -> bool {
         let by_plugin = matches!(self.connection.credential_store, CredentialSource::Plugin(_));

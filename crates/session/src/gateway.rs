@@ -24,6 +24,7 @@ use crate::hidden::Hidden;
 use crate::jump_host::Hop;
 use crate::limits::Limits;
 use crate::named::Named;
+use crate::off_site::OffSite;
 use crate::rehearsal::{Mapping, Script};
 use crate::resolve::Resolver;
 use crate::settle::Settling;
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) stops: Stops,
     pub(crate) authorities: Authorities,
     pub(crate) lines: Option<Arc<dyn LineSink>>,
+    pub(crate) off_site: OffSite,
     limits: Limits,
     pub(crate) resolver: Resolver,
     /// Where the gateway rehearses.
@@ -118,6 +120,7 @@ impl Gateway {
             settling: Settling::new(),
             stops: Stops::default(),
             authorities: Authorities::default(),
+            off_site: OffSite::default(),
         });
         shared.recover().await?;
         shared.collect_debts();
@@ -148,6 +151,11 @@ impl Gateway {
                 version.instance.retire();
             }
         }
+    }
+
+    /// Where it is told how far recordings are in another place than the disk, if they have to be.
+    pub fn off_site(&self) -> &OffSite {
+        &self.shared.off_site
     }
 
     pub fn store(&self) -> &Store {
@@ -329,6 +337,12 @@ impl Accepted {
         self.core.entered = true;
         if let Err(error) = self.core.shared.store.begin_session(&row).await {
             return Err(self.core.end(&Reason::Ledger(error)));
+        }
+        // Before anything is asked of the person, of a plugin or of the target.
+        if self.core.is_recorded()
+            && let Err(late) = self.core.shared.off_site.check()
+        {
+            return Err(self.core.end(&Reason::Recording(late.to_string())));
         }
         match login {
             Ok(login) => Ok(Named::new(self.core, login, self.hop)),

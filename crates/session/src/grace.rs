@@ -12,8 +12,8 @@ use crate::activity::{Activity, EndCause};
 
 /// What the disk takes within this, the relay does not notice. With it nothing is unwritten for longer than a second.
 pub(crate) const LATE: Duration = Duration::from_millis(300);
-/// How long the relay waits for the disk before the session ends.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long the relay waits for the disk, or for the object store, before the session ends.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 /// The log tells of sessions that waited this long.
 const WORTH_A_WORD: Duration = Duration::from_secs(1);
 

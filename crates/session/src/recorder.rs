@@ -8,11 +8,13 @@ use bytes::Bytes;
 use keyward_model::Verdict;
 use keyward_trail::{ChannelId, Direction, End, Event, ExitStatus, Stream, TrailError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::activity::Activity;
 use crate::echo::Keys;
 use crate::finding::Feed;
 use crate::grace::Grace;
+use crate::off_site::OffSite;
 use crate::recording::{FileWriter, Trail, record_until_the_end, text_bytes};
 use crate::stamps::{Ended, Stamps};
 
@@ -77,13 +79,16 @@ impl Recorder {
         path: &Path,
         activity: Arc<Activity>,
         stamps: Stamps,
+        off_site: OffSite,
         feed: Option<Feed>,
     ) -> Self {
         let (sender, messages) = mpsc::channel(QUEUE);
         let space = Arc::new(Semaphore::new(QUEUE_BYTES as usize));
         let grace = Grace::new(Arc::clone(&space), Arc::clone(&activity));
+        let hold = off_site.hold(Arc::clone(&space), QUEUE_BYTES, Arc::clone(&activity));
+        let hold = AbortOnDropHandle::new(tokio::spawn(hold));
         let trail = Trail::new(writer, path, grace, stamps, feed.map(Arc::new));
-        tokio::spawn(record_until_the_end(trail, messages, activity));
+        tokio::spawn(record_until_the_end(trail, messages, activity, hold));
         Self { queue: Queue { messages: sender, space, start: Instant::now() } }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use keyward_trail::{Event, ExitStatus, TrailError, TrailFile, Writer};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::activity::{Activity, EndCause};
 use crate::echo::Keys;
@@ -75,11 +76,19 @@ impl Disk {
     }
 }
 
+/// The name of a recording below the place of recordings, by the unique part of its session's id: `<two
+/// characters>/<unique part>.trail`. So no folder grows without bound.
+pub fn trail_name(unique: &str) -> String {
+    let folder = unique.get(unique.len().saturating_sub(2)..).unwrap_or(unique);
+    format!("{folder}/{unique}.trail")
+}
+
 /// Owns the writer until the end. Dies, and with it the session, at the first error.
 pub(crate) async fn record_until_the_end(
     trail: Trail,
     mut messages: mpsc::Receiver<Message>,
     activity: Arc<Activity>,
+    _held_while_late: AbortOnDropHandle<()>,
 ) {
     if let Err(error) = record(trail, &mut messages).await {
         tracing::error!(error = %crate::end::chain(&error), "recording failed: the session ends");

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
@@ -25,6 +25,7 @@ use crate::finding::{Feed, LineSink};
 use crate::gateway::Shared;
 use crate::identify::Person;
 use crate::recorder::{Recorder, RecorderGone, Tap};
+use crate::recording::trail_name;
 use crate::stamps::Stamps;
 use crate::{Connected, Ended, Reason, Stop};
 
@@ -139,7 +140,7 @@ impl LoggedIn {
             places.logged_in();
         }
         let activity = Activity::new();
-        if core.connection.channels.rules.iter().any(|rule| rule.record) {
+        if core.is_recorded() {
             match record(&core, &person, &remote_user, &target, &activity).await {
                 Ok(recorder) => core.recorder = Some(recorder),
                 Err(reason) => return Err(core.end(&reason)),
@@ -221,12 +222,15 @@ async fn record(
         remote_user: remote_user.to_owned(),
         target: target.clone(),
     };
-    let (path, name) = trail_path(core);
+    core.shared.off_site.check().map_err(|late| failed(&late))?;
+    let name = trail_name(core.id.unique());
+    let path = core.shared.trails.join(&name);
     let signer = core.shared.signer.verifying_key().to_string();
     let facts = SessionFacts { trail: Some(name), trail_signer: Some(signer), ..SessionFacts::default() };
     core.shared.store.update_session(&core.id, &facts).await?;
     let (activity, protection) = (Arc::clone(activity), protection(core));
     let feed = feed(core);
+    let off_site = core.shared.off_site.clone();
     let stamps = Stamps::of(&core.shared.authorities, core.connection.audit.as_deref());
     // The runtime's handle goes along: the recorder's task is spawned where its file was made.
     let started = tokio::task::spawn_blocking(move || {
@@ -238,7 +242,7 @@ async fn record(
         let writer = Writer::create(&path, &header, &protection);
         let writer = writer?;
         let feed = feed.map(|(session, sink)| Feed::start(session, sink));
-        Ok::<_, TrailError>(Recorder::start(writer, &path, activity, stamps, feed))
+        Ok::<_, TrailError>(Recorder::start(writer, &path, activity, stamps, off_site, feed))
     });
     let reason = match started.await {
         Ok(Ok(recorder)) => return Ok(recorder),
@@ -270,14 +274,6 @@ fn protection(core: &Core) -> Protection {
         },
         None => signed,
     }
-}
-
-/// `<trails>/<two characters>/<unique part of the session's id>.trail`: no folder grows without bound.
-fn trail_path(core: &Core) -> (PathBuf, String) {
-    let unique = core.id.unique();
-    let folder = unique.get(unique.len().saturating_sub(2)..).unwrap_or(unique);
-    let name = format!("{folder}/{unique}.trail");
-    (core.shared.trails.join(&name), name)
 }
 
 impl Channels {

@@ -1,11 +1,16 @@
-"""Looks into an object store with MinIO's client: `ENDPOINT USER KEY BUCKET WORD [NAME]`, where WORD is make, list or get."""
+"""Looks into an object store with MinIO's client: `URL USER KEY BUCKET WORD [NAME]`, where WORD is make, list or get.
+
+Whom the certificate of an https:// must come from is in the file SSL_CERT_FILE.
+"""
 
 import sys
+from urllib.parse import urlsplit
 
 from minio import Minio
 
-endpoint, user, key, bucket, word = sys.argv[1:6]
-store = Minio(endpoint=endpoint, access_key=user, secret_key=key, secure=False, region="us-east-1")
+url, user, key, bucket, word = sys.argv[1:6]
+url = urlsplit(url)
+store = Minio(endpoint=url.netloc, access_key=user, secret_key=key, secure=url.scheme == "https", region="us-east-1")
 if word == "make":
     store.make_bucket(bucket_name=bucket)
 elif word == "list":

@@ -1,6 +1,7 @@
 """OpenStack Swift with its S3 interface: an object store on loopback, all of it in one process, in a folder.
 
 Account `test`, user `tester`, key from SWIFT_KEY. `SWIFT_PORT`: where it listens, so that it can come back there; else anywhere.
+With SWIFT_CERTIFICATE and SWIFT_CERTIFICATE_KEY, files, it speaks TLS.
 It ends with its standard input. Says `listening PORT -`.
 """
 
@@ -80,8 +81,12 @@ def main():
         file.write(PIPELINE.format(key=os.environ["SWIFT_KEY"], folder=folder))
     proxy = loadapp("config:" + path)
     front = eventlet.listen(("127.0.0.1", int(os.environ.get("SWIFT_PORT") or 0)))
+    port = front.getsockname()[1]
+    if "SWIFT_CERTIFICATE" in os.environ:
+        names = {"certfile": os.environ["SWIFT_CERTIFICATE"], "keyfile": os.environ["SWIFT_CERTIFICATE_KEY"]}
+        front = eventlet.wrap_ssl(front, server_side=True, **names)
     serve(proxy, front)
-    print("listening %d -" % front.getsockname()[1], file=sys.stderr, flush=True)
+    print("listening %d -" % port, file=sys.stderr, flush=True)
     # A read that blocks must not hold the servers up.
     eventlet.tpool.execute(sys.stdin.read)
 

@@ -64,6 +64,8 @@ pub(crate) enum Session {
     /// Release a legal hold
     Release(ReleaseRecording),
     /// Fetch a recording from the object store into a file, and check that it is what was sent there
+    ///
+    /// Of a session that runs, or that the gateway's death has cut off, it is what was sent so far.
     FetchRecording(FetchRecording),
     /// Delete the recording of a session, whose record stays
     ///
@@ -117,6 +119,9 @@ pub(crate) struct FetchRecording {
     /// The file that is made; it must not be there yet
     #[arg(long, value_name = "FILE")]
     pub(crate) to: PathBuf,
+    /// What the store has, where the gateway's disk is lost: ID is the unique part then, as the names of objects have it
+    #[arg(long)]
+    pub(crate) without_ledger: bool,
     /// The policy document of the gateway
     #[arg(long)]
     pub(crate) policy: PathBuf,

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use keyward_model::{InstanceName, SessionId, UnixMillis};
 use keyward_store::{
     CallEntry, ClosedTrail, Deletion, Hold, SessionRecord, SessionSummary, Store, StoredObject, TheFile,
+    TrailPart,
 };
 use serde_json::{Value, json};
 
@@ -71,6 +72,7 @@ async fn show(policy: &Path, id: &str, json: bool) -> anyhow::Result<()> {
     let id = find(&store, id).await?;
     let Some(record) = store.session(&id).await? else { bail!("no session has the id {id}") };
     let object = store.trail_of(&id).await?.and_then(|trail| trail.object);
+    let parts = store.trail_parts(&id).await?;
     if json {
         let mut whole = whole(&record);
         if let (Value::Object(whole), Some(object)) = (&mut whole, object) {
@@ -84,6 +86,7 @@ async fn show(policy: &Path, id: &str, json: bool) -> anyhow::Result<()> {
         println!("{whole:#}");
     } else {
         print(&record, object.as_ref());
+        print_parts(&parts);
     }
     Ok(())
 }
@@ -255,6 +258,16 @@ fn print(record: &SessionRecord, object: Option<&StoredObject>) {
     }
     for call in &record.calls {
         print_call(call);
+    }
+}
+
+/// What an object store has of a recording while it does not have the whole.
+fn print_parts(parts: &[TrailPart]) {
+    let there = parts.iter().filter(|part| part.stored.is_some());
+    if let Some((last, stored)) = there.clone().next_back().and_then(|last| Some((last, last.stored?))) {
+        let (count, bytes) = (there.clone().count(), there.map(|part| part.length).sum::<u64>());
+        let has = format!("{} has {count} pieces, {bytes} bytes, until {}", last.store, time(stored));
+        println!("{:<13} {}", "in pieces", shown(&has));
     }
 }
 

@@ -19,12 +19,14 @@ use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use sha2::{Digest, Sha256};
 use ureq::http::{Response, StatusCode};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Body};
+use ureq::{Agent, AsSendBody, Body};
 
 use super::StoreFault;
 
 /// For a question without data.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For a piece of a running recording: a store that hangs is asked again before its sessions end.
+const PART_PATIENCE: Duration = Duration::from_secs(5);
 /// Data takes longer: this many bytes a second are expected at least.
 const SLOWEST: u64 = 128 * 1024;
 /// What S3 takes in one piece, in bytes.
@@ -45,11 +47,17 @@ struct Inner {
     roots: Arc<Vec<Certificate<'static>>>,
 }
 
-/// Length and hashes of a file.
+/// Length and hashes of what is sent.
 struct Digests {
     length: u64,
     md5: [u8; 16],
     sha256: String,
+}
+
+/// An object as the store has named it in its answer.
+struct Taken {
+    etag: String,
+    version: Option<String>,
 }
 
 impl ObjectStore {
@@ -64,10 +72,6 @@ impl ObjectStore {
         let roots = policy.certificates.iter().map(ca).collect::<Result<Vec<_>, _>>();
         let roots = Arc::new(roots.map_err(|error| StoreFault::Ca(Box::new(error)))?);
         Ok(Self(Arc::new(Inner { policy: Arc::clone(policy), bucket, credentials, roots })))
-    }
-
-    pub(crate) fn policy(&self) -> &Arc<ObjectStorePolicy> {
-        &self.0.policy
     }
 
     /// Endpoint and bucket, as the ledger knows this store.
@@ -88,39 +92,59 @@ impl ObjectStore {
         if digests.length > LARGEST {
             return Err(StoreFault::TooLarge(digests.length));
         }
-        let key = format!("{}{name}", self.0.policy.prefix);
-        let md5 = Base64::encode_string(&digests.md5);
-        let mut action = self.0.bucket.put_object(Some(&self.0.credentials), &key);
-        // The store refuses data that was changed on its way.
-        action.headers_mut().insert("content-md5", md5.as_str());
-        let url = action.sign(SIGNED_FOR);
+        let key = self.key(name);
         let file = File::open(path).map_err(StoreFault::File)?;
-        let request = self.client(time_for(digests.length))?.put(url.as_str());
-        let request = request.header("content-md5", &md5).header("content-type", "application/octet-stream");
-        let answer = accepted(request.send(&file).map_err(failed)?, "store an object")?;
-        let etag = header(&answer, "etag").unwrap_or_default();
-        let version = header(&answer, "x-amz-version-id").filter(|version| version != "null");
-        let has = |what: &str, said: &str| match said == hex(&digests.md5) {
-            true => Ok(()),
-            false => Err(StoreFault::NotTheSame(format!("{what} names the hash {:?}", clip(said)))),
-        };
-        has("the answer", &etag)?;
+        let Taken { etag, version } = self.send(&key, &file, &digests, PATIENCE)?;
         let object = StoredObject {
             store: self.name(),
             key,
             version,
             etag,
             length: digests.length,
-            sha256: digests.sha256,
+            sha256: digests.sha256.clone(),
             stored: now,
             file: TheFile::Kept,
         };
         let (length, etag) = self.stat(&object)?.ok_or(StoreFault::Gone)?;
-        has("the stored object", &etag)?;
+        digests.are_named("the stored object", &etag)?;
         match length == object.length {
             true => Ok(object),
             false => Err(StoreFault::NotTheSame(format!("the stored object has {length} bytes"))),
         }
+    }
+
+    /// Sends a piece of a recording as the object of this key. The version that the store names.
+    pub(crate) fn put_part(&self, key: &str, bytes: &[u8]) -> Result<Option<String>, StoreFault> {
+        let mut digests = Hashing::new();
+        digests.take(bytes);
+        Ok(self.send(key, bytes, &digests.done(), PART_PATIENCE)?.version)
+    }
+
+    /// The key of an object of this name.
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.0.policy.prefix)
+    }
+
+    /// `patience`: beside the time that the bytes take.
+    fn send(
+        &self,
+        key: &str,
+        body: impl AsSendBody,
+        digests: &Digests,
+        patience: Duration,
+    ) -> Result<Taken, StoreFault> {
+        let md5 = Base64::encode_string(&digests.md5);
+        let mut action = self.0.bucket.put_object(Some(&self.0.credentials), key);
+        // The store refuses data that was changed on its way.
+        action.headers_mut().insert("content-md5", md5.as_str());
+        let url = action.sign(SIGNED_FOR);
+        let request = self.client(patience + time_for(digests.length))?.put(url.as_str());
+        let request = request.header("content-md5", &md5).header("content-type", "application/octet-stream");
+        let answer = accepted(request.send(body).map_err(failed)?, "store an object")?;
+        let etag = header(&answer, "etag").unwrap_or_default();
+        digests.are_named("the answer", &etag)?;
+        let version = header(&answer, "x-amz-version-id").filter(|version| version != "null");
+        Ok(Taken { etag, version })
     }
 
     /// Length and hash of an object, as the store says; `None`: it has none of that name.
@@ -143,17 +167,37 @@ impl ObjectStore {
     /// Writes an object to `to`. What is not what was stored is an error, whose bytes `to` has then.
     pub(crate) fn fetch(&self, object: &StoredObject, to: &mut File) -> Result<(), StoreFault> {
         self.is_ours(object)?;
-        let mut action = self.0.bucket.get_object(Some(&self.0.credentials), &object.key);
-        if let Some(version) = &object.version {
-            action.query_mut().insert("versionId", version.as_str());
+        let (length, sha256) = self.copy(&object.key, object.version.as_deref(), object.length, to)?;
+        match length == object.length && sha256 == object.sha256 {
+            true => to.sync_all().map_err(StoreFault::File),
+            false => Err(StoreFault::NotTheSame(format!("it sends {length} bytes with another hash"))),
         }
-        let client = self.client(time_for(object.length))?;
+    }
+
+    /// Writes the object of a key to `to`, of which nothing else is known: how many bytes it has, `most` at most.
+    pub(crate) fn fetch_unknown(&self, key: &str, most: u64, to: &mut File) -> Result<u64, StoreFault> {
+        self.copy(key, None, most, to).map(|(length, _)| length)
+    }
+
+    /// Length and SHA-256 of what the store sends.
+    fn copy(
+        &self,
+        key: &str,
+        version: Option<&str>,
+        most: u64,
+        to: &mut File,
+    ) -> Result<(u64, String), StoreFault> {
+        let mut action = self.0.bucket.get_object(Some(&self.0.credentials), key);
+        if let Some(version) = version {
+            action.query_mut().insert("versionId", version);
+        }
+        let client = self.client(PATIENCE + time_for(most))?;
         let answer = client.get(action.sign(SIGNED_FOR).as_str()).call().map_err(failed)?;
         if answer.status() == StatusCode::NOT_FOUND {
             return Err(StoreFault::Gone);
         }
         let mut answer = accepted(answer, "fetch an object")?;
-        let mut body = answer.body_mut().with_config().limit(object.length.saturating_add(1)).reader();
+        let mut body = answer.body_mut().with_config().limit(most.saturating_add(1)).reader();
         let mut hash = Sha256::new();
         let mut buffer = vec![0; 64 * 1024];
         let mut length = 0u64;
@@ -161,16 +205,13 @@ impl ObjectStore {
             let count = body.read(&mut buffer).map_err(StoreFault::Body)?;
             let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
             length = length.saturating_add(count as u64);
-            if length > object.length {
-                return Err(StoreFault::NotTheSame(format!("it sends more than {} bytes", object.length)));
+            if length > most {
+                return Err(StoreFault::NotTheSame(format!("it sends more than {most} bytes")));
             }
             hash.update(bytes);
             to.write_all(bytes).map_err(StoreFault::File)?;
         }
-        match length == object.length && hex(&hash.finalize()) == object.sha256 {
-            true => to.sync_all().map_err(StoreFault::File),
-            false => Err(StoreFault::NotTheSame(format!("it sends {length} bytes with another hash"))),
-        }
+        Ok((length, hex(&hash.finalize())))
     }
 
     /// Deletes an object; one that is not there is deleted. Of a bucket with versions, the version that was stored.
@@ -256,7 +297,7 @@ fn header(answer: &Response<Body>, name: &str) -> Option<String> {
 
 fn digests(path: &Path) -> Result<Digests, StoreFault> {
     let mut file = File::open(path).map_err(StoreFault::File)?;
-    let (mut md5, mut sha256, mut length) = (Md5::new(), Sha256::new(), 0u64);
+    let mut hashing = Hashing::new();
     let mut buffer = vec![0; 256 * 1024];
     loop {
         let count = match file.read(&mut buffer) {
@@ -264,15 +305,50 @@ fn digests(path: &Path) -> Result<Digests, StoreFault> {
             read => read.map_err(StoreFault::File)?,
         };
         let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
-        md5.update(bytes);
-        sha256.update(bytes);
-        length = length.saturating_add(count as u64);
+        hashing.take(bytes);
     }
-    Ok(Digests { length, md5: md5.finalize().into(), sha256: hex(&sha256.finalize()) })
+    Ok(hashing.done())
+}
+
+/// What a piece of a recording is known by, beside its length.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+struct Hashing {
+    md5: Md5,
+    sha256: Sha256,
+    length: u64,
+}
+
+impl Hashing {
+    fn new() -> Self {
+        Self { md5: Md5::new(), sha256: Sha256::new(), length: 0 }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.md5.update(bytes);
+        self.sha256.update(bytes);
+        self.length = self.length.saturating_add(bytes.len() as u64);
+    }
+
+    fn done(self) -> Digests {
+        Digests { length: self.length, md5: self.md5.finalize().into(), sha256: hex(&self.sha256.finalize()) }
+    }
+}
+
+impl Digests {
+    /// Whether the store says that it has this.
+    fn are_named(&self, by: &str, etag: &str) -> Result<(), StoreFault> {
+        match etag == hex(&self.md5) {
+            true => Ok(()),
+            false => Err(StoreFault::NotTheSame(format!("{by} names the hash {:?}", clip(etag)))),
+        }
+    }
 }
 
 fn time_for(length: u64) -> Duration {
-    PATIENCE + Duration::from_secs(length / SLOWEST)
+    Duration::from_secs(length / SLOWEST)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,9 +1,12 @@
-//! Finished recordings in an object store: sent, checked and noted in the ledger; their files go after a while.
+//! Recordings in an object store: what runs is sent piece by piece, what is finished as a whole, checked and noted in the
+//! ledger; the files of those go after a while.
 //!
 //! A recording is written to the local disk first, which is what a session's end depends on. The store may be away for as
 //! long as it likes: what it has not got stays on the disk.
 
 mod client;
+mod parts;
+mod spool;
 mod upload;
 
 use std::{io, thread};
@@ -12,6 +15,8 @@ use anyhow::Context;
 use tokio::sync::oneshot;
 
 pub(crate) use client::ObjectStore;
+pub(crate) use parts::{Reach, object_of};
+pub(crate) use spool::start_spooling;
 pub(crate) use upload::start_uploads;
 
 /// Why an object store has not done what it was asked to.

@@ -33,18 +33,13 @@ pub(crate) fn start_uploads(gateway: Gateway, recordings: Recordings) {
 }
 
 async fn run(gateway: Gateway, recordings: Recordings) {
-    let mut uploader = Uploader { recordings, store: None, told: HashSet::new(), failures: 0 };
+    let mut uploader = Uploader { recordings, policy: None, store: None, told: HashSet::new(), failures: 0 };
     loop {
         let policy = gateway.policy().gateway.object_store.clone();
         let pause = match policy {
             None => PERIOD,
             Some(policy) => {
-                let is_known =
-                    uploader.store.as_ref().is_some_and(|store| Arc::ptr_eq(store.policy(), &policy));
-                if !is_known {
-                    (uploader.store, uploader.failures) = (None, 0);
-                    uploader.told.clear();
-                }
+                uploader.follow(&policy);
                 let worked = uploader.work(&policy).await;
                 uploader.pause_after(worked)
             }
@@ -55,6 +50,8 @@ async fn run(gateway: Gateway, recordings: Recordings) {
 
 struct Uploader {
     recordings: Recordings,
+    /// What the store is, or would be.
+    policy: Option<Arc<ObjectStorePolicy>>,
     /// `None`: it was not reached yet.
     store: Option<ObjectStore>,
     /// Recordings that cannot be sent, which is told once.
@@ -64,6 +61,16 @@ struct Uploader {
 }
 
 impl Uploader {
+    /// Another policy may name another store, or be a corrected one.
+    fn follow(&mut self, policy: &Arc<ObjectStorePolicy>) {
+        if self.policy.as_ref().is_some_and(|known| Arc::ptr_eq(known, policy)) {
+            return;
+        }
+        self.policy = Some(Arc::clone(policy));
+        (self.store, self.failures) = (None, 0);
+        self.told.clear();
+    }
+
     /// How long to wait until the next time. An outage is told once, and so is its end.
     fn pause_after(&mut self, worked: anyhow::Result<()>) -> Duration {
         let Err(error) = worked else {

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context;
-use keyward_model::UnixMillis;
+use keyward_model::{SessionId, UnixMillis};
 use keyward_policy::ObjectStorePolicy;
 use keyward_store::{KeptBecause, LastLink, NewDeletion, Store, StoredObject, TheFile, TrailRecord};
 use keyward_trail::{Integrity, ends_with_seal, verify};
 
-use crate::object_store::{ObjectStore, apart};
+use crate::object_store::{ObjectStore, apart, object_of};
 
 /// The recordings of a gateway, as who deletes them sees them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -129,6 +129,7 @@ impl Recordings {
         if let Some(object) = now_known.and_then(|record| record.object) {
             self.remove_object(object).await?;
         }
+        self.remove_parts(&record.session).await?;
         // To free a large file takes the disk a while.
         tokio::task::spawn_blocking(move || remove(&path)).await??;
         self.store.finish_deletion(&record.session, now()).await?;
@@ -138,6 +139,15 @@ impl Recordings {
     async fn remove_object(&self, object: StoredObject) -> anyhow::Result<()> {
         let store = self.objects()?;
         Ok(apart(move || store.delete(&object)).await??)
+    }
+
+    /// Removes the pieces that an object store has of a recording, and forgets each when it is gone.
+    pub(crate) async fn remove_parts(&self, session: &SessionId) -> anyhow::Result<()> {
+        for part in self.store.trail_parts(session).await? {
+            self.remove_object(object_of(&part)).await?;
+            self.store.forget_part(session, part.number).await?;
+        }
+        Ok(())
     }
 
     /// The bytes that these files have, of those that are there.

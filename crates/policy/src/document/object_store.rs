@@ -1,19 +1,23 @@
 //! `[gateway.object-store]`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use toml::de::DeValue;
 
 use super::defined::Defined;
 use super::ldap::password_file;
 use super::report::Fault;
-use super::section::Section;
+use super::section::{Item, Section};
 use super::timestamps::is_server;
-use super::value::{flag, line, owned_line, term};
+use super::value::{flag, line, owned_line, seconds, term};
 use crate::{ObjectStorePolicy, TrustedCaList};
 
 pub(super) const FORM: &str =
     "[gateway.object-store] with endpoint, bucket, access-key, secret-key-file and trusted-ca-list";
+
+/// How often running recordings are sent where the document says nothing.
+const SPOOL_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) fn policy(
     section: &Section<'_>,
@@ -38,6 +42,8 @@ pub(super) fn policy(
             .fault(fault.hint("write `secret-key-file = \"PATH\"` (or `secret-key`), and only one of them"));
     }
     let keep_local_for = section.optional("keep-local-for", term).map(|item| item.value);
+    let unsent_at_most = section.optional("unsent-at-most", seconds);
+    let spool_every = spool_every(section, unsent_at_most.as_ref());
     let list = section.optional("trusted-ca-list", line);
     let endpoint = endpoint?;
     let certificates = match list {
@@ -73,8 +79,22 @@ pub(super) fn policy(
         secret_key: inline.or(file)?.value,
         certificates,
         keep_local_for,
+        spool_every,
+        unsent_at_most: unsent_at_most.map(|item| item.value),
     };
     (section.faults_so_far() == faults).then_some(policy)
+}
+
+/// What is sent at an interval is not late before the interval is over, and the store needs some time as well.
+fn spool_every(section: &Section<'_>, unsent_at_most: Option<&Item<Duration>>) -> Duration {
+    let every = section.optional("spool-every", seconds);
+    let Some(most) = unsent_at_most else { return every.map_or(SPOOL_EVERY, |item| item.value) };
+    let Some(every) = every else { return SPOOL_EVERY.min(most.value / 3) };
+    if most.value < every.value * 2 {
+        let fault = Fault::new("what is sent so rarely is late even when the store takes it at once");
+        section.fault_at(most.at, fault.hint("write at least twice the seconds of `spool-every`"));
+    }
+    every.value
 }
 
 fn endpoint(value: &DeValue<'_>) -> Result<String, Fault> {

@@ -7,6 +7,7 @@ mod cost;
 mod host_keys;
 mod ledger;
 mod opening;
+mod parts;
 mod plugin_status;
 mod retention;
 mod revisions;

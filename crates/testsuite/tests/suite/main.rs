@@ -53,6 +53,7 @@ mod live;
 mod login;
 mod moments;
 mod object_store;
+mod object_store_running;
 mod openssh;
 mod openssh_connection;
 mod paramiko;

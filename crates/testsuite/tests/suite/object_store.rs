@@ -3,13 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use keyward_testsuite::{PATIENCE, PeerServer, Swift, until};
+use keyward_testsuite::{Authority, PATIENCE, PeerServer, Swift, until};
 use serde_json::Value;
 
 use crate::retention::Recording;
 use crate::site::{Draft, Site};
 
-fn site(swift: &Swift, more: &str) -> Site {
+pub(crate) fn site(swift: &Swift, more: &str) -> Site {
     site_at(&swift.endpoint(), Swift::SECRET_KEY, more)
 }
 
@@ -43,7 +43,7 @@ impl Site {
 
     /// A line of the gateway's log with all these words.
     #[track_caller]
-    fn logs(&self, words: &[&str]) {
+    pub(crate) fn logs(&self, words: &[&str]) {
         let has_all = |line: &str| words.iter().all(|word| line.contains(word)).then_some(());
         let found = self.gateway.program().find_line("the line of the log", PATIENCE, has_all);
         assert!(found.is_some(), "{words:?}: {:#?}", self.gateway.log());
@@ -51,7 +51,7 @@ impl Site {
     }
 
     #[track_caller]
-    fn tells_no_secret(&self) {
+    pub(crate) fn tells_no_secret(&self) {
         let log = self.gateway.log().join("\n");
         assert!(!log.contains(Swift::SECRET_KEY) && !log.contains("X-Amz-Signature"), "{log}");
     }
@@ -199,4 +199,34 @@ fn a_store_that_lies_is_not_believed() {
         site.is_not_stored(&recording);
         assert!(!liar.log().iter().any(|line| line == "followed"), "{lie}");
     }
+}
+
+#[test]
+fn a_store_behind_tls_is_one_whose_certificate_comes_from_the_list_of_the_document() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (its, other) = (authority.certificate(), stranger.certificate());
+    let swift = Swift::with_certificate_of(authority);
+    let trusting = |certificate: &str| {
+        let list = format!(
+            "trusted-ca-list = \"store\"\n\n[[trusted-ca-list]]\nname = \"store\"\ncertificates = [\"\"\"\n{certificate}\"\"\"]\n"
+        );
+        site(&swift, &list)
+    };
+    let deceived = trusting(&other);
+    let recording = deceived.record("echo shown");
+    deceived.logs(&["ALERT", "recordings cannot be sent", "invalid peer certificate"]);
+    deceived.is_not_stored(&recording);
+    assert!(swift.list().is_empty());
+    let told =
+        deceived.gateway.log().iter().filter(|line| line.contains("recordings cannot be sent")).count();
+    assert_eq!(told, 1, "{:#?}", deceived.gateway.log());
+
+    let site = trusting(&its);
+    let recording = site.record("seq 20000");
+    let object = site.stored(&recording);
+    assert!(swift.get(object["key"].as_str().unwrap()) == fs::read(&recording.file).unwrap());
+    let to = site.sshd.folder().join("fetched");
+    let fetch = ["session", "fetch-recording", &recording.session, "--to", to.to_str().unwrap()];
+    site.command(&fetch).must_succeed();
+    assert!(fs::read(&to).unwrap() == fs::read(&recording.file).unwrap());
 }

@@ -198,11 +198,14 @@ impl Place {
         }
     }
 
-    /// The gateway may have put a start before the path.
+    /// The gateway may have put a start before the path, and of scp's own protocol it knows two names: the one in the
+    /// command, and the one that the client sends.
     fn find(&self, file: &FileEvent<'_>) -> Option<usize> {
         let is_it = |about: &About| {
             let name = about.path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-            about.channel == self.channel && about.operation == file.operation && file.path.ends_with(name)
+            let is_other = file.other.as_ref().is_some_and(|other| **other == *name);
+            let is_name = file.path.ends_with(name) || is_other;
+            about.channel == self.channel && about.operation == file.operation && is_name
         };
         let exact = self.ended.iter().position(|it| is_it(&it.about) && it.about.path == *file.path);
         exact.or_else(|| self.ended.iter().position(|it| is_it(&it.about)))
