@@ -10,9 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use keyward_model::SessionId;
 use keyward_trail::{ChannelId, Completeness, Direction, Event, Finder, Found, Stream};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
 
 /// Of one session, between the recorder and what draws its screen; bytes.
 const MOST_WAITING: usize = 4 * 1024 * 1024;
@@ -22,6 +24,8 @@ const PIECE_BYTES: usize = 256;
 const BATCH: usize = 1024;
 /// So that not each key makes a thread draw.
 const LINGER: Duration = Duration::from_millis(500);
+/// Where nothing comes for so long, what stands on the screens is told.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Takes the lines of sessions that are indexed as they are recorded. Nothing of it may block.
 pub trait LineSink: std::fmt::Debug + Send + Sync {
@@ -76,12 +80,13 @@ enum Piece {
 }
 
 impl Feed {
-    /// Starts the task that finds the lines of a session.
-    pub(crate) fn start(session: SessionId, sink: Arc<dyn LineSink>) -> Self {
+    /// Starts the task that finds the lines of a session, on a runtime that outlives its connection's thread.
+    pub(crate) fn start(session: SessionId, sink: Arc<dyn LineSink>, runtime: &Handle) -> Self {
         let (sender, pieces) = mpsc::unbounded_channel();
         let lacks = Arc::new(Lacks { pieces: AtomicBool::new(false), end: AtomicBool::new(true) });
         sink.begun(&session);
-        tokio::spawn(find(pieces, session, sink, Arc::clone(&lacks)));
+        let end = End { session, sink, lines: Lines::Some };
+        runtime.spawn(find(pieces, end, Arc::clone(&lacks)));
         Self { pieces: sender, room: Arc::new(Semaphore::new(MOST_WAITING)), lacks }
     }
 
@@ -122,41 +127,66 @@ impl Feed {
     }
 }
 
-async fn find(
-    mut pieces: UnboundedReceiver<Piece>,
+/// Tells the end of a session, also where its task is dropped.
+struct End {
     session: SessionId,
     sink: Arc<dyn LineSink>,
-    lacks: Arc<Lacks>,
-) {
-    let (mut finder, mut batch) = (Finder::default(), Vec::new());
-    while pieces.recv_many(&mut batch, BATCH).await > 0 {
-        if batch.len() < BATCH {
-            tokio::time::sleep(LINGER).await;
+    lines: Lines,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.sink.ended(&self.session, self.lines);
+    }
+}
+
+async fn find(mut pieces: UnboundedReceiver<Piece>, mut end: End, lacks: Arc<Lacks>) {
+    let (mut finder, mut batch, mut is_told) = (Finder::default(), Vec::new(), true);
+    loop {
+        let received = match timeout(PAUSE, pieces.recv_many(&mut batch, BATCH)).await {
+            Ok(0) => break,
+            Ok(_) => true,
+            Err(_) if is_told => {
+                if pieces.recv_many(&mut batch, BATCH).await == 0 {
+                    break;
+                }
+                true
+            }
+            Err(_) => false,
+        };
+        if received && batch.len() < BATCH {
+            sleep(LINGER).await;
         }
-        while batch.len() < BATCH
+        while received
+            && batch.len() < BATCH
             && let Ok(piece) = pieces.try_recv()
         {
             batch.push(piece);
         }
+        is_told = !received;
         let drawn = spawn_blocking(move || {
             let mut lines = Vec::new();
             batch.drain(..).for_each(|piece| piece.draw(&mut finder, &mut lines));
+            if !received {
+                finder.pause(&mut |line| lines.push(line));
+            }
             (finder, batch, lines)
         });
         // It has panicked, or the process ends.
-        let Ok(drawn) = drawn.await else { return sink.ended(&session, Lines::Some) };
+        let Ok(drawn) = drawn.await else { return };
         let lines;
         (finder, batch, lines) = drawn;
         if !lines.is_empty() {
-            sink.found(&session, lines);
+            end.sink.found(&end.session, lines);
         }
     }
     let mut lines = Vec::new();
     let complete = finder.end(&mut |line| lines.push(line));
-    sink.found(&session, lines);
+    end.sink.found(&end.session, lines);
     let lacks = lacks.pieces.load(Ordering::Relaxed) || lacks.end.load(Ordering::Relaxed);
-    let is_all = !lacks && complete == Completeness::Whole;
-    sink.ended(&session, if is_all { Lines::All } else { Lines::Some });
+    if !lacks && complete == Completeness::Whole {
+        end.lines = Lines::All;
+    }
 }
 
 impl Piece {
@@ -205,7 +235,7 @@ mod tests {
     async fn told(feed: impl FnOnce(&Feed)) -> (Vec<String>, Option<Lines>) {
         let kept = Arc::new(Kept::default());
         let id = SessionId::new([0; 16], &ConnectionName::try_from("c").unwrap(), 1);
-        let fed = Feed::start(id, Arc::clone(&kept) as Arc<dyn LineSink>);
+        let fed = Feed::start(id, Arc::clone(&kept) as Arc<dyn LineSink>, &Handle::current());
         feed(&fed);
         drop(fed);
         kept.end.notified().await;

@@ -229,7 +229,7 @@ async fn record(
     let facts = SessionFacts { trail: Some(name), trail_signer: Some(signer), ..SessionFacts::default() };
     core.shared.store.update_session(&core.id, &facts).await?;
     let (activity, protection) = (Arc::clone(activity), protection(core));
-    let feed = feed(core);
+    let (feed, runtime) = (feed(core), core.shared.settling.runtime().clone());
     let off_site = core.shared.off_site.clone();
     let stamps = Stamps::of(&core.shared.authorities, core.connection.audit.as_deref());
     // The runtime's handle goes along: the recorder's task is spawned where its file was made.
@@ -241,7 +241,7 @@ async fn record(
         path.parent().map_or(Ok(()), make)?;
         let writer = Writer::create(&path, &header, &protection);
         let writer = writer?;
-        let feed = feed.map(|(session, sink)| Feed::start(session, sink));
+        let feed = feed.map(|(session, sink)| Feed::start(session, sink, &runtime));
         Ok::<_, TrailError>(Recorder::start(writer, &path, activity, stamps, off_site, feed))
     });
     let reason = match started.await {

@@ -89,6 +89,11 @@ impl Drop for Work {
 }
 
 impl Settling {
+    /// The gateway's own, which outlives the threads of connections.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Within a tokio runtime, which the tasks then run on.
     pub(crate) fn new() -> Self {
         Self {

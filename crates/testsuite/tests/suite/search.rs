@@ -194,7 +194,7 @@ fn a_session_is_found_while_it_is_recorded_and_without_a_key() {
     let site = auditors.site("recipients = [\"@0@\"]\nindex = \"as-recorded\"");
     let ssh = site.ssh();
     let mut session =
-        Program::start(&mut ssh.command(&[], &["echo chandelier; read -r _; echo candlestick"]));
+        Program::start(&mut ssh.command(&[], &["echo chandelier >&2; read -r _; echo candlestick >&2"]));
     session.find_line("chandelier", PATIENCE, |line| (line == "chandelier").then_some(())).unwrap();
     let found = |text: &str| {
         until("it is found", PATIENCE, || {
