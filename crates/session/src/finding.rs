@@ -140,34 +140,22 @@ impl Drop for End {
     }
 }
 
+/// What a session makes the task do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Step {
+    Draw,
+    /// Nothing came for a while.
+    Pause,
+}
+
 async fn find(mut pieces: UnboundedReceiver<Piece>, mut end: End, lacks: Arc<Lacks>) {
-    let (mut finder, mut batch, mut is_told) = (Finder::default(), Vec::new(), true);
-    loop {
-        let received = match timeout(PAUSE, pieces.recv_many(&mut batch, BATCH)).await {
-            Ok(0) => break,
-            Ok(_) => true,
-            Err(_) if is_told => {
-                if pieces.recv_many(&mut batch, BATCH).await == 0 {
-                    break;
-                }
-                true
-            }
-            Err(_) => false,
-        };
-        if received && batch.len() < BATCH {
-            sleep(LINGER).await;
-        }
-        while received
-            && batch.len() < BATCH
-            && let Ok(piece) = pieces.try_recv()
-        {
-            batch.push(piece);
-        }
-        is_told = !received;
+    let (mut finder, mut batch, mut last) = (Finder::default(), Vec::new(), Step::Pause);
+    while let Some(step) = next(&mut pieces, &mut batch, last).await {
+        last = step;
         let drawn = spawn_blocking(move || {
             let mut lines = Vec::new();
             batch.drain(..).for_each(|piece| piece.draw(&mut finder, &mut lines));
-            if !received {
+            if step == Step::Pause {
                 finder.pause(&mut |line| lines.push(line));
             }
             (finder, batch, lines)
@@ -187,6 +175,27 @@ async fn find(mut pieces: UnboundedReceiver<Piece>, mut end: End, lacks: Arc<Lac
     if !lacks && complete == Completeness::Whole {
         end.lines = Lines::All;
     }
+}
+
+/// `None`: nothing more comes.
+async fn next(pieces: &mut UnboundedReceiver<Piece>, batch: &mut Vec<Piece>, last: Step) -> Option<Step> {
+    let first = pieces.recv_many(batch, BATCH);
+    let received = match last {
+        Step::Pause => Ok(first.await),
+        Step::Draw => timeout(PAUSE, first).await,
+    };
+    match received {
+        Ok(0) => return None,
+        Ok(BATCH) => {}
+        Ok(_) => sleep(LINGER).await,
+        Err(_) => return Some(Step::Pause),
+    }
+    while batch.len() < BATCH
+        && let Ok(piece) = pieces.try_recv()
+    {
+        batch.push(piece);
+    }
+    Some(Step::Draw)
 }
 
 impl Piece {

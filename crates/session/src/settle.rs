@@ -89,11 +89,6 @@ impl Drop for Work {
 }
 
 impl Settling {
-    /// The gateway's own, which outlives the threads of connections.
-    pub(crate) fn runtime(&self) -> &Handle {
-        &self.runtime
-    }
-
     /// Within a tokio runtime, which the tasks then run on.
     pub(crate) fn new() -> Self {
         Self {
@@ -102,6 +97,11 @@ impl Settling {
             closed: CancellationToken::new(),
             state: Mutex::default(),
         }
+    }
+
+    /// The gateway's own, which outlives the threads of connections.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
