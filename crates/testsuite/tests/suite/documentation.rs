@@ -141,7 +141,8 @@ fn exists(page: &Path, line: &str) {
     let help = help.text();
     let options = words.iter().filter(|word| word.starts_with('-') && **word != "-");
     for option in options.map(|word| word.split('=').next().unwrap()) {
-        let is_there = help.split([' ', ',', '\n']).any(|word| word == option);
+        // A value that may be left out stands in brackets behind the option.
+        let is_there = help.split([' ', ',', '\n', '[']).any(|word| word == option);
         assert!(is_there, "{}: {line}: no {option} in\n{help}", page.display());
     }
 }
