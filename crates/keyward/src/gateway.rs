@@ -12,7 +12,7 @@ use keyward_model::{InstanceName, Protocol, Secret};
 use keyward_plugin::PluginHost;
 use keyward_policy::Policy;
 use keyward_proxy_ssh::{HostKeys, SshError, SshProxy, authority_fault};
-use keyward_session::{Gateway, GatewayParts, OldVersions, PluginVersion};
+use keyward_session::{Gateway, GatewayParts, LineSink, OldVersions, PluginVersion};
 use keyward_store::{RevisionId, Store};
 use keyward_trail::SigningKey;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,6 +23,7 @@ use crate::listen::Listeners;
 use crate::object_store::{start_spooling, start_uploads};
 use crate::plugins::{self, Earlier, Loader, NotLoaded, serves_somebody};
 use crate::retention::{Recordings, Retention};
+use crate::search_index::LiveIndex;
 use crate::shards::Shards;
 use crate::updates::{Site, Updates};
 
@@ -68,6 +69,7 @@ pub(crate) struct Running {
     gateway: Gateway,
     host: PluginHost,
     updates: Updates,
+    index: Arc<LiveIndex>,
 }
 
 impl Running {
@@ -96,15 +98,18 @@ impl Running {
             trails: trails.clone(),
             objects: policy.gateway.object_store.clone(),
         };
-        let gateway =
-            Gateway::start(GatewayParts { policy, store, plugins, old_versions, trails, signer }).await?;
+        let index = LiveIndex::new(recordings.store.clone(), &policy.gateway.data_dir);
+        let lines = Some(Arc::clone(&index) as Arc<dyn LineSink>);
+        let parts = GatewayParts { policy, store, plugins, old_versions, trails, signer, lines };
+        let gateway = Gateway::start(parts).await?;
+        index.start();
         let to = (gateway.clone(), Arc::new(Shards::start(&ssh)?));
         listeners.serve(loader.policy(), bound, &to);
         start_uploads(gateway.clone(), recordings.clone());
         start_spooling(gateway.clone(), recordings.clone());
         let retention = Retention::start(gateway.clone(), recordings);
         let updates = Updates::follow(Site { to, ssh, loader, earlier, listeners, retention }, failed).await;
-        Ok(Self { gateway, host, updates })
+        Ok(Self { gateway, host, updates, index })
     }
 
     pub(crate) fn gateway(&self) -> &Gateway {
@@ -117,6 +122,7 @@ impl Running {
         let drain = self.gateway.policy().gateway.drain;
         let drained = async {
             self.gateway.stop(drain).await;
+            self.index.settle().await;
             self.host.shutdown().await;
         };
         tokio::select! {

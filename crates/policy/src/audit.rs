@@ -16,8 +16,21 @@ pub struct AuditPolicy {
     pub hidden_input: HiddenInputPolicy,
     /// How long a recording is kept after the end of its session; `None`: for ever, as far as age goes.
     pub keep_for: Option<Duration>,
+    /// Whether what is recorded can be searched.
+    pub index: Indexing,
     /// `None`: nobody but the node says when a recording was made.
     pub timestamps: Option<Arc<TimestampPolicy>>,
+}
+
+/// When what a session has typed and shown goes into the index, by which recordings are searched.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Indexing {
+    /// While it is recorded, by the gateway, which sees it then.
+    AsRecorded,
+    /// When somebody who can read the recording asks for it.
+    #[default]
+    Later,
+    Never,
 }
 
 /// Who puts timestamps on recordings (RFC 3161).

@@ -28,7 +28,7 @@ mod text_pattern;
 mod time_window;
 mod user;
 
-pub use audit::{AuditPolicy, TimestampPolicy};
+pub use audit::{AuditPolicy, Indexing, TimestampPolicy};
 pub use authentication::{Authentication, Backend, Method, UserCa};
 pub use channel::{ChannelDecision, ChannelKind, ChannelPolicy, ChannelQuery, ChannelRule, ChannelSubject};
 pub use connection::{

@@ -13,8 +13,8 @@ use keyward_model::{ConnectionName, InstanceName, Secret};
 
 use crate::connection::canonical;
 use crate::{
-    CertificateAuthority, Connection, LdapServer, LocalCredentialStore, LocalUser, ObjectStorePolicy,
-    PluginInstance, PolicyError, PythonEnvironment, TrustedCaList, UserList, document,
+    CertificateAuthority, Connection, Indexing, LdapServer, LocalCredentialStore, LocalUser,
+    ObjectStorePolicy, PluginInstance, PolicyError, PythonEnvironment, TrustedCaList, UserList, document,
 };
 
 /// A document that was checked as a whole. It does not change; `Debug` shows no secret of it.
@@ -135,6 +135,13 @@ impl Policy {
     pub fn keeps_for(&self, connection: &ConnectionName) -> Option<Duration> {
         let found = self.connections.iter().find(|found| found.name == *connection)?;
         found.audit.as_ref()?.keep_for
+    }
+
+    /// When recordings of the connection of this name are indexed; [`Indexing::Later`] for one that the document does not
+    /// have.
+    pub fn indexing_of(&self, connection: &ConnectionName) -> Indexing {
+        let found = self.connections.iter().find(|found| found.name == *connection);
+        found.and_then(|found| found.audit.as_ref()).map_or(Indexing::Later, |audit| audit.index)
     }
 
     /// Whether there are recordings that are not kept for ever.

@@ -108,6 +108,11 @@ impl Indexer {
     /// Begins with the lines of a session, in the place of what was there of it.
     pub fn session(&mut self, facts: SessionFacts) -> SessionLines<'_> {
         self.remove(&facts.id);
+        self.more_of(facts)
+    }
+
+    /// Goes on with the lines of a session.
+    pub fn more_of(&mut self, facts: SessionFacts) -> SessionLines<'_> {
         let (text, lines) = (String::new(), Vec::new());
         SessionLines {
             indexer: self,
@@ -160,7 +165,8 @@ impl Indexer {
     }
 }
 
-/// Takes the lines of one session. Dropped without its end, nothing of the session is in the index.
+/// Takes the lines of one session. Dropped without [`end`](Self::end) or [`pause`](Self::pause), nothing of the session is in
+/// the index.
 pub struct SessionLines<'i> {
     indexer: &'i mut Indexer,
     facts: SessionFacts,
@@ -207,6 +213,18 @@ impl SessionLines<'_> {
             Coverage::Whole => WHOLE,
             Coverage::Partly => PARTLY,
         }))?;
+        self.ended = true;
+        Ok(())
+    }
+
+    /// More will come: until its end was told, the session is not counted.
+    ///
+    /// # Errors
+    /// The index cannot be written.
+    pub fn pause(mut self) -> tantivy::Result<()> {
+        if !self.lines.is_empty() {
+            self.write(None)?;
+        }
         self.ended = true;
         Ok(())
     }

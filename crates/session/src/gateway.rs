@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authority::Authorities;
 use crate::core::Core;
+use crate::finding::LineSink;
 use crate::hidden::Hidden;
 use crate::jump_host::Hop;
 use crate::limits::Limits;
@@ -43,6 +44,8 @@ pub struct GatewayParts {
     pub trails: PathBuf,
     /// What recordings are signed with.
     pub signer: Arc<SigningKey>,
+    /// Takes the lines of sessions that are indexed as they are recorded; `None`: none is.
+    pub lines: Option<Arc<dyn LineSink>>,
 }
 
 /// Takes connections and makes sessions of them. Cheap to clone.
@@ -64,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) settling: Settling,
     pub(crate) stops: Stops,
     pub(crate) authorities: Authorities,
+    pub(crate) lines: Option<Arc<dyn LineSink>>,
     pub(crate) off_site: OffSite,
     limits: Limits,
     pub(crate) resolver: Resolver,
@@ -110,6 +114,7 @@ impl Gateway {
             old_versions: parts.old_versions,
             trails: parts.trails,
             signer: parts.signer,
+            lines: parts.lines,
             stopping: CancellationToken::new(),
             numbers: AtomicU64::new(0),
             settling: Settling::new(),

@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::activity::Activity;
 use crate::echo::Keys;
+use crate::finding::Feed;
 use crate::grace::Grace;
 use crate::off_site::OffSite;
 use crate::recording::{FileWriter, Trail, record_until_the_end, text_bytes};
@@ -79,13 +80,14 @@ impl Recorder {
         activity: Arc<Activity>,
         stamps: Stamps,
         off_site: OffSite,
+        feed: Option<Feed>,
     ) -> Self {
         let (sender, messages) = mpsc::channel(QUEUE);
         let space = Arc::new(Semaphore::new(QUEUE_BYTES as usize));
         let grace = Grace::new(Arc::clone(&space), Arc::clone(&activity));
         let hold = off_site.hold(Arc::clone(&space), QUEUE_BYTES, Arc::clone(&activity));
         let hold = AbortOnDropHandle::new(tokio::spawn(hold));
-        let trail = Trail::new(writer, path, grace, stamps);
+        let trail = Trail::new(writer, path, grace, stamps, feed.map(Arc::new));
         tokio::spawn(record_until_the_end(trail, messages, activity, hold));
         Self { queue: Queue { messages: sender, space, start: Instant::now() } }
     }

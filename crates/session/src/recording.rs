@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::activity::{Activity, EndCause};
 use crate::echo::Keys;
+use crate::finding::Feed;
 use crate::grace::{Grace, LATE};
 use crate::recorder::{Message, QUEUE};
 use crate::stamps::{Ended, Stamps};
@@ -35,12 +36,20 @@ pub(crate) struct Trail {
     writer: FileWriter,
     disk: Disk,
     stamps: Stamps,
+    /// What finds lines in it for the index, where the audit policy has that.
+    feed: Option<Arc<Feed>>,
 }
 
 impl Trail {
     /// Of a recording at `path` that was just made.
-    pub(crate) fn new(writer: FileWriter, path: &Path, grace: Grace, stamps: Stamps) -> Self {
-        Self { writer, disk: Disk { syncing: Syncing::new(path), grace }, stamps }
+    pub(crate) fn new(
+        writer: FileWriter,
+        path: &Path,
+        grace: Grace,
+        stamps: Stamps,
+        feed: Option<Arc<Feed>>,
+    ) -> Self {
+        Self { writer, disk: Disk { syncing: Syncing::new(path), grace }, stamps, feed }
     }
 }
 
@@ -88,7 +97,7 @@ pub(crate) async fn record_until_the_end(
 }
 
 async fn record(trail: Trail, messages: &mut mpsc::Receiver<Message>) -> Result<(), TrailError> {
-    let Trail { mut writer, mut disk, mut stamps } = trail;
+    let Trail { mut writer, mut disk, mut stamps, feed } = trail;
     let (mut incoming, mut batch, mut unseen) = (Vec::new(), Vec::new(), Unseen::default());
     // Of the batch: its bytes, and how many of its messages these are of.
     let (mut bytes, mut counted) = (0, 0);
@@ -106,15 +115,16 @@ async fn record(trail: Trail, messages: &mut mpsc::Receiver<Message>) -> Result<
         unseen.expire(now, &mut batch);
         bytes += batch.iter().skip(counted).map(size).sum::<usize>();
         if bytes < SMALL && writer.buffered() < SMALL {
-            write(&mut writer, batch.drain(..))?;
+            write(&mut writer, feed.as_deref(), batch.drain(..))?;
             (bytes, write_at) = (0, None);
         } else if !batch.is_empty() {
             write_at.get_or_insert_with(|| now + LINGER);
         }
         counted = batch.len();
         if write_at.is_some_and(|at| at <= now) || bytes >= LARGE {
+            let fed = feed.clone();
             let work = move || {
-                write(&mut writer, batch.drain(..))?;
+                write(&mut writer, fed.as_deref(), batch.drain(..))?;
                 Ok((writer, batch))
             };
             (writer, batch) = disk.elsewhere(work).await?;
@@ -156,12 +166,12 @@ async fn record(trail: Trail, messages: &mut mpsc::Receiver<Message>) -> Result<
         };
         if received == 0 {
             unseen.give_up(&mut batch);
-            return abandon(writer, disk, batch).await;
+            return abandon(Trail { writer, disk, stamps, feed }, batch).await;
         }
         let now = Deadline::now();
         incoming.drain(..).for_each(|message| unseen.take(message, now, &mut batch));
         if batch.iter().skip(counted).any(|message| matches!(message, Message::Finish { .. })) {
-            return finish(Trail { writer, disk, stamps }, batch).await;
+            return finish(Trail { writer, disk, stamps, feed }, batch).await;
         }
         stamps.note();
         // Also when nothing is buffered: a flush gives back the memory of the writer's buffer.
@@ -181,10 +191,11 @@ async fn until(at: Option<Deadline>) {
 }
 
 /// The session is gone, and nobody has written its end.
-async fn abandon(mut writer: FileWriter, mut disk: Disk, batch: Vec<Message>) -> Result<(), TrailError> {
+async fn abandon(trail: Trail, batch: Vec<Message>) -> Result<(), TrailError> {
+    let Trail { mut writer, mut disk, feed, .. } = trail;
     let taken = disk.syncing.settle().await;
     elsewhere(move || {
-        write(&mut writer, batch.into_iter())?;
+        write(&mut writer, feed.as_deref(), batch.into_iter())?;
         writer.seal()?;
         taken.and_then(|()| writer.output().sync()).map_err(TrailError::Write)
     })
@@ -219,7 +230,11 @@ pub(crate) fn text_bytes(event: &Event<'_>) -> usize {
     }
 }
 
-fn write(writer: &mut FileWriter, messages: impl Iterator<Item = Message>) -> Result<(), TrailError> {
+fn write(
+    writer: &mut FileWriter,
+    feed: Option<&Feed>,
+    messages: impl Iterator<Item = Message>,
+) -> Result<(), TrailError> {
     for message in messages {
         match message {
             Message::Data { at, channel, direction, stream, bytes, keys, space } => {
@@ -228,10 +243,17 @@ fn write(writer: &mut FileWriter, messages: impl Iterator<Item = Message>) -> Re
                     Keys::Shown => writer.write(at, &event)?,
                     Keys::Hidden { begins } => writer.write_hidden(at, channel, &bytes, begins)?,
                 }
+                // What was not shown is nobody's to find.
+                if let (Some(feed), Keys::Shown) = (feed, keys) {
+                    feed.data(at, channel, direction, stream, &bytes);
+                }
                 drop(space);
             }
             Message::Event { at, event, space } => {
                 writer.write(at, &event)?;
+                if let Some(feed) = feed {
+                    feed.event(at, &event, text_bytes(&event));
+                }
                 drop(space);
             }
             // Only `finish` sees it.
@@ -243,17 +265,20 @@ fn write(writer: &mut FileWriter, messages: impl Iterator<Item = Message>) -> Re
 
 /// Writes what came before the end, and the end. What a relay sends after it finds the recording gone.
 async fn finish(trail: Trail, mut batch: Vec<Message>) -> Result<(), TrailError> {
-    let Trail { mut writer, mut disk, stamps } = trail;
+    let Trail { mut writer, mut disk, stamps, feed } = trail;
     let is_finish = |message: &Message| matches!(message, Message::Finish { .. });
     let Some(place) = batch.iter().position(is_finish) else { return Ok(()) };
     batch.truncate(place + 1);
     let Some(Message::Finish { at, end, done }) = batch.pop() else { return Ok(()) };
     let taken = disk.syncing.settle().await;
     let written = elsewhere(move || {
-        write(&mut writer, batch.into_iter())?;
+        write(&mut writer, feed.as_deref(), batch.into_iter())?;
         let finished = writer.end(at, &end)?;
         // A finished recording is evidence, so it outlives a power cut. What the disk did not take before, it says once.
         taken.and_then(|()| finished.output().sync()).map_err(TrailError::Write)?;
+        if let Some(feed) = feed {
+            feed.finish();
+        }
         Ok(finished)
     })
     .await;

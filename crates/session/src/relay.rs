@@ -10,7 +10,8 @@ use std::time::SystemTime;
 use keyward_content::Modes;
 use keyward_model::{ClientAddr, SessionId, TargetAddr};
 use keyward_policy::{
-    AuditPolicy, ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, FileRules, KeyLimits,
+    AuditPolicy, ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, FileRules, Indexing,
+    KeyLimits,
 };
 use keyward_store::{ClosedTrail, SessionFacts};
 use keyward_trail::{ChannelId, Event, Header, Protection, Terminal, TrailError, Writer};
@@ -20,6 +21,7 @@ use crate::activity::{Activity, EndCause, supervise};
 use crate::content::Opened;
 use crate::core::{Core, Ending};
 use crate::end::{chain, ending};
+use crate::finding::{Feed, LineSink};
 use crate::gateway::Shared;
 use crate::identify::Person;
 use crate::recorder::{Recorder, RecorderGone, Tap};
@@ -227,6 +229,7 @@ async fn record(
     let facts = SessionFacts { trail: Some(name), trail_signer: Some(signer), ..SessionFacts::default() };
     core.shared.store.update_session(&core.id, &facts).await?;
     let (activity, protection) = (Arc::clone(activity), protection(core));
+    let (feed, runtime) = (feed(core), core.shared.settling.runtime().clone());
     let off_site = core.shared.off_site.clone();
     let stamps = Stamps::of(&core.shared.authorities, core.connection.audit.as_deref());
     // The runtime's handle goes along: the recorder's task is spawned where its file was made.
@@ -237,7 +240,9 @@ async fn record(
         };
         path.parent().map_or(Ok(()), make)?;
         let writer = Writer::create(&path, &header, &protection);
-        writer.map(|writer| Recorder::start(writer, &path, activity, stamps, off_site))
+        let writer = writer?;
+        let feed = feed.map(|(session, sink)| Feed::start(session, sink, &runtime));
+        Ok::<_, TrailError>(Recorder::start(writer, &path, activity, stamps, off_site, feed))
     });
     let reason = match started.await {
         Ok(Ok(recorder)) => return Ok(recorder),
@@ -248,6 +253,13 @@ async fn record(
     let closed = ClosedTrail { end: format!("{}: {reason}", ClosedTrail::NOT_BEGUN), last: None };
     core.shared.store.close_trail(&core.id, &closed).await?;
     Err(reason)
+}
+
+/// Where lines of the session go, where its audit policy has them indexed as they are recorded.
+fn feed(core: &Core) -> Option<(SessionId, Arc<dyn LineSink>)> {
+    let audit = core.connection.audit.as_deref()?;
+    let sink = core.shared.lines.as_ref().filter(|_| audit.index == Indexing::AsRecorded)?;
+    Some((core.id.clone(), Arc::clone(sink)))
 }
 
 /// The node's key signs every recording; the audit policy says who may read it.

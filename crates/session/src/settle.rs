@@ -99,6 +99,11 @@ impl Settling {
         }
     }
 
+    /// The gateway's own, which outlives the threads of connections.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn_on(task, &self.runtime);
     }

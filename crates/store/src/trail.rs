@@ -127,13 +127,16 @@ impl Store {
         rows.iter().map(record).collect()
     }
 
-    /// How many recordings there are of sessions that have ended, but for those that were deleted.
-    pub async fn count_trails(&self) -> Result<u64, StoreError> {
+    /// How many recordings there are of sessions that have ended, but for those that were deleted, and those of these
+    /// connections.
+    pub async fn count_trails(&self, except: &[&ConnectionName]) -> Result<u64, StoreError> {
         let count = sqlx::query_scalar::<_, i64>(
             "SELECT count(*) FROM sessions s WHERE trail IS NOT NULL AND ended IS NOT NULL \
-             AND NOT EXISTS (SELECT 1 FROM trail_deletions d WHERE d.session = s.id)",
+             AND NOT EXISTS (SELECT 1 FROM trail_deletions d WHERE d.session = s.id)
+             AND connection NOT IN (SELECT value FROM json_each($1))",
         );
-        Ok(count.fetch_one(self.readers()).await?.try_into().unwrap_or_default())
+        let except = except.iter().map(|name| name.as_str()).collect::<serde_json::Value>().to_string();
+        Ok(count.bind(except).fetch_one(self.readers()).await?.try_into().unwrap_or_default())
     }
 
     /// The recording of this name.

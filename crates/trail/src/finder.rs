@@ -69,6 +69,15 @@ impl Finder {
         lines.end();
     }
 
+    /// Tells what stands on the screens now, where no event comes for a second or more: by itself that is told with the next
+    /// event.
+    pub fn pause(&mut self, tell: &mut impl FnMut(Found)) {
+        let Self { channels, left, is_cut } = self;
+        let mut lines = Lines { line: None, left, is_cut, tell };
+        let _ = channels.pause(&mut |told| lines.add(told));
+        lines.end();
+    }
+
     /// Tells what is left when nothing more comes.
     pub fn end(self, tell: &mut impl FnMut(Found)) -> Completeness {
         let Self { channels, mut left, mut is_cut } = self;
@@ -193,6 +202,28 @@ mod tests {
             assert!(shown.iter().any(|(_, text)| *text == expected), "{expected}: {shown:?}");
         }
         assert!(!all.iter().any(|line| line.text.contains("hunter2")), "{all:?}");
+    }
+
+    #[test]
+    fn what_stands_there_is_told_in_a_pause_and_not_again() {
+        let mut finder = Finder::default();
+        let terminal = Some(Terminal { term: "xterm".into(), columns: 20, rows: 5 });
+        let open = Event::Open { channel: CHANNEL, kind: "shell".into(), command: None, terminal };
+        let mut told = |step: &mut dyn FnMut(&mut Finder, &mut Vec<Found>)| {
+            let mut all = Vec::new();
+            step(&mut finder, &mut all);
+            all.into_iter().map(|line| line.text).collect::<Vec<_>>()
+        };
+        let take = |finder: &mut Finder, all: &mut Vec<Found>, event: &Event<'_>| {
+            finder.take(Duration::ZERO, event, &mut |line| all.push(line));
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(told(&mut |finder, all| take(finder, all, &open)), none);
+        assert_eq!(told(&mut |finder, all| take(finder, all, &data(b"one\r\ntwo"))), none);
+        assert_eq!(told(&mut |finder, all| finder.pause(&mut |line| all.push(line))), ["one"]);
+        assert_eq!(told(&mut |finder, all| finder.pause(&mut |line| all.push(line))), none);
+        assert_eq!(told(&mut |finder, all| take(finder, all, &data(b" and a half\r\n"))), none);
+        assert_eq!(told(&mut |finder, all| finder.pause(&mut |line| all.push(line))), ["two and a half"]);
     }
 
     #[test]

@@ -59,6 +59,15 @@ impl Channels {
         }
     }
 
+    /// Nothing comes for a while.
+    pub(crate) fn pause(&mut self, tell: &mut impl FnMut(Told<'_>) -> io::Result<()>) -> io::Result<()> {
+        for (channel, Followed { screen, news, .. }) in &mut self.followed {
+            let mut row = |row: Row<'_>| tell(Told::Row(Row { channel: *channel, ..row }));
+            news.as_mut().map_or(Ok(()), |news| news.pause(screen, &mut row))?;
+        }
+        Ok(())
+    }
+
     /// Nothing more comes.
     pub(crate) fn end(mut self, tell: &mut impl FnMut(Told<'_>) -> io::Result<()>) -> io::Result<()> {
         while !self.followed.is_empty() {

@@ -78,6 +78,15 @@ impl News {
         Ok(())
     }
 
+    /// Nothing comes for a while: what stands there is told now.
+    pub(crate) fn pause(
+        &mut self,
+        screen: &Screen,
+        tell: &mut impl FnMut(Row<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.look(screen, false, tell)
+    }
+
     /// Nothing more comes: the cursor leaves its row.
     pub(crate) fn end(
         &mut self,

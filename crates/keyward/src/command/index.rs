@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use keyward_policy::{Indexing, Policy};
 use keyward_search::{Coverage, IndexError, Indexer, SessionFacts};
 use keyward_store::TrailRecord;
 use keyward_trail::{AuditorKey, Completeness, Ending, Finder, Reader, TrailError};
@@ -17,7 +18,7 @@ use super::{load, open_to_look, shown};
 use crate::args::IndexSessions;
 use crate::data_dir::DataDir;
 use crate::retention::Recordings;
-use crate::search_index::{directory, facts, failed, forget_deleted, line};
+use crate::search_index::{directory, facts, failed, forget_deleted, line, open};
 
 /// Between two commits: what an interrupted run loses. Bytes of recordings.
 const BETWEEN_COMMITS: u64 = 256 * 1024 * 1024;
@@ -27,6 +28,8 @@ const BETWEEN_COMMITS: u64 = 256 * 1024 * 1024;
 enum Outcome {
     Indexed,
     Partly,
+    /// The audit policy of its connection says so.
+    Never,
     /// It takes an auditor's key.
     Locked,
     Missing,
@@ -36,18 +39,18 @@ enum Outcome {
 pub(super) async fn index(asked: &IndexSessions) -> anyhow::Result<ExitCode> {
     let policy = load(&asked.policy)?;
     let store = open_to_look(&policy).await?;
-    let data = policy.gateway.data_dir;
+    let data = policy.gateway.data_dir.clone();
     let (keys, only) = (keys::read(&asked.keys)?, asked.session.as_deref());
     let only = match only {
         Some(text) => Some(find(&store, text).await?),
         None => None,
     };
-    let indexer = directory(&data, &store)?;
-    let indexer = Indexer::open(indexer).map_err(|error| failed(error, &data))?;
+    let index = directory(&data, &store)?;
+    let indexer = spawn_blocking(move || open(&index)).await?.map_err(|error| failed(error, &data))?;
     let recordings = Recordings { store, trails: DataDir(data.clone()).trails(), objects: None };
     let keys = Arc::new(keys);
     let mut run =
-        Run { recordings, data, keys, again: asked.again, outcomes: BTreeMap::new(), uncommitted: 0 };
+        Run { policy, recordings, data, keys, again: asked.again, outcomes: BTreeMap::new(), uncommitted: 0 };
     let indexer = match only {
         Some(id) => {
             let record = run.recordings.store.trail_of(&id).await?;
@@ -64,6 +67,7 @@ pub(super) async fn index(asked: &IndexSessions) -> anyhow::Result<ExitCode> {
 }
 
 struct Run {
+    policy: Policy,
     recordings: Recordings,
     data: PathBuf,
     keys: Arc<Vec<AuditorKey>>,
@@ -90,6 +94,10 @@ impl Run {
     async fn one(&mut self, indexer: Indexer, record: &TrailRecord) -> anyhow::Result<Indexer> {
         let id = record.session.to_string();
         if record.is_open || record.deletion.is_some() {
+            return Ok(indexer);
+        }
+        if self.policy.indexing_of(&record.connection) == Indexing::Never {
+            *self.outcomes.entry(Outcome::Never).or_default() += 1;
             return Ok(indexer);
         }
         let there = indexer.coverage(&id).map_err(|error| failed(error, &self.data))?;
@@ -146,11 +154,18 @@ impl Run {
 
     fn report(&self) -> ExitCode {
         let count = |outcome| self.outcomes.get(&outcome).copied().unwrap_or_default();
-        let [indexed, partly, locked, missing, changed] =
-            [Outcome::Indexed, Outcome::Partly, Outcome::Locked, Outcome::Missing, Outcome::Changed]
-                .map(count);
+        let [indexed, partly, never, locked, missing, changed] = [
+            Outcome::Indexed,
+            Outcome::Partly,
+            Outcome::Never,
+            Outcome::Locked,
+            Outcome::Missing,
+            Outcome::Changed,
+        ]
+        .map(count);
         println!("{} recordings were put into the index, {partly} of them in part.", indexed + partly);
         for (count, what) in [
+            (never, "are left out, as the audit policy of their connection says"),
             (locked, "take the key of an auditor, and are not in the index: give it with --key"),
             (missing, "could not be read, and are not in the index"),
             (

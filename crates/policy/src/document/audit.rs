@@ -12,7 +12,7 @@ use super::report::Fault;
 use super::section::Section;
 use super::timestamps;
 use super::value::{choice, term, text};
-use crate::{AuditPolicy, TrustedCaList};
+use crate::{AuditPolicy, Indexing, TrustedCaList};
 
 /// How many of the recipients it takes to read a recording.
 #[derive(Clone, Copy)]
@@ -30,15 +30,18 @@ pub(super) fn policy(
     let keep_for = section.optional("keep-for", term);
     let typed = section.section("typed", "audit-policy.typed", "typed = { recipients = [...] }");
     let stamped = section.section("timestamps", "audit-policy.timestamps", timestamps::FORM);
-    let says = ["recipients", "typed", "hidden-input", "timestamps", "keep-for"];
+    let says = ["recipients", "typed", "hidden-input", "timestamps", "keep-for", "index"];
     if !says.iter().any(|word| section.has(word)) {
         let fault = Fault::new("this [[audit-policy]] says nothing");
         section.fault(fault.hint(
-            "add `recipients`, `hidden-input`, `timestamps` or `keep-for`, or leave the policy out: recordings are signed and kept without one",
+            "add `recipients`, `hidden-input`, `timestamps`, `keep-for` or `index`, or leave the policy out: recordings are signed and kept without one",
         ));
         return None;
     }
     let faults = section.faults_so_far();
+    let words =
+        [("as-recorded", Indexing::AsRecorded), ("later", Indexing::Later), ("never", Indexing::Never)];
+    let index = section.optional("index", choice(&words)).map_or(Indexing::default(), |item| item.value);
     let shown = section.has("recipients").then(|| recipients(section, base));
     let typed = typed.map(|typed| recipients(&typed, base));
     let hidden_input = hidden_input(section, base);
@@ -48,6 +51,7 @@ pub(super) fn policy(
         typed: typed.flatten(),
         hidden_input: hidden_input.unwrap_or_default(),
         keep_for: keep_for.map(|item| item.value),
+        index,
         timestamps,
     };
     // What is at fault must not be taken for what is not there: that would not be encrypted.

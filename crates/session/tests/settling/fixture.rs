@@ -163,6 +163,7 @@ impl Site {
             store,
             trails: self.dir.path().join("trails"),
             signer: Arc::new(SigningKey::generate().unwrap()),
+            lines: None,
         };
         Gateway::start(parts).await.unwrap()
     }
@@ -177,6 +178,7 @@ impl Site {
             store,
             trails: self.dir.path().join("trails"),
             signer: Arc::new(SigningKey::generate().unwrap()),
+            lines: None,
         };
         Gateway::rehearse(parts, script).await.unwrap()
     }

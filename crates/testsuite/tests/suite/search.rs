@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use keyward_testsuite::{Input, PATIENCE, Plug, PluggedPlan, Run, Terminal, keyward, shell, until};
+use keyward_testsuite::{Input, PATIENCE, Plug, PluggedPlan, Program, Run, Terminal, keyward, shell, until};
 use serde_json::Value;
 
 use crate::auditors::Auditors;
@@ -186,6 +186,59 @@ fn an_encrypted_recording_is_found_once_its_auditor_has_indexed_it() {
     again.must_succeed();
     assert!(again.text().starts_with("0 recordings"), "{again:?}");
     assert!(has_nothing_of("chandelier", &site.gateway.data()), "the index is in the clear");
+}
+
+#[test]
+fn a_session_is_found_while_it_is_recorded_and_without_a_key() {
+    let auditors = Auditors::new(1);
+    let site = auditors.site("recipients = [\"@0@\"]\nindex = \"as-recorded\"");
+    let ssh = site.ssh();
+    let mut session =
+        Program::start(&mut ssh.command(&[], &["echo chandelier >&2; read -r _; echo candlestick >&2"]));
+    session.find_line("chandelier", PATIENCE, |line| (line == "chandelier").then_some(())).unwrap();
+    let found = |text: &str| {
+        until("it is found", PATIENCE, || {
+            let hits = search(&site, &[text, "--kind", "screen"]);
+            (hits.len() == 1).then(|| hits[0].clone())
+        })
+    };
+    let open = found("chandelier");
+    assert_eq!(site.gateway.session(open["session"].as_str().unwrap())["ended"], Value::Null);
+    session.tell("go on");
+    session.tell_no_more();
+    typed(&site);
+    closed(&site, 2);
+    assert_eq!(found("candlestick")["session"], open["session"]);
+    assert_eq!(found("zoltar-42")["text"], "ZOLTAR-42/spoken");
+    assert_eq!(texts(&search(&site, &["openssl passwd", "--kind", "command"])).len(), 1);
+    assert_eq!(search(&site, &["horse"]), [] as [Value; 0]);
+    let counted = site.command(&["session", "search", "candlestick"]);
+    assert_eq!(counted.stderr, "", "both are counted");
+    let again = index(&site, &[]);
+    assert!(again.text().starts_with("0 recordings"), "{again:?}");
+    assert!(has_nothing_of("candlestick", &site.gateway.data()), "the index is in the clear");
+}
+
+#[test]
+fn what_a_gateway_that_stops_has_recorded_is_in_the_index() {
+    let auditors = Auditors::new(1);
+    let mut site = auditors.site("recipients = [\"@0@\"]\nindex = \"as-recorded\"");
+    site.ssh().exec("echo chandelier").must_succeed();
+    closed(&site, 1);
+    assert!(site.gateway.stop().success());
+    assert_eq!(texts(&search(&site, &["chandelier", "--kind", "screen"])), [("screen", "chandelier")]);
+}
+
+#[test]
+fn a_policy_keeps_recordings_out_of_the_index() {
+    let auditors = Auditors::new(0);
+    let site = auditors.site("index = \"never\"");
+    site.ssh().exec("echo chandelier").must_succeed();
+    closed(&site, 1);
+    let indexed = index(&site, &[]);
+    assert!(indexed.text().contains("1 recordings are left out"), "{indexed:?}");
+    let found = site.command(&["session", "search", "chandelier", "--kind", "screen"]);
+    assert_eq!((found.text().as_str(), found.stderr.as_str()), ("Nothing found.\n", ""));
 }
 
 /// Whether no file below has the text.

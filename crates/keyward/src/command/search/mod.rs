@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use keyward_model::UnixMillis;
+use keyward_policy::{Indexing, Policy};
 use keyward_search::{Coverage, Filter, Hits, IndexReader, Line, LineKind, Query, Rest, SessionFacts};
 use keyward_store::{SessionSummary, SessionsWith, Store, TheFile};
 use tokio::runtime::Handle;
@@ -26,7 +27,7 @@ pub(super) async fn search(asked: &SearchSessions) -> anyhow::Result<()> {
     let (query, wanted) = (Query::parse(&asked.text)?, wanted(asked)?);
     let policy = load(&asked.policy)?;
     let store = open_to_look(&policy).await?;
-    let data = DataDir(policy.gateway.data_dir);
+    let data = DataDir(policy.gateway.data_dir.clone());
     let limit = asked.limit as usize;
     let mut all: Vec<Hit> = Vec::new();
     if wanted.has(Kind::Session) {
@@ -60,14 +61,16 @@ pub(super) async fn search(asked: &SearchSessions) -> anyhow::Result<()> {
         eprintln!("keyward: there may be more: narrow it down, or ask for more with --limit");
     }
     if wanted.has_lines() {
-        tell_missing(&store, there, partly).await?;
+        tell_missing(&policy, &store, there, partly).await?;
     }
     Ok(())
 }
 
 /// What the index does not have.
-async fn tell_missing(store: &Store, there: usize, partly: usize) -> anyhow::Result<()> {
-    let missing = store.count_trails().await?.saturating_sub((there + partly) as u64);
+async fn tell_missing(policy: &Policy, store: &Store, there: usize, partly: usize) -> anyhow::Result<()> {
+    let names = policy.connections.iter().map(|connection| &connection.name);
+    let never: Vec<_> = names.filter(|name| policy.indexing_of(name) == Indexing::Never).collect();
+    let missing = store.count_trails(&never).await?.saturating_sub((there + partly) as u64);
     if missing > 0 {
         eprintln!(
             "keyward: {missing} recordings are not in the index: `keyward session index` puts them there"

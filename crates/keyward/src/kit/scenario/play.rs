@@ -120,6 +120,7 @@ pub(crate) async fn play(
         trails: data.join("trails"),
         // A rehearsal records nothing.
         signer: Arc::new(SigningKey::generate()?),
+        lines: None,
     };
     let gateway = Gateway::rehearse(parts, setting::script(document)?).await?;
     let played = session(&gateway, document, answers, places, bundles).await;

@@ -1,6 +1,10 @@
 //! The index that recordings are searched by: where it lies, and what of a session goes into it.
 
+mod live;
+
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use keyward_search::{EncryptedDirectory, IndexError, IndexKey, Indexer, Line, LineKind, SessionFacts};
@@ -9,12 +13,29 @@ use keyward_trail::{ChannelId, Found, FoundKind};
 
 use crate::data_dir::DataDir;
 
+pub(crate) use live::LiveIndex;
+
 /// The index of a gateway. There may be none yet.
 pub(crate) fn directory(data: &Path, store: &Store) -> anyhow::Result<EncryptedDirectory> {
     let path = DataDir(data.to_owned()).search();
     let key = IndexKey::new(store.search_key());
     let opened = EncryptedDirectory::open(path.clone(), key);
     opened.with_context(|| format!("{} cannot be made", path.display()))
+}
+
+/// Another process, or another task of the gateway, writes for seconds as a rule.
+const LOCK_PATIENCE: Duration = Duration::from_secs(20);
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+
+/// Opens the index to write it, on a thread that may wait.
+pub(crate) fn open(directory: &EncryptedDirectory) -> Result<Indexer, IndexError> {
+    let begun = Instant::now();
+    loop {
+        match Indexer::open(directory.clone()) {
+            Err(IndexError::LockFailure(..)) if begun.elapsed() < LOCK_PATIENCE => sleep(BETWEEN_TRIES),
+            opened => return opened,
+        }
+    }
 }
 
 /// What went wrong with an index, and how to mend it.
@@ -82,7 +103,7 @@ pub(crate) async fn forget_deleted_if_any(data: &Path, store: &Store) -> anyhow:
         return Ok(());
     }
     let directory = directory(data, store)?;
-    let indexer = tokio::task::spawn_blocking(move || Indexer::open(directory)).await?;
+    let indexer = tokio::task::spawn_blocking(move || open(&directory)).await?;
     forget_deleted(data, store, indexer.map_err(|error| failed(error, data))?).await.map(drop)
 }
 
