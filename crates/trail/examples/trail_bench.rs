@@ -29,6 +29,11 @@ const AIM: f64 = 400.0;
 /// The most for opening and seeking a recording of a day.
 const SEEK_AIM: Duration = Duration::from_millis(200);
 
+/// Bytes before the facts, before each payload, and behind one that is encrypted.
+const PRELUDE: usize = 24;
+const BLOCK_HEADER: usize = 72;
+const TAG: usize = 16;
+
 type Failure = Box<dyn Error>;
 
 fn main() -> Result<(), Failure> {
@@ -208,6 +213,37 @@ fn size(protection: &Protection, keys: &[AuditorKey]) -> Result<(), Failure> {
     for (name, size) in all {
         println!("{name:<24} {size:>10}");
     }
+    let verdict = |smaller: bool| if smaller { "reached" } else { "MISSED" };
+    println!(
+        "\nsmaller than gzip'ed asciicast: {}; than `script`: {}",
+        verdict(trail.len() < zipped),
+        verdict(trail.len() < script)
+    );
+    parts(&trail)
+}
+
+/// Where the bytes go, by the places that docs/trail-format.md gives.
+fn parts(trail: &[u8]) -> Result<(), Failure> {
+    let number = |at: usize, width: usize| -> Result<usize, Failure> {
+        let bytes = trail.get(at..at + width).ok_or("the trail is cut")?;
+        Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
+    };
+    let mut at = PRELUDE + number(12, 4)? + number(16, 4)?;
+    let (mut blocks, mut tags, mut seals, mut events, mut frames) = (0, 0, 0, 0, 0);
+    while at < trail.len() {
+        let (kind, flags, length) = (number(at, 2)?, number(at + 2, 2)?, number(at + 4, 4)?);
+        let tag = if flags & 2 == 0 { 0 } else { TAG };
+        *(match kind {
+            1 => &mut events,
+            4 => &mut frames,
+            _ => &mut seals,
+        }) += length - tag;
+        (blocks, tags, at) = (blocks + 1, tags + tag, at + BLOCK_HEADER + length);
+    }
+    let headers = blocks * BLOCK_HEADER;
+    println!(
+        "of the trail: headers of {blocks} blocks {headers}, tags of their encryption {tags}, seals {seals}, key frames {frames}, events {events}"
+    );
     Ok(())
 }
 

@@ -10,6 +10,7 @@
 mod idle;
 mod measure;
 mod process;
+mod recording;
 mod table;
 mod together;
 mod ways;
@@ -24,7 +25,7 @@ const TOGETHER: usize = 64;
 const IN_A_ROW: u64 = 500;
 const LARGEST_MB: u64 = 256;
 
-const PARTS: [&str; 6] = ["memory", "latency", "transfers", "together", "row", "idle"];
+const PARTS: [&str; 7] = ["memory", "latency", "transfers", "together", "row", "recording", "idle"];
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -61,10 +62,21 @@ fn main() {
             targets: vec![Target::AtLeast(IN_A_ROW as f64)],
         });
     }
+    let mut of_recording = Vec::new();
+    if wants("recording") {
+        let [_, _, through_keyward] = &ways;
+        of_recording = recording::recording(&mut link, through_keyward, mib);
+    }
     drop(link);
     if wants("idle") {
         rows.extend(idle::idle(IDLE_SESSIONS));
     }
     let title = format!("SSH with {CIPHER}, {mib} MiB a transfer; medians of interleaved rounds");
-    table::print(&title, &["direct", "ssh -J", "Keyward"], &rows);
+    if !rows.is_empty() {
+        table::print(&title, &["direct", "ssh -J", "Keyward"], &rows);
+    }
+    if !of_recording.is_empty() {
+        let title = format!("What recording adds to a transfer of {mib} MiB; medians of interleaved rounds");
+        table::print(&title, &recording::WAYS, &of_recording);
+    }
 }

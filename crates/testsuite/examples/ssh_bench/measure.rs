@@ -60,6 +60,27 @@ impl Data {
         Self { piece, remote }
     }
 
+    /// As programs write them: text that is easily compressed.
+    pub(crate) fn log_lines(folder: &Path) -> Self {
+        let mut piece = Vec::with_capacity(PIECE + 100);
+        for n in 0u32.. {
+            let id = n.wrapping_mul(2_654_435_761);
+            let (process, host, port) = (id >> 18, id >> 8 & 0xff, id & 0xffff);
+            writeln!(
+                piece,
+                "{n} db1 sshd[{process}]: Accepted publickey for alice from 192.0.2.{host} port {port} ssh2"
+            )
+            .unwrap();
+            if piece.len() >= PIECE {
+                break;
+            }
+        }
+        piece.truncate(PIECE);
+        let remote = folder.join("lines");
+        fs::write(&remote, &piece).unwrap();
+        Self { piece, remote }
+    }
+
     /// The command that gives `mib` MiB of it on the server.
     fn pour(&self, mib: usize) -> String {
         let (remote, whole, rest) = (self.remote.display(), mib * MIB / PIECE, mib * MIB % PIECE);

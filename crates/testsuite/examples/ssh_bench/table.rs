@@ -6,18 +6,22 @@ pub(crate) struct Row {
     pub(crate) targets: Vec<Target>,
 }
 
-/// How Keyward's value is set against the direct one.
+/// How the last value is set against the first.
 pub(crate) enum Ratio {
     None,
     Share,
     Added,
+    /// In per cent.
+    More,
 }
 
-/// What Keyward's value has to reach.
+/// What the last value has to reach.
 pub(crate) enum Target {
     AtMost(f64),
     AtLeast(f64),
     AddedAtMost(f64),
+    /// So many per cent more.
+    MoreAtMost(f64),
     ShareAtLeast(f64),
     /// Better than the way over the second sshd.
     AboveSecond,
@@ -26,7 +30,7 @@ pub(crate) enum Target {
 pub(crate) fn print(title: &str, ways: &[&str; 3], rows: &[Row]) {
     let [first, second, ours] = ways;
     println!("\n{title}\n");
-    println!("{:<58}{first:>10}{second:>10}{ours:>10}{:>12}   target", "", "to direct");
+    println!("{:<58}{first:>10}{second:>10}{ours:>10}{:>12}   target", "", format!("to {first}"));
     for row in rows {
         let blank = 3 - row.values.len().min(3);
         let values: String = std::iter::repeat_n(format!("{:>10}", "-"), blank)
@@ -45,6 +49,7 @@ impl Ratio {
             Self::None => String::new(),
             Self::Share => format!("{:.0} %", 100.0 * ours / direct),
             Self::Added => format!("{:+.2}", ours - direct),
+            Self::More => format!("{:+.0} %", 100.0 * (ours / direct - 1.0)),
         }
     }
 }
@@ -56,6 +61,9 @@ impl Target {
             Self::AtMost(limit) => (ours <= *limit, format!("at most {limit}")),
             Self::AtLeast(limit) => (ours >= *limit, format!("at least {limit}")),
             Self::AddedAtMost(limit) => (ours - direct <= *limit, format!("at most +{limit}")),
+            Self::MoreAtMost(limit) => {
+                (100.0 * (ours / direct - 1.0) <= *limit, format!("at most +{limit} %"))
+            }
             Self::ShareAtLeast(share) => (ours >= share * direct, format!("at least {:.0} %", share * 100.0)),
             Self::AboveSecond => {
                 (values.get(1).is_some_and(|second| ours > *second), "above ssh -J".to_owned())
