@@ -19,6 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::command;
 use crate::data_dir::DataDir;
+use crate::document::Watched;
 use crate::listen::Listeners;
 use crate::object_store::{start_spooling, start_uploads};
 use crate::plugins::{self, Earlier, Loader, NotLoaded, serves_somebody};
@@ -27,9 +28,10 @@ use crate::search_index::LiveIndex;
 use crate::shards::Shards;
 use crate::updates::{Site, Updates};
 
-/// `keyward run`: serves until SIGTERM or SIGINT, then drains. SIGHUP has it read the policy document again. A second
-/// SIGTERM or SIGINT ends the draining.
+/// `keyward run`: serves until SIGTERM or SIGINT, then drains. A change of the policy document, and SIGHUP, has it read
+/// that again. A second SIGTERM or SIGINT ends the draining.
 pub(crate) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
+    let mut document = Watched::new(path);
     let policy = command::load(path)?;
     let running = Running::start(policy).await?;
     // Before anyone is told that it is ready: a signal that comes at once must drain, not kill.
@@ -40,7 +42,11 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
     loop {
         tokio::select! {
             () = ends.next() => break,
-            _ = hangup.recv() => running.updates.reread(path),
+            _ = hangup.recv() => {
+                document.is_read().await;
+                running.updates.reread(path);
+            }
+            () = document.changed() => running.updates.reread(path),
         }
     }
     running.stop(ends.next()).await;

@@ -10,6 +10,7 @@ mod args;
 mod command;
 mod data_dir;
 mod demo;
+mod document;
 mod gateway;
 mod kit;
 mod listen;

@@ -55,9 +55,7 @@ async fn upload_and_wait(path: &Path, policy: &Path) -> anyhow::Result<ExitCode>
     };
     let lines = served.lines(name);
     if lines.is_empty() {
-        println!(
-            "No [[plugin]] of the gateway that runs has this bundle: name it in the policy document, then SIGHUP."
-        );
+        println!("No [[plugin]] of the gateway that runs has this bundle: name it in the policy document.");
     }
     lines.iter().for_each(|line| println!("{line}."));
     Ok(if served.has_refused(name, &bundle.checksum) { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })

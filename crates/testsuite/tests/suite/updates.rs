@@ -235,6 +235,26 @@ fn a_new_configuration_is_taken_at_sighup_and_a_session_keeps_the_one_that_it_be
 }
 
 #[test]
+fn a_changed_document_is_taken_by_itself_and_a_broken_one_changes_nothing() {
+    let plugged = open();
+    plugged.gateway.edit_policy(|text| text.replace("\nalpha\n", "\nbeta\n"));
+    plugged.gateway.says(&["the policy document was read again"]);
+    log_in(&plugged);
+    assert_eq!(plugged.session()["additional_metadata"], "1.0 beta");
+
+    plugged
+        .gateway
+        .edit_policy(|text| text.replace("\nbeta\n", "\ngamma\n").replace("record = true", "record = 7"));
+    plugged.gateway.says(&["ALERT", "the policy document is refused"]);
+    // The commands of this test read the document as well.
+    plugged
+        .gateway
+        .edit_policy(|text| text.replace("\ngamma\n", "\nbeta\n").replace("record = 7", "record = true"));
+    log_in(&plugged);
+    assert_eq!(plugged.newest_of(2)["additional_metadata"], "1.0 beta");
+}
+
+#[test]
 fn a_broken_document_is_refused_at_sighup_with_its_errors_and_the_one_before_stays_in_force() {
     let plugged = open();
     plugged

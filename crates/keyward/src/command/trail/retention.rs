@@ -18,7 +18,7 @@ pub(super) async fn retention(asked: &TrailRetention) -> anyhow::Result<()> {
     if asked.clock_is_right {
         store.note_look(now()).await?;
         println!(
-            "It is {}. The gateway deletes by age again, from its next look on: within an hour, or at SIGHUP.",
+            "It is {}. The gateway deletes by age again, from its next look on: within an hour, at SIGHUP at once.",
             time(now())
         );
         return Ok(());
