@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::session::{
-    DeleteRecording, FetchRecording, HoldRecording, IndexSessions, Kind, ReleaseRecording, SearchSessions,
-    Session, TerminateSession,
+    DecideSession, DeleteRecording, FetchRecording, HoldRecording, IndexSessions, Kind, ReleaseRecording,
+    SearchSessions, Session, TerminateSession,
 };
 
 /// Privileged session gateway: people reach servers through it and never see a server's password.

@@ -36,6 +36,8 @@ pub struct Connection {
     pub known_host_keys: Vec<KnownHostKey>,
     /// What the gateway tries to log in on the target with, in this order. Never empty, none twice.
     pub log_in: Vec<LogInMeans>,
+    /// How long each session waits for somebody to approve it; `None`: it needs nobody.
+    pub four_eyes: Option<Duration>,
     /// `None`: the gateway's own limit is the only one.
     pub max_sessions: Option<NonZeroUsize>,
     pub rate_limit: Option<RateLimit>,

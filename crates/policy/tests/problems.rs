@@ -191,8 +191,13 @@ aa"#,
     ),
     (
         r#"aa-plugin = "otp""#,
-        "aa-plugin = \"otp\"\nfour-eyes = true",
-        "29:1 `four-eyes` is not supported yet (leave it out)",
+        "aa-plugin = \"otp\"\nfour-eyes = \"yes\"",
+        "29:13 this must be true or false (write true, or { wait = 180 } for the seconds that an approver has)",
+    ),
+    (
+        r#"aa-plugin = "otp""#,
+        "aa-plugin = \"otp\"\nfour-eyes = { wait = 1200 }",
+        "29:1 an approver has 1200 s, and the log-in is over after 1200 s (let `wait` be shorter than `log-in-timeout` of the connection's settings)",
     ),
     (
         "[[user-list]]",

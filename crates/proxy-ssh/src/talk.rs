@@ -310,12 +310,23 @@ impl Conversation for Talk<'_> {
         self.early.is_none()
     }
 
-    async fn ask(&mut self, question: Question) -> Result<Secret, ClientGone> {
-        self.ask_in_pages(&question).await.map_err(|error| {
-            tracing::debug!(error = %crate::error::chain(&error), "the client did not answer");
-            ClientGone
-        })
+    async fn tell(&mut self, text: &str) -> Result<(), ClientGone> {
+        // Clients show a banner at any time before they are let in (RFC 4252 section 5.4).
+        let told = self.client.send(&auth::banner(&format!("{text}\r\n")));
+        match told.and(self.client.flush().await) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(gone(&error)),
+        }
     }
+
+    async fn ask(&mut self, question: Question) -> Result<Secret, ClientGone> {
+        self.ask_in_pages(&question).await.map_err(|error| gone(&error))
+    }
+}
+
+fn gone(error: &SshError) -> ClientGone {
+    tracing::debug!(error = %crate::error::chain(error), "the client did not answer");
+    ClientGone
 }
 
 /// One question was asked, so one answer counts; none at all is an empty one.

@@ -11,6 +11,13 @@ pub trait Conversation: Send {
         false
     }
 
+    /// Shows a text, one line, while the person waits. A protocol that cannot shows nothing.
+    ///
+    /// Not cancel-safe: a part of the text may have been sent.
+    fn tell(&mut self, _text: &str) -> impl Future<Output = Result<(), ClientGone>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// Shows the prompt, which may have several lines, and reads one line.
     ///
     /// Not cancel-safe: after a dropped call the answer may still arrive, so the session must end.

@@ -40,6 +40,10 @@ pub enum Reason {
     TargetRefused { target: TargetAddr, why: String },
     #[error("gateway user {gateway_user:?} may not be {remote_user:?} on the target")]
     Mapping { gateway_user: String, remote_user: String },
+    #[error("{by} did not approve the session{}", said(comment.as_deref()))]
+    NotApproved { by: String, comment: Option<String> },
+    #[error("nobody approved the session within {0} s")]
+    NobodyApproved(u64),
     #[error("{target} cannot be reached")]
     Connect { target: TargetAddr, source: io::Error },
     #[error("the host key of {target} is not accepted")]
@@ -67,22 +71,24 @@ impl Reason {
         match self {
             Self::Login(_) | Self::Authentication(_) | Self::Client(_) => Verdict::AuthFail,
             Self::Denied { .. } | Self::CannotAsk { .. } | Self::TooManyQuestions { .. } => Verdict::Deny,
-            Self::Missing(_) | Self::TargetRefused { .. } => Verdict::Deny,
+            Self::Missing(_) | Self::TargetRefused { .. } | Self::NotApproved { .. } => Verdict::Deny,
             Self::Plugin { .. } | Self::NotLoaded(_) => Verdict::PluginError,
             Self::Mapping { .. } => Verdict::MappingFail,
             Self::Lookup(_) | Self::Connect { .. } | Self::Target(_) => Verdict::ConnectFail,
             Self::HostKey { .. } => Verdict::KeyError,
             Self::TargetLogin(_) => Verdict::TargetAuthFail,
-            Self::NoAnswer(_) | Self::LogInTimeout(_) => Verdict::Timeout,
+            Self::NoAnswer(_) | Self::LogInTimeout(_) | Self::NobodyApproved(_) => Verdict::Timeout,
             Self::Recording(_) | Self::Ledger(_) | Self::Directory { .. } => Verdict::GatewayError,
         }
     }
 
-    /// The one calm sentence for the person: the verdict's, and what a plugin wrote for them.
+    /// The one calm sentence for the person: the verdict's, and what a plugin or an approver wrote for them.
     fn client_message(&self) -> String {
         let sentence = self.verdict().sentence();
         match self {
-            Self::Denied { reason: Some(reason), .. } => format!("{sentence} {}", shown(reason)),
+            Self::Denied { reason: Some(words), .. } | Self::NotApproved { comment: Some(words), .. } => {
+                format!("{sentence} {}", shown(words))
+            }
             // The text names nothing but what the person typed.
             Self::Login(error) => format!("{sentence} ({})", shown(&error.to_string())),
             Self::Client(_)
@@ -103,6 +109,8 @@ impl Reason {
             | Self::Target(_)
             | Self::NoAnswer(_)
             | Self::LogInTimeout(_)
+            | Self::NotApproved { comment: None, .. }
+            | Self::NobodyApproved(_)
             | Self::Recording(_)
             | Self::Ledger(_) => sentence.to_owned(),
         }

@@ -6,6 +6,7 @@
 //! `session_ended`, exactly once.
 
 mod activity;
+mod approval;
 mod authority;
 mod certificate;
 mod content;

@@ -1,4 +1,4 @@
-//! Steps 6 to 8: the destination, `authorize`, user mapping.
+//! Steps 6 to 9: the destination, `authorize`, user mapping, approval.
 
 use keyward_model::{Grammar, KeyValuePairs, LoginString, Requested, Secret, TargetAddr};
 use keyward_plugin::{AaDecision, AaFacts, Cookies, Hook, authorize_arguments};
@@ -6,6 +6,7 @@ use keyward_policy::{Inband, Target};
 use keyward_store::SessionFacts;
 use serde_json::{Map, Value};
 
+use crate::approval::approved;
 use crate::core::Core;
 use crate::identify::{Person, Who, note_metadata};
 use crate::own_address::{is_own, is_own_listener};
@@ -37,7 +38,7 @@ impl Located {
         }
     }
 
-    /// Steps 7 and 8: the AA plugin's `authorize`, then user mapping.
+    /// Steps 7 to 9: the AA plugin's `authorize`, user mapping, and where the policy wants one an approver.
     pub async fn authorize<C: Conversation>(mut self, conversation: &mut C) -> Result<Permit, Ended> {
         match authorize(&mut self, conversation).await {
             Ok(()) => Ok(Permit::of(self)),
@@ -118,13 +119,13 @@ async fn authorize<C: Conversation>(located: &mut Located, conversation: &mut C)
     let Person { user, groups, .. } = &located.person;
     let groups = groups.as_deref().unwrap_or_default();
     let core = &located.core;
-    if core.shared.mapping_allows(&core.connection, user.as_deref(), groups, &located.remote_user) {
-        return Ok(());
+    if !core.shared.mapping_allows(&core.connection, user.as_deref(), groups, &located.remote_user) {
+        return Err(Reason::Mapping {
+            gateway_user: user.clone().unwrap_or_default(),
+            remote_user: located.remote_user.clone(),
+        });
     }
-    Err(Reason::Mapping {
-        gateway_user: user.clone().unwrap_or_default(),
-        remote_user: located.remote_user.clone(),
-    })
+    approved(core, conversation).await
 }
 
 async fn ask_plugin<C: Conversation>(located: &mut Located, conversation: &mut C) -> Result<(), Reason> {

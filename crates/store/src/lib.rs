@@ -3,6 +3,7 @@
 //! The ledger is written before the gateway acts, so that a start after a crash finds what is owed.
 //! Every function is cancel-safe in this sense: a dropped future leaves the whole change or nothing of it.
 
+mod approval;
 mod bounds;
 mod bundle;
 mod call;
@@ -29,6 +30,7 @@ mod store;
 mod termination;
 mod trail;
 
+pub use approval::{Approval, ApprovalDecision, Decided, WaitingSession};
 pub use bundle::{BundleSummary, PutBundle, StoredBundle};
 pub use call::{CallId, CallRecord, Cookies, LogLine, NewCall};
 pub use deletion::{Deletion, DeletionCause, KeptBecause, NewDeletion};

@@ -7,7 +7,7 @@ use sqlx::{SqlSafeStr, SqlitePool};
 
 use crate::StoreError;
 
-const MIGRATIONS: [(i64, &str, &str); 10] = [
+const MIGRATIONS: [(i64, &str, &str); 11] = [
     (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
     (2, "reached", include_str!("../migrations/0002_reached.sql")),
     (3, "revisions", include_str!("../migrations/0003_revisions.sql")),
@@ -18,6 +18,7 @@ const MIGRATIONS: [(i64, &str, &str); 10] = [
     (8, "terminations", include_str!("../migrations/0008_terminations.sql")),
     (9, "trail objects", include_str!("../migrations/0009_trail_objects.sql")),
     (10, "trail parts", include_str!("../migrations/0010_trail_parts.sql")),
+    (11, "approvals", include_str!("../migrations/0011_approvals.sql")),
 ];
 
 /// The schema that this program writes.

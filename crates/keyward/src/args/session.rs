@@ -55,6 +55,19 @@ pub(crate) enum Session {
     /// Ends with status 0 where all recordings are in the index, 1 where some cannot be read, as without the key of an
     /// auditor, and 3 where one was changed.
     Index(IndexSessions),
+    /// The sessions that wait for somebody to approve them: who wants what, from where, and until when
+    Pending {
+        /// The policy document of the gateway
+        #[arg(long)]
+        policy: PathBuf,
+        /// Print one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a session go on that waits for an approval; nobody approves their own
+    Approve(DecideSession),
+    /// Refuse a session that waits for an approval
+    Deny(DecideSession),
     /// End an open session, whatever it is at, and tell the person
     Terminate(TerminateSession),
     /// Put a recording on legal hold: nothing deletes it until the hold is released
@@ -71,6 +84,18 @@ pub(crate) enum Session {
     ///
     /// Refused while the session is open, while its plugins have not heard of its end, and while a hold is on it.
     DeleteRecording(DeleteRecording),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DecideSession {
+    /// The session's id, or the unique part of it
+    pub(crate) id: String,
+    /// Why: kept in the session's record, and told to a person who is refused
+    #[arg(long, value_name = "TEXT", value_parser = message)]
+    pub(crate) comment: Option<String>,
+    /// The policy document of the gateway
+    #[arg(long)]
+    pub(crate) policy: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

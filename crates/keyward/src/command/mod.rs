@@ -1,5 +1,6 @@
 //! What the commands do that are not the gateway.
 
+mod approve;
 mod call;
 mod environment;
 mod fetch;

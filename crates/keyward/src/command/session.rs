@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use keyward_model::{InstanceName, SessionId, UnixMillis};
 use keyward_store::{
-    CallEntry, ClosedTrail, Deletion, Hold, SessionRecord, SessionSummary, Store, StoredObject, TheFile,
-    TrailPart,
+    Approval, CallEntry, ClosedTrail, Deletion, Hold, SessionRecord, SessionSummary, Store, StoredObject,
+    TheFile, TrailPart,
 };
 use serde_json::{Value, json};
 
+use super::approve::{self, decide, pending};
 use super::fetch::fetch;
 use super::index::index;
 use super::search::search;
@@ -30,6 +31,9 @@ pub(crate) async fn session(command: Session) -> anyhow::Result<ExitCode> {
         Session::Repeat { id, instance, policy } => repeat(&policy, &id, &instance).await?,
         Session::Search(asked) => search(&asked).await?,
         Session::Index(asked) => return index(&asked).await,
+        Session::Pending { policy, json } => pending(&policy, json).await?,
+        Session::Approve(asked) => decide(&asked, true).await?,
+        Session::Deny(asked) => decide(&asked, false).await?,
         Session::Terminate(asked) => terminate(&asked).await?,
         Session::Hold(asked) => hold::hold(&asked).await?,
         Session::Release(asked) => hold::release(&asked).await?,
@@ -73,8 +77,12 @@ async fn show(policy: &Path, id: &str, json: bool) -> anyhow::Result<()> {
     let Some(record) = store.session(&id).await? else { bail!("no session has the id {id}") };
     let object = store.trail_of(&id).await?.and_then(|trail| trail.object);
     let parts = store.trail_parts(&id).await?;
+    let approval = store.approval(&id).await?;
     if json {
         let mut whole = whole(&record);
+        if let Value::Object(whole) = &mut whole {
+            whole.insert("approval".to_owned(), approval.as_ref().map(approve::approval).into());
+        }
         if let (Value::Object(whole), Some(object)) = (&mut whole, object) {
             let stored = time(object.stored);
             let mut object = serde_json::to_value(object)?;
@@ -85,7 +93,7 @@ async fn show(policy: &Path, id: &str, json: bool) -> anyhow::Result<()> {
         }
         println!("{whole:#}");
     } else {
-        print(&record, object.as_ref());
+        print(&record, approval.as_ref(), object.as_ref());
         print_parts(&parts);
     }
     Ok(())
@@ -117,7 +125,7 @@ pub(in crate::command) fn time(at: UnixMillis) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |time| format!("{time:.3}"))
 }
 
-fn summary(session: &SessionSummary) -> Value {
+pub(super) fn summary(session: &SessionSummary) -> Value {
     json!({
         "id": session.id,
         "protocol": session.protocol,
@@ -208,7 +216,7 @@ fn call(call: &CallEntry) -> Value {
     })
 }
 
-fn print(record: &SessionRecord, object: Option<&StoredObject>) {
+fn print(record: &SessionRecord, approval: Option<&Approval>, object: Option<&StoredObject>) {
     let session = &record.summary;
     let line = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -230,6 +238,7 @@ fn print(record: &SessionRecord, object: Option<&StoredObject>) {
     line("verdict", Some(session.verdict.map_or("open".to_owned(), |verdict| verdict.to_string())));
     line("reason", session.reason.clone());
     line("metadata", record.additional_metadata.clone());
+    line("approval", approval.map(approve::outcome));
     line("recording", record.trail.clone());
     line("signed by", record.trail_signer.clone());
     if let Some(ClosedTrail { end, last }) = &record.trail_closed {

@@ -15,6 +15,13 @@ pub(super) fn asks() -> String {
     }
 }
 
+/// The name of the user of this process, and of the one who has logged in.
+pub(super) fn names() -> Vec<String> {
+    let names = passwd();
+    let user = rustix::process::getuid().as_raw();
+    logged_in().into_iter().chain([user]).map(|user| named(&names, user)).collect()
+}
+
 /// The kernel keeps it from the log-in on, and only root can change it.
 fn logged_in() -> Option<u32> {
     const NOBODY: u32 = u32::MAX;

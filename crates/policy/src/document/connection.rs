@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keyward_model::{ConnectionName, Host, InstanceName, Protocol};
 use toml::de::DeValue;
@@ -65,7 +66,6 @@ pub(super) fn check_listeners(root: &Section<'_>, connections: &[Item<Connection
 }
 
 fn connection(section: &Section<'_>, name: Option<ConnectionName>, named: &Named<'_>) -> Option<Connection> {
-    section.not_yet(&["four-eyes"]);
     let protocol = section.required("protocol", text).and_then(|word| protocol(section, &word));
     let listen = values(section.required_list("listen", listener));
     let from = values(section.restriction("from", network));
@@ -84,6 +84,8 @@ fn connection(section: &Section<'_>, name: Option<ConnectionName>, named: &Named
     let known_host_keys = known_host_keys(section, protocol.unwrap_or(Protocol::Ssh));
     let active = section.optional("active", flag);
     let log_in = log_in(section);
+    let settings = settings.unwrap_or_default();
+    let four_eyes = four_eyes(section, &settings);
     let max_sessions = section.optional("max-sessions", limit(1_000_000));
     let rate_limit = section.optional("rate-limit", limit(1_000_000));
     refuse_credentials_for_anybody(section);
@@ -102,14 +104,38 @@ fn connection(section: &Section<'_>, name: Option<ConnectionName>, named: &Named
         credential_store: credential_store?,
         usermapping: usermapping.unwrap_or_default(),
         channels: channels?,
-        settings: settings.unwrap_or_default(),
+        settings,
         audit,
         host_key_check: host_key_check.map_or(HostKeyCheck::Known, |item| item.value),
         known_host_keys,
         log_in,
+        four_eyes,
         max_sessions: max_sessions.map(|item| item.value),
         rate_limit: rate_limit.map(|item| RateLimit { per_minute: item.value }),
     })
+}
+
+/// How long an approver has. `true` is for the usual time.
+fn four_eyes(section: &Section<'_>, settings: &Settings) -> Option<Duration> {
+    const KEY: &str = "four-eyes";
+    const USUAL: Duration = Duration::from_secs(180);
+    let wait = if section.is_table(KEY) {
+        let own = section.section(KEY, "connection.four-eyes", "four-eyes = { wait = 180 }")?;
+        own.optional("wait", seconds).map_or(USUAL, |item| item.value)
+    } else {
+        const HINT: &str = "write true, or { wait = 180 } for the seconds that an approver has";
+        section
+            .optional(KEY, |value| flag(value).map_err(|fault| fault.hint(HINT)))?
+            .value
+            .then_some(USUAL)?
+    };
+    if wait >= settings.log_in_timeout {
+        let (wait, all) = (wait.as_secs(), settings.log_in_timeout.as_secs());
+        let fault = Fault::new(format!("an approver has {wait} s, and the log-in is over after {all} s"));
+        let hint = "let `wait` be shorter than `log-in-timeout` of the connection's settings";
+        section.fault_at(section.place_of(KEY), fault.hint(hint));
+    }
+    Some(wait)
 }
 
 /// An unsupported protocol is a fault, but still one to compare listeners by.

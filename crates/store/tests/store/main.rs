@@ -1,6 +1,7 @@
 //! The store on real SQLite files.
 #![expect(clippy::unwrap_used, reason = "a test's helper fails as its test does")]
 
+mod approvals;
 mod bundles;
 mod calls;
 mod cost;

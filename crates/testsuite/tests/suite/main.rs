@@ -36,6 +36,7 @@ mod examples;
 mod exported_files;
 mod file_rules;
 mod files;
+mod four_eyes;
 mod hidden_input;
 mod holds;
 mod hops;
