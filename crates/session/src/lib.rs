@@ -8,6 +8,7 @@
 mod activity;
 mod authority;
 mod certificate;
+mod channel_request;
 mod content;
 mod conversation;
 mod core;
@@ -51,6 +52,7 @@ mod version;
 
 pub use activity::EndCause;
 pub use certificate::CertificateOrder;
+pub use channel_request::{ChannelRefused, ChannelRequest, Subject};
 pub use content::Opened;
 pub use conversation::{ClientGone, Conversation, Echo, Question, Silent};
 pub use credentials::{OfferedKey, TotpCode};
@@ -73,7 +75,7 @@ pub use proof::{Factor, KnownKey, Proof, Standing};
 pub use recorder::{RecorderGone, Tap};
 pub use recording::trail_name;
 pub use rehearsal::{Mapping, Reached, Script};
-pub use relay::{ChannelRefused, ChannelRequest, Channels, LoggedIn, Subject};
+pub use relay::{Channels, LoggedIn};
 pub use service::service_data;
 pub use termination::Stop;
 pub use version::{Loading, NoOldVersions, NotLoadable, OldVersions, PluginVersion};
