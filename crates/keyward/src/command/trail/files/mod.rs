@@ -143,7 +143,7 @@ impl Follower {
     ) -> anyhow::Result<Result<(), String>> {
         Ok(match self {
             Self::Sftp(sftp) => sftp.feed(direction, bytes, place)?.map_err(|why| why.to_string()),
-            Self::Scp(scp) => scp.feed(direction, bytes, place)?.map_err(str::to_owned),
+            Self::Scp(scp) => scp.feed(direction, bytes, place)?.map_err(|why| why.to_string()),
         })
     }
 
