@@ -5,6 +5,10 @@
 //! written. The bytes are described in
 //! `docs/trail-format.md`.
 
+/// What is taken in by its path from `samples/` names this crate as others do.
+#[cfg(test)]
+extern crate self as keyward_trail;
+
 mod asciicast;
 mod auditor_key;
 mod block;
