@@ -6,6 +6,8 @@ mod output;
 mod pieces;
 mod scp;
 mod sftp;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
