@@ -7,6 +7,7 @@ use keyward_policy::ContentPolicy;
 
 use crate::entered::Entered;
 use crate::finding::{Joins, forms, look_for_commands};
+use crate::held::{GO_ON, Held};
 use crate::judge::{Passed, Released};
 use crate::keys::{Key, Keys};
 use crate::noted::Noted;
@@ -17,11 +18,8 @@ use crate::{CannotJudge, Finding, Modes, Place};
 
 /// Keys that no program reads are not held for longer than this.
 const UNREAD: Duration = Duration::from_secs(10);
-/// Bytes that are held; more than windows are wide.
-const MOST_HELD: usize = 4 * 1024 * 1024;
 const BELL: u8 = 0x07;
 const STOP: u8 = 0x13;
-const GO_ON: u8 = 0x11;
 /// Bytes of a command over several lines, each but the last of which ends with a backslash.
 const LONGEST_COMMAND: usize = 64 * 1024;
 
@@ -41,15 +39,12 @@ pub(crate) struct Console {
     is_ahead: bool,
     /// Keys were pressed that a program makes something of, and nothing has been shown since that could be it.
     is_unanswered: bool,
-    held: Vec<u8>,
-    held_since: Option<Instant>,
+    held: Held,
     modes: Modes,
     /// What stood before the line that was ended last.
     last_prompt: String,
     /// The target has not said yet whether there is a terminal.
     is_doubted: bool,
-    /// A key is held that interrupts the program, and waits for nothing.
-    interrupts: bool,
     /// ^S came, and no ^Q since: the target's terminal may keep back what programs show.
     is_stopped: bool,
     /// How often the bell was rung since the line was begun: a key that has no effect rings it.
@@ -76,12 +71,10 @@ impl Console {
             is_line_open: false,
             is_ahead: false,
             is_unanswered: false,
-            held: Vec::new(),
-            held_since: None,
+            held: Held::default(),
             modes,
             last_prompt: String::new(),
             is_doubted: false,
-            interrupts: false,
             is_stopped: false,
             bells: 0,
             judged: None,
@@ -143,30 +136,9 @@ impl Console {
         }
         let rest = data.get(passed.bytes..).unwrap_or_default();
         if !rest.is_empty() {
-            passed.dropped = self.hold(rest, now)?;
+            passed.dropped = self.held.add(rest, self.is_stopped, now)?;
         }
         Ok(passed)
-    }
-
-    /// Holds keys; how many are dropped. Where a program goes on and on, ^C (^\, ^Z, ^Q after ^S) is to reach it before
-    /// keys that wait for it: they are given up, as a terminal gives up what nobody has read.
-    fn hold(&mut self, keys: &[u8], now: Instant) -> Result<usize, CannotJudge> {
-        let interrupts =
-            |byte: &u8| matches!(byte, 0x03 | 0x1a | 0x1c) || (*byte == GO_ON && self.is_stopped);
-        let interrupt = keys.iter().rposition(interrupts);
-        let (given_up, kept) = keys.split_at(interrupt.unwrap_or_default());
-        let mut dropped = 0;
-        if interrupt.is_some() {
-            dropped = self.held.len() + given_up.len();
-            self.held.clear();
-            self.interrupts = true;
-        }
-        if self.held.len() + kept.len() > MOST_HELD {
-            return Err(CannotJudge::TypedTooMuch);
-        }
-        self.held.extend_from_slice(kept);
-        self.held_since.get_or_insert(now);
-        Ok(dropped)
     }
 
     pub(crate) fn doubt(&mut self) {
@@ -182,8 +154,8 @@ impl Console {
     }
 
     pub(crate) fn due(&self) -> Option<Instant> {
-        let since = self.held_since.filter(|_| !self.is_doubted)?;
-        if self.interrupts {
+        let since = self.held.since().filter(|_| !self.is_doubted)?;
+        if self.held.interrupts() {
             return Some(since);
         }
         let still = self.waits.still_at().unwrap_or(since);
@@ -191,10 +163,10 @@ impl Console {
     }
 
     pub(crate) fn released(&mut self, now: Instant) -> Result<Released, CannotJudge> {
-        let Some(since) = self.held_since.filter(|_| !self.is_doubted) else {
+        let Some(since) = self.held.since().filter(|_| !self.is_doubted) else {
             return Ok(Released::default());
         };
-        let interrupts = std::mem::take(&mut self.interrupts);
+        let interrupts = self.held.interrupts();
         if !interrupts {
             if !self.waits.are_over(now) {
                 return Ok(Released::default());
@@ -204,12 +176,10 @@ impl Console {
                 return if is_late { Err(CannotJudge::TypedAhead) } else { Ok(Released::default()) };
             }
         }
-        let mut held = std::mem::take(&mut self.held);
-        self.held_since = None;
+        let mut held = self.held.take();
         let passed = self.press(&held, now, !interrupts)?;
         if !passed.findings.iter().any(Finding::terminates) && passed.bytes < held.len() {
-            self.held = held.split_off(passed.bytes);
-            self.held_since = Some(now);
+            self.held.put_back(held.split_off(passed.bytes), now);
         }
         held.truncate(passed.bytes);
         Ok(Released { bytes: held, findings: passed.findings })

@@ -8,6 +8,7 @@ mod console;
 mod entered;
 mod extent;
 mod finding;
+mod held;
 mod judge;
 mod keys;
 mod lines;

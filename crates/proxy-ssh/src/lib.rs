@@ -21,6 +21,7 @@ mod prompt;
 mod relay;
 mod server;
 mod shown_key;
+mod signatures;
 mod socket;
 mod talk;
 mod try_agent;

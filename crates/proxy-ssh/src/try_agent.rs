@@ -10,7 +10,8 @@ use keyward_ssh::auth::{self, Unsigned};
 use crate::SshError;
 use crate::client::PATIENCE;
 use crate::error::chain;
-use crate::login::{Answer, Login, Progress, ask, ask_about_key, signatures, within};
+use crate::login::{Answer, Login, Progress, ask, ask_about_key, within};
+use crate::signatures::signatures;
 use crate::talk::Talk;
 use crate::user_agent::{CLOSING, Fault, NoAgent, UserAgent};
 

@@ -4,18 +4,21 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 
+#[path = "../../trail/samples/header.rs"]
+mod sample;
+
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
+use keyward_model::Verdict;
 use keyward_search::{
     Coverage, EncryptedDirectory, Filter, IndexKey, IndexReader, Indexer, Line, LineKind, Query, SessionFacts,
 };
 use keyward_trail::{
-    AuditorKey, ChannelId, Direction, End, Event, Finder, FoundKind, Header, Protection, Reader, Recipients,
+    AuditorKey, ChannelId, Direction, End, Event, Finder, FoundKind, Protection, Reader, Recipients,
     SigningKey, Stream, Terminal, Writer,
 };
 
@@ -165,7 +168,7 @@ fn session(
     words: &mut Vocabulary,
     protection: &Protection,
 ) -> Result<(Vec<u8>, usize), Failure> {
-    let mut writer = Writer::new(Vec::new(), &header()?, protection)?;
+    let mut writer = Writer::new(Vec::new(), &sample::header()?, protection)?;
     let (channel, mut at, mut shown) = (ChannelId(0), Duration::ZERO, 0);
     let terminal = Some(Terminal { term: "xterm-256color".into(), columns: 120, rows: 40 });
     writer.write(at, &Event::Open { channel, kind: "shell".into(), command: None, terminal })?;
@@ -307,18 +310,4 @@ fn cpu() -> Result<f64, Failure> {
     let times = stat.rsplit_once(')').ok_or("no CPU time")?.1.split_whitespace().skip(11).take(2);
     let ticks = times.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
     Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
-}
-
-fn header() -> Result<Header, Failure> {
-    let connection = ConnectionName::try_from("cost")?;
-    Ok(Header {
-        session: SessionId::new([0; 16], &connection, 1),
-        protocol: Protocol::Ssh,
-        connection,
-        client: ClientAddr("192.0.2.1:50000".parse()?),
-        started: UnixMillis(0),
-        gateway_user: None,
-        remote_user: "root".into(),
-        target: TargetAddr { addr: "192.0.2.2:22".parse()?, hostname: None },
-    })
 }

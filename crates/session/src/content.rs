@@ -8,7 +8,8 @@ use keyward_policy::{ContentAction, ContentPolicy};
 use keyward_trail::ChannelId;
 
 use crate::activity::EndCause;
-use crate::relay::{ChannelRefused, Channels, Subject};
+use crate::channel_request::{ChannelRefused, Subject};
+use crate::relay::Channels;
 use crate::{ChannelRequest, Tap};
 
 /// A channel that the policy has opened.

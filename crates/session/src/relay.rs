@@ -1,23 +1,21 @@
 //! Step 13: channels open, each checked against the channel policy, recorded where its rule says so.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use keyward_content::Modes;
 use keyward_model::{ClientAddr, SessionId, TargetAddr};
 use keyward_policy::{
-    AuditPolicy, ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, FileRules, Indexing,
-    KeyLimits,
+    AuditPolicy, ChannelDecision, ChannelQuery, Connection, FileRules, Indexing, KeyLimits,
 };
 use keyward_store::{ClosedTrail, SessionFacts};
-use keyward_trail::{ChannelId, Event, Header, Protection, Terminal, TrailError, Writer};
+use keyward_trail::{ChannelId, Event, Header, Protection, TrailError, Writer};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::activity::{Activity, EndCause, supervise};
+use crate::channel_request::{ChannelRefused, ChannelRequest};
 use crate::content::Opened;
 use crate::core::{Core, Ending};
 use crate::end::{chain, ending};
@@ -61,75 +59,6 @@ pub(crate) struct Open {
     pub(crate) findings: AtomicU32,
     /// `None` when no rule of the channel policy records.
     recorder: Option<Recorder>,
-}
-
-/// What a client wants of a channel.
-#[derive(Clone, Debug)]
-pub struct ChannelRequest {
-    pub kind: ChannelKind,
-    pub subject: Subject,
-    /// What is known of the terminal, where there is one.
-    pub terminal: Option<Terminal<'static>>,
-    /// How that terminal is to take what is typed.
-    pub modes: Modes,
-}
-
-/// What a channel is for, beside its kind.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Subject {
-    Nothing,
-    Command(Vec<u8>),
-    Subsystem(String),
-    /// Where a forward leads, or listens.
-    Host {
-        host: String,
-        port: u16,
-    },
-    /// A Unix socket.
-    Path(String),
-}
-
-impl Subject {
-    fn judged(&self) -> ChannelSubject<'_> {
-        match self {
-            Self::Nothing | Self::Subsystem(_) => ChannelSubject::Nothing,
-            Self::Command(command) => ChannelSubject::Command(command),
-            Self::Host { host, port } => ChannelSubject::Host { host, port: *port },
-            Self::Path(path) => ChannelSubject::Path(path),
-        }
-    }
-
-    /// As the recording has it.
-    fn recorded(&self) -> Option<Vec<u8>> {
-        match self {
-            Self::Nothing => None,
-            Self::Command(command) => Some(command.clone()),
-            Self::Subsystem(name) => Some(name.clone().into_bytes()),
-            Self::Host { .. } | Self::Path(_) => Some(self.to_string().into_bytes()),
-        }
-    }
-}
-
-/// For a note: what a peer wrote cannot make a line of its own.
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nothing | Self::Command(_) | Self::Subsystem(_) => Ok(()),
-            Self::Host { host, port } if host.contains(':') => write!(f, "[{}]:{port}", host.escape_debug()),
-            Self::Host { host, port } => write!(f, "{}:{port}", host.escape_debug()),
-            Self::Path(path) => write!(f, "{}", path.escape_debug()),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum ChannelRefused {
-    #[error("the channel policy does not allow it")]
-    Policy,
-    #[error("the certificate does not permit it")]
-    Certificate,
-    #[error("the session has ended")]
-    Over,
 }
 
 impl LoggedIn {
@@ -294,7 +223,7 @@ impl Channels {
             (false, _) => Tap::unrecorded(number, Arc::clone(&open.activity)),
         };
         let judge = Box::pin(self.judge(request, number, rule.content.as_ref())).await?;
-        self.note(&format!("{} opened as channel {}", named(request), number.0)).await?;
+        self.note(&format!("{} opened as channel {}", request.named(), number.0)).await?;
         let opened = Event::Open {
             channel: number,
             kind: request.kind.as_str().into(),
@@ -312,7 +241,7 @@ impl Channels {
             return Err(ChannelRefused::Over);
         }
         match self.open.decide(request) {
-            ChannelDecision::Allow(_) => self.note(&format!("{} allowed", named(request))).await,
+            ChannelDecision::Allow(_) => self.note(&format!("{} allowed", request.named())).await,
             ChannelDecision::Refuse => Err(self.refused(request).await?),
         }
     }
@@ -357,7 +286,7 @@ impl Channels {
         } else {
             ("the certificate", ChannelRefused::Certificate)
         };
-        self.note(&format!("{} refused by {by}", named(request))).await?;
+        self.note(&format!("{} refused by {by}", request.named())).await?;
         Ok(refused)
     }
 
@@ -400,13 +329,5 @@ impl Open {
             subject: request.subject.judged(),
             now: SystemTime::now(),
         }
-    }
-}
-
-/// A channel in the words of the record.
-fn named(request: &ChannelRequest) -> String {
-    match &request.subject {
-        Subject::Nothing | Subject::Command(_) | Subject::Subsystem(_) => request.kind.to_string(),
-        Subject::Host { .. } | Subject::Path(_) => format!("{} ({})", request.kind, request.subject),
     }
 }

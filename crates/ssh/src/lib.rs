@@ -1,7 +1,7 @@
 //! The SSH protocol (RFC 4250 to 4254) without I/O, for both of its sides.
 //!
 //! [`Transport`] is one side of one connection. [`auth`] and [`channel`] are the messages of the layers above it,
-//! [`agent`] and [`sftp`] are what runs in channels, [`wire`] the data types that all are made of.
+//! [`agent`], [`sftp`] and [`scp`] are what runs in channels, [`wire`] the data types that all are made of.
 
 pub mod agent;
 pub mod auth;
@@ -13,6 +13,7 @@ mod key;
 pub mod message;
 mod negotiate;
 mod pool;
+pub mod scp;
 pub mod sftp;
 mod transport;
 pub mod wire;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::{Input, PATIENCE, Program, run};
+use crate::{Input, PATIENCE, Program, SshClient, run};
 
 /// A person's terminal: a screen that tmux keeps, with one program on it.
 #[derive(Debug)]
@@ -43,6 +43,24 @@ impl Terminal {
     #[track_caller]
     pub fn script(file: &Path, size: (u16, u16)) -> Self {
         Self::run(Command::new("sh").arg(file), size)
+    }
+
+    /// Runs a command on a server. What the client says at its end stays on the screen, with `status` and its code: keys
+    /// could not be sent to a terminal that goes at once.
+    #[track_caller]
+    pub fn remote(ssh: &SshClient, command: &str, size: (u16, u16)) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "\"$0\" -tt \"$1\" \"$2\"; echo status $?; read -r _"]);
+        shell.arg(ssh.program()).args([&ssh.destination(), command]);
+        Self::run(&shell, size)
+    }
+
+    /// A shell on a server, whose prompt is `ready> `.
+    #[track_caller]
+    pub fn shell(ssh: &SshClient) -> Self {
+        let terminal = Self::remote(ssh, "PS1='ready> ' exec bash --norc", (90, 24));
+        terminal.shows(&["ready>"]);
+        terminal
     }
 
     /// Presses keys, by tmux's names; what is no name is typed.

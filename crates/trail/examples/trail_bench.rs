@@ -6,6 +6,9 @@
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 #![expect(clippy::disallowed_methods, reason = "gzip is what asciicasts are measured with")]
 
+#[path = "../samples/header.rs"]
+mod sample;
+
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
@@ -14,10 +17,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
+use keyward_model::Verdict;
 use keyward_trail::{
-    Asciicast, AuditorKey, ChannelId, Direction, End, Event, Header, Output, Protection, Reader, Recipients,
-    Replay, SigningKey, Stream, Terminal, Writer, export_asciicast,
+    Asciicast, AuditorKey, ChannelId, Direction, End, Event, Output, Protection, Reader, Recipients, Replay,
+    SigningKey, Stream, Terminal, Writer, export_asciicast,
 };
 
 /// As a bulk transfer over SSH delivers it, and as a program on a terminal does.
@@ -70,9 +73,9 @@ fn speed(signed: &Protection, encrypted: &Protection) -> Result<(), Failure> {
         "data", "signed", "encrypted", "to a file", "MB/s", "ratio"
     );
     for (name, data, chunk) in kinds {
-        let (plain, _) = record(&data, chunk, Writer::new(io::sink(), &header()?, signed)?)?;
-        let (sealed, size) = record(&data, chunk, Writer::new(io::sink(), &header()?, encrypted)?)?;
-        let (file, _) = record(&data, chunk, Writer::create(&path, &header()?, encrypted)?)?;
+        let (plain, _) = record(&data, chunk, Writer::new(io::sink(), &sample::header()?, signed)?)?;
+        let (sealed, size) = record(&data, chunk, Writer::new(io::sink(), &sample::header()?, encrypted)?)?;
+        let (file, _) = record(&data, chunk, Writer::create(&path, &sample::header()?, encrypted)?)?;
         fs::remove_file(&path)?;
         let (speed, ratio) = (GIB as f64 / 1e6 / file, GIB as f64 / size as f64);
         println!("{name:<24} {plain:>9.3} {sealed:>9.3} {file:>9.3} {speed:>7.0} {ratio:>8.1}");
@@ -104,7 +107,7 @@ fn record<W: Output>(data: &[u8], chunk: usize, mut writer: Writer<W>) -> Result
 fn seek(protection: &Protection, keys: &[AuditorKey]) -> Result<(), Failure> {
     let path = std::env::temp_dir().join(format!("trail-bench-day-{}", std::process::id()));
     let hour = an_hour();
-    let mut writer = Writer::create(&path, &header()?, protection)?;
+    let mut writer = Writer::create(&path, &sample::header()?, protection)?;
     let (channel, mut last) = (ChannelId(0), Duration::ZERO);
     let terminal = Some(Terminal { term: "xterm-256color".into(), columns: 120, rows: 40 });
     writer.write(Duration::ZERO, &Event::Open { channel, kind: "shell".into(), command: None, terminal })?;
@@ -184,7 +187,7 @@ fn keep_up<W: Output>(
 fn size(protection: &Protection, keys: &[AuditorKey]) -> Result<(), Failure> {
     let (channel, hour) = (ChannelId(0), an_hour());
     let terminal = Some(Terminal { term: "xterm-256color".into(), columns: 120, rows: 40 });
-    let mut writer = Writer::new(Vec::new(), &header()?, protection)?;
+    let mut writer = Writer::new(Vec::new(), &sample::header()?, protection)?;
     writer.write(Duration::ZERO, &Event::Open { channel, kind: "shell".into(), command: None, terminal })?;
     let (mut flushed, mut sealed, mut script) = (Duration::ZERO, Duration::ZERO, 0);
     let mut last = Duration::ZERO;
@@ -321,18 +324,4 @@ fn log_lines() -> Vec<u8> {
         );
     }
     text.into_bytes()
-}
-
-fn header() -> Result<Header, Failure> {
-    let connection = ConnectionName::try_from("cost")?;
-    Ok(Header {
-        session: SessionId::new([0; 16], &connection, 1),
-        protocol: Protocol::Ssh,
-        connection,
-        client: ClientAddr("192.0.2.1:50000".parse()?),
-        started: UnixMillis(0),
-        gateway_user: None,
-        remote_user: "root".into(),
-        target: TargetAddr { addr: "192.0.2.2:22".parse()?, hostname: None },
-    })
 }

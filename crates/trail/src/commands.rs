@@ -36,23 +36,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::samples::{data, end, header, signed};
+    use crate::samples::{SUDO, end, header, shell, signed, talk};
     use crate::{Direction, Event, Stream, Writer};
 
     /// `<` is typed, `>` is shown, a second apart.
     fn commands(lines: &[&str]) -> Vec<String> {
         let mut writer = Writer::new(Vec::new(), &header(), &signed()).unwrap();
-        let (channel, stream) = (ChannelId(0), Stream::Main);
-        let terminal = Some(crate::Terminal { term: "xterm".into(), columns: 30, rows: 5 });
-        writer
-            .write(Duration::ZERO, &Event::Open { channel, kind: "shell".into(), command: None, terminal })
-            .unwrap();
-        for (n, line) in lines.iter().enumerate() {
-            let at = Duration::from_secs(n as u64);
-            let (way, text) = line.split_at(1);
-            let direction = Direction::FromClient;
-            let typed = Event::Data { channel, direction, stream, bytes: text.as_bytes().into() };
-            let event = if way == "<" { typed } else { data(text.as_bytes()) };
+        writer.write(Duration::ZERO, &shell(30)).unwrap();
+        for (at, event) in talk(lines, 1) {
             writer.write(at, &event).unwrap();
         }
         let trail = writer.finish(Duration::from_secs(3600), &end()).unwrap();
@@ -77,15 +68,7 @@ mod tests {
 
     #[test]
     fn what_the_screen_does_not_show_is_told_without_its_text() {
-        let found = commands(&[
-            ">$ ",
-            "<sudo id\r",
-            ">sudo id\r\nPassword: ",
-            "<hunter2\r",
-            ">\r\nuid=0\r\n$ ",
-            "<\r",
-            ">\r\n$ ",
-        ]);
+        let found = commands(&SUDO);
         assert_eq!(
             found,
             [

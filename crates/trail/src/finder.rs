@@ -157,23 +157,16 @@ impl std::fmt::Debug for Finder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::data;
-    use crate::{Direction, FileEvent, FileOutcome, Stream, Terminal};
+    use crate::samples::{SUDO, data, shell, talk};
+    use crate::{FileEvent, FileOutcome};
 
     const CHANNEL: ChannelId = ChannelId(0);
 
     /// `<` is typed, `>` is shown, two seconds apart, on a terminal of 20 columns.
     fn found(lines: &[&str]) -> Vec<Found> {
         let (mut finder, mut all) = (Finder::default(), Vec::new());
-        let terminal = Some(Terminal { term: "xterm".into(), columns: 20, rows: 5 });
-        let open = Event::Open { channel: CHANNEL, kind: "shell".into(), command: None, terminal };
-        finder.take(Duration::ZERO, &open, &mut |line| all.push(line));
-        for (n, line) in lines.iter().enumerate() {
-            let at = Duration::from_secs(2 * n as u64);
-            let (way, text) = line.split_at(1);
-            let (direction, bytes) = (Direction::FromClient, text.as_bytes().into());
-            let typed = Event::Data { channel: CHANNEL, direction, stream: Stream::Main, bytes };
-            let event = if way == "<" { typed } else { data(text.as_bytes()) };
+        finder.take(Duration::ZERO, &shell(20), &mut |line| all.push(line));
+        for (at, event) in talk(lines, 2) {
             finder.take(at, &event, &mut |line| all.push(line));
         }
         assert_eq!(finder.end(&mut |line| all.push(line)), Completeness::Whole);
@@ -187,15 +180,7 @@ mod tests {
 
     #[test]
     fn a_command_and_what_it_shows_are_found_and_what_a_prompt_hides_is_not() {
-        let all = found(&[
-            ">$ ",
-            "<sudo id\r",
-            ">sudo id\r\nPassword: ",
-            "<hunter2\r",
-            ">\r\nuid=0\r\n$ ",
-            "<\r",
-            ">\r\n$ ",
-        ]);
+        let all = found(&SUDO);
         assert_eq!(of(FoundKind::Command, &all), [(2, "sudo id")]);
         let shown = of(FoundKind::Screen, &all);
         for expected in ["$ sudo id", "Password:", "uid=0"] {
@@ -207,8 +192,6 @@ mod tests {
     #[test]
     fn what_stands_there_is_told_in_a_pause_and_not_again() {
         let mut finder = Finder::default();
-        let terminal = Some(Terminal { term: "xterm".into(), columns: 20, rows: 5 });
-        let open = Event::Open { channel: CHANNEL, kind: "shell".into(), command: None, terminal };
         let mut told = |step: &mut dyn FnMut(&mut Finder, &mut Vec<Found>)| {
             let mut all = Vec::new();
             step(&mut finder, &mut all);
@@ -218,7 +201,7 @@ mod tests {
             finder.take(Duration::ZERO, event, &mut |line| all.push(line));
         };
         let none: [&str; 0] = [];
-        assert_eq!(told(&mut |finder, all| take(finder, all, &open)), none);
+        assert_eq!(told(&mut |finder, all| take(finder, all, &shell(20))), none);
         assert_eq!(told(&mut |finder, all| take(finder, all, &data(b"one\r\ntwo"))), none);
         assert_eq!(told(&mut |finder, all| finder.pause(&mut |line| all.push(line))), ["one"]);
         assert_eq!(told(&mut |finder, all| finder.pause(&mut |line| all.push(line))), none);

@@ -5,6 +5,10 @@
 //! written. The bytes are described in
 //! `docs/trail-format.md`.
 
+/// What is taken in by its path from `samples/` names this crate as others do.
+#[cfg(test)]
+extern crate self as keyward_trail;
+
 mod asciicast;
 mod auditor_key;
 mod block;
@@ -24,8 +28,10 @@ mod file_codec;
 mod file_event;
 mod filter;
 mod finder;
+mod finished;
 mod followed;
 mod frames;
+mod gathered;
 mod header;
 mod hidden_export;
 mod hidden_input;
@@ -78,6 +84,7 @@ pub use event::{ChannelId, Direction, Event, ExitStatus, Stream, Terminal};
 pub use file::{Lent, Output, TrailFile};
 pub use file_event::{FileDigest, FileEvent, FileOutcome};
 pub use finder::{Completeness, Finder, Found, FoundKind};
+pub use finished::Finished;
 pub use header::Header;
 pub use hidden_export::export_hidden_input;
 pub use hidden_input::{HiddenInput, HiddenInputPolicy};
@@ -96,4 +103,4 @@ pub use timestamp_authorities::{AuthorityError, TimestampAuthorities};
 pub use timestamp_request::{AnswerError, TimestampRequest};
 pub use timestamp_token::TokenError;
 pub use verify::{Asked, BlockFound, Integrity, Standing, Verified, claimed_header, verify, verify_as};
-pub use writer::{Finished, Writer};
+pub use writer::Writer;

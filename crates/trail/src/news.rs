@@ -31,6 +31,11 @@ pub(crate) struct Row<'a> {
     pub(crate) continues: bool,
 }
 
+/// Whoever is told of each row.
+pub(crate) trait Tell: FnMut(Row<'_>) -> io::Result<()> {}
+
+impl<F: FnMut(Row<'_>) -> io::Result<()>> Tell for F {}
+
 /// Tells each row when it is new: once the cursor has left it, and not letter by letter.
 #[derive(Default)]
 pub(crate) struct News {
@@ -66,7 +71,7 @@ impl News {
         at: Duration,
         sight: &Sight,
         watch: &mut impl Watch,
-        tell: &mut impl FnMut(Row<'_>) -> io::Result<()>,
+        tell: &mut impl Tell,
     ) -> io::Result<()> {
         let Sight::Text(text) = sight else { return self.show_piece(screen, at, sight, watch, tell) };
         let mut rest = text.as_str();
@@ -79,20 +84,12 @@ impl News {
     }
 
     /// Nothing comes for a while: what stands there is told now.
-    pub(crate) fn pause(
-        &mut self,
-        screen: &Screen,
-        tell: &mut impl FnMut(Row<'_>) -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub(crate) fn pause(&mut self, screen: &Screen, tell: &mut impl Tell) -> io::Result<()> {
         self.look(screen, false, tell)
     }
 
     /// Nothing more comes: the cursor leaves its row.
-    pub(crate) fn end(
-        &mut self,
-        screen: &Screen,
-        tell: &mut impl FnMut(Row<'_>) -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub(crate) fn end(&mut self, screen: &Screen, tell: &mut impl Tell) -> io::Result<()> {
         self.look(screen, true, tell)
     }
 
@@ -102,7 +99,7 @@ impl News {
         at: Duration,
         sight: &Sight,
         watch: &mut impl Watch,
-        tell: &mut impl FnMut(Row<'_>) -> io::Result<()>,
+        tell: &mut impl Tell,
     ) -> io::Result<()> {
         let resizes = matches!(sight, Sight::Size(..));
         if let Some((first, last)) = self.changed {
@@ -131,12 +128,7 @@ impl News {
     }
 
     /// Tells what is new. `is_last`: the cursor leaves its row.
-    fn look(
-        &mut self,
-        screen: &Screen,
-        is_last: bool,
-        tell: &mut impl FnMut(Row<'_>) -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn look(&mut self, screen: &Screen, is_last: bool, tell: &mut impl Tell) -> io::Result<()> {
         let Some((since, at)) = self.changed.take() else { return Ok(()) };
         let gone = std::mem::take(&mut self.gone.0);
         let mut seen = std::mem::take(self.seen(screen));

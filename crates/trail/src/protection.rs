@@ -118,7 +118,7 @@ pub(crate) struct Protected {
     pub(crate) signer: VerifyingKey,
     pub(crate) shown: Option<Locked>,
     pub(crate) typed: Option<Locked>,
-    pub(crate) hidden_input: Option<Locked>,
+    hidden_input: Option<Locked>,
 }
 
 /// A lock, and what it belongs to.
@@ -161,6 +161,39 @@ impl Protected {
         }
         Ok(Self { signer: signer.ok_or(Damage::Missing("signer"))?, shown, typed, hidden_input })
     }
+
+    /// The ciphers that the keys give, and why one is missing.
+    pub(crate) fn open(
+        &self,
+        keys: &[AuditorKey],
+        root: &Link,
+    ) -> Result<(Ciphers, Option<TrailError>), TrailError> {
+        let open =
+            |locked: &Option<Locked>| locked.as_ref().map(|locked| locked.open(keys, root)).transpose();
+        let (ciphers, left_out) = match (open(&self.shown), open(&self.typed)) {
+            (Ok(shown), Ok(typed)) => (Ciphers { shown, typed, ..Ciphers::default() }, None),
+            (Ok(shown), Err(error)) if is_about_keys(&error) => {
+                (Ciphers { shown, ..Ciphers::default() }, Some(error))
+            }
+            (Err(error), Ok(Some(typed))) if is_about_keys(&error) => {
+                (Ciphers { typed: Some(typed), ..Ciphers::default() }, Some(error))
+            }
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
+        Ok((ciphers, left_out))
+    }
+
+    /// The cipher of hidden input. `None`: there is none, or the keys do not give it.
+    pub(crate) fn open_input(
+        &self,
+        keys: &[AuditorKey],
+        root: &Link,
+    ) -> Result<Option<InputCipher>, TrailError> {
+        match self.hidden_input.as_ref().map(|locked| locked.open_input(keys, root)).transpose() {
+            Err(error) if is_about_keys(&error) => Ok(None),
+            opened => opened,
+        }
+    }
 }
 
 impl Locked {
@@ -168,14 +201,24 @@ impl Locked {
         Ok(Self { lock: Lock::decode(bytes)?, about: about(facts, tag), what })
     }
 
-    pub(crate) fn open(&self, keys: &[AuditorKey], root: &Link) -> Result<Cipher, TrailError> {
+    fn open(&self, keys: &[AuditorKey], root: &Link) -> Result<Cipher, TrailError> {
         let key = self.lock.open(keys, &self.about, self.what)?;
         key.cipher(root).map_err(|_| TrailError::Key(KeyError::Library))
     }
 
     /// As [`open`](Self::open), of hidden input.
-    pub(crate) fn open_input(&self, keys: &[AuditorKey], root: &Link) -> Result<InputCipher, TrailError> {
+    fn open_input(&self, keys: &[AuditorKey], root: &Link) -> Result<InputCipher, TrailError> {
         let key = self.lock.open(keys, &self.about, self.what)?;
         InputCipher::new(&key, root).map_err(|_| TrailError::Key(KeyError::Library))
     }
+}
+
+fn is_about_keys(error: &TrailError) -> bool {
+    matches!(
+        error,
+        TrailError::NoKey { .. }
+            | TrailError::WrongKey { .. }
+            | TrailError::MoreKeys { .. }
+            | TrailError::Share { .. }
+    )
 }

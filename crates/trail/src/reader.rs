@@ -14,10 +14,9 @@ use crate::chained::{Joint, Next};
 use crate::end::{End, Ending};
 use crate::error::{Damage, TrailError};
 use crate::event::{ChannelId, Event};
-use crate::header::{Begun, Header};
+use crate::header::Header;
 use crate::hidden_input::{HiddenInput, InputCipher};
 use crate::index::Index;
-use crate::protection::{Ciphers, Locked, Protected};
 use crate::signature::VerifyingKey;
 use crate::span::Span;
 
@@ -90,12 +89,8 @@ impl<R: Read> Reader<R> {
     /// typed, or the other way, the rest is left out.
     pub fn new(mut source: R, keys: &[AuditorKey]) -> Result<Self, TrailError> {
         let begun = Header::read(&mut source)?;
-        let (ciphers, left_out) = open_locks(&begun, keys)?;
-        let input = begun.protected.hidden_input.as_ref();
-        let input = match input.map(|locked| locked.open_input(keys, &begun.root)).transpose() {
-            Err(error) if is_about_keys(&error) => None,
-            opened => opened?,
-        };
+        let (ciphers, left_out) = begun.protected.open(keys, &begun.root)?;
+        let input = begun.protected.open_input(keys, &begun.root)?;
         let blocks = Blocks::new(source, &begun, ciphers)?;
         let (header, signer, span) = (begun.header, begun.protected.signer, Span::default());
         let (time, signed_until, unsigned, state) = (0, None, false, State::Reading);
@@ -353,34 +348,6 @@ impl<R: Read + Seek> Reader<R> {
         self.state = State::Reading;
         Ok(())
     }
-}
-
-/// The ciphers that the keys give, and why one is missing.
-fn open_locks(begun: &Begun, keys: &[AuditorKey]) -> Result<(Ciphers, Option<TrailError>), TrailError> {
-    let Protected { shown, typed, .. } = &begun.protected;
-    let open =
-        |locked: &Option<Locked>| locked.as_ref().map(|locked| locked.open(keys, &begun.root)).transpose();
-    let (ciphers, left_out) = match (open(shown), open(typed)) {
-        (Ok(shown), Ok(typed)) => (Ciphers { shown, typed, ..Ciphers::default() }, None),
-        (Ok(shown), Err(error)) if is_about_keys(&error) => {
-            (Ciphers { shown, ..Ciphers::default() }, Some(error))
-        }
-        (Err(error), Ok(Some(typed))) if is_about_keys(&error) => {
-            (Ciphers { typed: Some(typed), ..Ciphers::default() }, Some(error))
-        }
-        (Err(error), _) | (_, Err(error)) => return Err(error),
-    };
-    Ok((ciphers, left_out))
-}
-
-fn is_about_keys(error: &TrailError) -> bool {
-    matches!(
-        error,
-        TrailError::NoKey { .. }
-            | TrailError::WrongKey { .. }
-            | TrailError::MoreKeys { .. }
-            | TrailError::Share { .. }
-    )
 }
 
 impl<R: Read> Iterator for Reader<R> {

@@ -1,32 +1,52 @@
 //! What the tests write.
 
-use std::sync::Arc;
+#[path = "../samples/header.rs"]
+mod file;
 
-use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyward_model::Verdict;
 
 use crate::signature::SigningKey;
 use crate::{
     ChannelId, Direction, End, Event, FileDigest, FileEvent, FileOutcome, Header, Protection, Stream,
+    Terminal,
 };
 
 pub(crate) fn header() -> Header {
-    let connection = ConnectionName::try_from("db").unwrap();
-    Header {
-        session: SessionId::new([7; 16], &connection, 42),
-        protocol: Protocol::Ssh,
-        connection,
-        client: ClientAddr("192.0.2.1:50000".parse().unwrap()),
-        started: UnixMillis(1_700_000_000_123),
-        gateway_user: Some("alice".into()),
-        remote_user: "root".into(),
-        target: TargetAddr { addr: "[2001:db8::7]:22".parse().unwrap(), hostname: Some("db1".into()) },
-    }
+    file::header().unwrap()
 }
 
 /// Without encryption.
 pub(crate) fn signed() -> Protection {
     Protection::signed(Arc::new(SigningKey::of_seed([9; 32])))
 }
+
+/// A shell with a terminal of so many columns on channel 0.
+pub(crate) fn shell(columns: u32) -> Event<'static> {
+    let terminal = Some(Terminal { term: "xterm".into(), columns, rows: 5 });
+    Event::Open { channel: ChannelId(0), kind: "shell".into(), command: None, terminal }
+}
+
+/// On channel 0, `<` is typed and `>` is shown, so many seconds apart.
+pub(crate) fn talk<'a>(lines: &[&'a str], apart: u64) -> Vec<(Duration, Event<'a>)> {
+    let event = |line: &'a str| match line.split_at(1) {
+        ("<", text) => Event::Data {
+            channel: ChannelId(0),
+            direction: Direction::FromClient,
+            stream: Stream::Main,
+            bytes: text.as_bytes().into(),
+        },
+        (_, text) => data(text.as_bytes()),
+    };
+    let times = (0..).step_by(apart as usize).map(Duration::from_secs);
+    times.zip(lines.iter().copied().map(event)).collect()
+}
+
+/// A command that asks for a password, and Enter at the next prompt.
+pub(crate) const SUDO: [&str; 7] =
+    [">$ ", "<sudo id\r", ">sudo id\r\nPassword: ", "<hunter2\r", ">\r\nuid=0\r\n$ ", "<\r", ">\r\n$ "];
 
 /// Something shown on channel 0.
 pub(crate) fn data(bytes: &[u8]) -> Event<'_> {

@@ -4,17 +4,17 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use crate::block::{HEADER_LEN, MAX_EVENT};
+use crate::block::HEADER_LEN;
 use crate::block_writer::{Batch, BlockWriter};
-use crate::chain::Extent;
-use crate::cipher::TAG_LEN;
 use crate::codec::{put_data, put_data_head, put_event};
 use crate::end::End;
 use crate::error::TrailError;
 use crate::event::{ChannelId, Direction, Event, Stream};
 use crate::file::{Output, TrailFile};
+use crate::finished::Finished;
+use crate::gathered::Gathered;
 use crate::header::Header;
 use crate::hidden_input::follows;
 use crate::indexer::Indexer;
@@ -29,9 +29,6 @@ const BLOCK_LEN: usize = 64 * 1024;
 const LONG_DATA: usize = 32 * 1024;
 /// Longer data becomes several events.
 const MAX_DATA: usize = 256 * 1024;
-/// The most bytes of a data event in front of its data: four numbers and a byte.
-const EVENT_HEAD: usize = 48;
-
 /// A trail being written.
 ///
 /// Events gather in a buffer, which becomes a block when it holds 64 KiB, and at each [`flush`](Self::flush): call
@@ -48,23 +45,6 @@ pub struct Writer<W> {
     last_was_typed: bool,
     /// Draws what is shown, for key frames.
     index: Box<Indexer>,
-}
-
-/// A trail that has its end.
-pub struct Finished<W> {
-    blocks: BlockWriter<W>,
-    /// Microseconds since the start, of the end.
-    at: u64,
-}
-
-/// Events that wait to become a block.
-#[derive(Default)]
-struct Gathered {
-    /// Empty, or room for a block's header and events behind it.
-    buffer: Vec<u8>,
-    /// Microseconds since the start: the first event in the buffer, and the last one.
-    first: u64,
-    last: u64,
 }
 
 impl Writer<TrailFile> {
@@ -150,7 +130,7 @@ impl<W: Output> Writer<W> {
     /// Hands everything noted so far to the operating system, and frees the buffers.
     pub fn flush(&mut self) -> Result<(), TrailError> {
         self.emit()?;
-        self.gathered().for_each(|gathered| gathered.buffer = Vec::new());
+        self.gathered().for_each(Gathered::free);
         self.index.flush(self.last);
         self.blocks.flush()
     }
@@ -193,7 +173,7 @@ impl<W: Output> Writer<W> {
         self.blocks.end(at, end)?;
         self.blocks.seal(at)?;
         self.blocks.flush()?;
-        Ok(Finished { blocks: self.blocks, at })
+        Ok(Finished::new(self.blocks, at))
     }
 
     /// Where it writes to: nothing else may be written there.
@@ -290,104 +270,6 @@ impl<W: Output> Writer<W> {
     }
 }
 
-impl<W: Output> Finished<W> {
-    /// How far it reaches: whoever keeps that can tell later that it was cut back, or replaced.
-    pub fn extent(&self) -> Extent {
-        self.blocks.extent()
-    }
-
-    /// The seal of its end.
-    pub fn sealed(&self) -> Option<Sealed> {
-        self.blocks.sealed()
-    }
-
-    /// Puts a timestamp of its end behind it, signed.
-    pub fn timestamp(&mut self, timestamp: &Timestamp) -> Result<(), TrailError> {
-        self.blocks.sealed_timestamp(self.at, timestamp)?;
-        self.blocks.flush()
-    }
-
-    /// Where it was written to, for example to sync it to the disk.
-    pub fn output(&self) -> &W {
-        self.blocks.output()
-    }
-
-    /// The output, for example to sync it to the disk.
-    pub fn into_inner(self) -> W {
-        self.blocks.into_inner()
-    }
-}
-
-impl<W: Output> fmt::Debug for Finished<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Finished").field("extent", &self.extent()).finish_non_exhaustive()
-    }
-}
-
-impl Gathered {
-    fn length(&self) -> usize {
-        self.buffer.len().saturating_sub(HEADER_LEN)
-    }
-
-    /// Makes room for an event with so many bytes of data, and for the tag of its block. A vector that grows by itself
-    /// leaves a copy behind.
-    fn make_room(&mut self, data: usize) {
-        let needed = self.buffer.len() + HEADER_LEN + EVENT_HEAD + data + TAG_LEN;
-        if self.buffer.capacity() < needed {
-            let mut larger = Vec::with_capacity(needed.next_power_of_two());
-            larger.extend_from_slice(&self.buffer);
-            self.buffer.zeroize();
-            self.buffer = larger;
-        }
-    }
-
-    fn append(&mut self, at: u64, put: impl FnOnce(&mut Vec<u8>, u64)) -> Result<(), TrailError> {
-        if self.buffer.is_empty() {
-            self.buffer.resize(HEADER_LEN, 0);
-        }
-        let before = self.buffer.len();
-        let begins = before == HEADER_LEN;
-        put(&mut self.buffer, if begins { 0 } else { at - self.last });
-        let length = self.buffer.len() - before;
-        if length > MAX_EVENT {
-            self.buffer.truncate(before);
-            return Err(TrailError::EventTooLong(length));
-        }
-        if begins {
-            self.first = at;
-        }
-        self.last = at;
-        Ok(())
-    }
-
-    fn emit<W: Output>(
-        &mut self,
-        blocks: &mut BlockWriter<W>,
-        typed: bool,
-        with_next: bool,
-    ) -> Result<(), TrailError> {
-        if self.length() == 0 {
-            return Ok(());
-        }
-        let (first, last, block) = (self.first, self.last, &mut self.buffer);
-        let put = blocks.events(Batch { typed, with_next, first, last, block, tail: &[] });
-        if blocks.is_secret(typed) {
-            // Also where the write has failed, or a compressed copy was written.
-            self.buffer.zeroize();
-        } else {
-            self.buffer.clear();
-        }
-        put
-    }
-}
-
-/// A session that ends in an error has not written it.
-impl Drop for Gathered {
-    fn drop(&mut self) {
-        self.buffer.zeroize();
-    }
-}
-
 /// Whether an event goes to those who may read what is typed.
 fn is_typed(event: &Event<'_>) -> bool {
     matches!(event, Event::Data { direction: Direction::FromClient, .. } | Event::Hidden { .. })
@@ -414,6 +296,7 @@ mod tests {
     use std::io::{self, Write};
 
     use super::*;
+    use crate::block::MAX_EVENT;
     use crate::noise::noise;
     use crate::reader::Reader;
     use crate::samples::{data, end, header, signed};
@@ -428,22 +311,8 @@ mod tests {
         writer.write(Duration::ZERO, &data(&[7; 20_000])).unwrap();
         assert!(writer.buffered() > 20_000);
         writer.flush().unwrap();
-        assert_eq!((writer.buffered(), writer.shown.buffer.capacity()), (0, 0));
+        assert_eq!((writer.buffered(), writer.shown.capacity()), (0, 0));
         assert!(size_of::<Writer<TrailFile>>() <= 200);
-    }
-
-    #[test]
-    fn the_buffer_of_what_is_encrypted_does_not_grow_by_itself() {
-        let mut gathered = Gathered::default();
-        for (n, length) in [1, 50, 700, 1, LONG_DATA - 1, LONG_DATA - 1].into_iter().enumerate() {
-            gathered.make_room(length);
-            let room = gathered.buffer.capacity();
-            let way = (Direction::FromClient, Stream::Main);
-            let channel = ChannelId(u32::MAX);
-            let put = |buffer: &mut Vec<u8>, delta| put_data(buffer, delta, channel, way, &vec![7; length]);
-            gathered.append(u64::MAX >> (6 - n), put).unwrap();
-            assert!(gathered.buffer.len() + TAG_LEN <= room && gathered.buffer.capacity() == room);
-        }
     }
 
     #[test]
@@ -461,11 +330,7 @@ mod tests {
         let mut writer = writer();
         for length in [1, BLOCK_LEN - 100, 10 * BLOCK_LEN] {
             writer.write(Duration::ZERO, &data(&vec![7; length])).unwrap();
-            assert!(
-                writer.shown.buffer.capacity() <= 2 * BLOCK_LEN + 256,
-                "{}",
-                writer.shown.buffer.capacity()
-            );
+            assert!(writer.shown.capacity() <= 2 * BLOCK_LEN + 256, "{}", writer.shown.capacity());
         }
     }
 
@@ -475,7 +340,7 @@ mod tests {
         let mut writer = writer();
         for (n, piece) in pieces.iter().enumerate() {
             writer.write(Duration::from_millis(n as u64), &data(piece)).unwrap();
-            assert!(writer.shown.buffer.capacity() <= LONG_DATA + 256);
+            assert!(writer.shown.capacity() <= LONG_DATA + 256);
         }
         let trail = writer.finish(Duration::from_secs(1), &end()).unwrap();
         assert!(trail.len() < LONG_DATA * 5 / 2, "the even piece is stored compressed");

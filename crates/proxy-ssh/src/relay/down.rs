@@ -13,11 +13,9 @@ use super::desk::{
 };
 use super::early;
 use super::files::{keep, with_window};
+use super::harmless;
 use super::judged::{self, output};
 use crate::SshError;
-
-/// Requests of targets that change nothing: RFC 4254 section 6.8, OpenSSH's PROTOCOL.
-const HARMLESS: [&str; 3] = ["xon-xoff", "eow@openssh.com", "keepalive@openssh.com"];
 
 impl Desk {
     pub(super) async fn pass_down(
@@ -189,7 +187,7 @@ impl Desk {
                 core_dumped: *core_dumped,
                 message: message.clone().into_owned().into(),
             }),
-            Request::Other(name) if HARMLESS.contains(name) => None,
+            Request::Other(name) if harmless::OF_TARGET.contains(name) => None,
             _ => {
                 let number = channel.target.unwrap_or_default();
                 return Ok(refuse(&mut channel.from_target, wants_reply, About::Channel(number), back)?);

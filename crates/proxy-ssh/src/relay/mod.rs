@@ -12,6 +12,7 @@ mod files;
 mod forced;
 mod forward;
 mod granted;
+mod harmless;
 mod judged;
 mod recording;
 mod scp;

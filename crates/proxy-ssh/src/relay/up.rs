@@ -18,6 +18,7 @@ use super::files::{Files, NotAllowed};
 use super::forced::{self, Forced};
 use super::forward;
 use super::granted::Place;
+use super::harmless;
 use crate::{SshError, command};
 
 /// Over UDP the gateway could neither relay nor record the session.
@@ -26,19 +27,6 @@ const MOSH_REFUSED: &str =
 
 /// What each variable counts at least.
 const VARIABLE: usize = 128;
-
-/// Requests on a channel that change nothing that a policy judges: they go through to the target, whatever it makes of
-/// them. RFC 4335, OpenSSH's PROTOCOL, PuTTY's window measurements.
-const HARMLESS: [&str; 5] = [
-    "break",
-    "eow@openssh.com",
-    "keepalive@openssh.com",
-    "simple@putty.projects.tartarus.org",
-    "winadj@putty.projects.tartarus.org",
-];
-
-/// Global requests of the same kind.
-const HARMLESS_GLOBAL: [&str; 2] = ["keepalive@openssh.com", "no-more-sessions@openssh.com"];
 
 impl Desk {
     pub(super) async fn pass_up(
@@ -184,7 +172,7 @@ impl Desk {
                 self.listen_no_more(&place, wants_reply, message, target, back)
             }
             Some(place) => self.listen(place, wants_reply, message, target, back).await,
-            None if HARMLESS_GLOBAL.contains(&name) => {
+            None if harmless::GLOBAL.contains(&name) => {
                 if wants_reply {
                     self.from_client.expect(Asked::Something)?;
                 }
@@ -209,7 +197,7 @@ impl Desk {
         };
         let id = channel.id;
         let is_forced = self.channels.limits().forced_command.is_some();
-        let is_unknown = matches!(&request, Request::Other(name) if !HARMLESS.contains(name));
+        let is_unknown = matches!(&request, Request::Other(name) if !harmless::OF_CLIENT.contains(name));
         let passes = match request {
             Request::Shell | Request::Command(_) | Request::Subsystem(_) => {
                 return self

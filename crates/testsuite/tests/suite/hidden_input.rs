@@ -1,6 +1,5 @@
 //! What a person types at a terminal that does not show it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use keyward_testsuite::{Terminal, keyward};
@@ -13,15 +12,7 @@ use crate::site::Site;
 #[track_caller]
 fn recorded(site: &Site) -> PathBuf {
     let ssh = site.ssh();
-    let script = site.sshd.folder().join("script");
-    let words = format!(
-        "'{}' -tt '{}' \"PS1='ready> ' exec bash --norc\"; echo status $?; read line\n",
-        ssh.program().display(),
-        ssh.destination()
-    );
-    fs::write(&script, words).unwrap();
-    let terminal = Terminal::script(&script, (90, 24));
-    terminal.shows(&["ready>"]);
+    let terminal = Terminal::shell(&ssh);
     // A real program's own prompt. The words are typed at once, as from a password manager.
     terminal.press(&["openssl passwd -5 -salt aa | cut -c 1-6", "Enter"]);
     terminal.shows(&["Password:"]);

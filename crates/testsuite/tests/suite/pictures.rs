@@ -16,13 +16,8 @@ fn watched(program: &str, see: impl Fn(&Terminal) -> Vec<String>) -> (Link, Path
     let folder = link.sshd.folder().to_owned();
     let text: String = (1..=200).map(|n| format!("line {n} of a text <&> that is long\n")).collect();
     fs::write(folder.join("text"), text).unwrap();
-    let (ssh, script, remote) = (link.ssh(), folder.join("script"), folder.join("remote"));
-    fs::write(&remote, format!("cd '{}'; {program}", folder.display())).unwrap();
-    // The terminal stays when the program ends: keys could not be sent to one that goes at once.
-    let (ssh, to) = (ssh.program().display().to_string(), ssh.destination());
-    let words = format!("'{ssh}' -tt '{to}' \"$(cat '{}')\"; read line\n", remote.display());
-    fs::write(&script, words).unwrap();
-    let terminal = Terminal::script(&script, SIZE);
+    let ssh = link.ssh();
+    let terminal = Terminal::remote(&ssh, &format!("cd '{}'; {program}", folder.display()), SIZE);
     let seen = see(&terminal);
     link.gateway().ended_sessions(1);
     let recording = link.gateway().recordings().remove(0);

@@ -14,15 +14,7 @@ use crate::site::Site;
 /// A session of a person who types two commands, one of which asks for a password.
 fn typed(site: &Site) {
     let ssh = site.ssh();
-    let script = site.sshd.folder().join("script");
-    let words = format!(
-        "'{}' -tt '{}' \"PS1='ready> ' exec bash --norc\"; echo status $?; read line\n",
-        ssh.program().display(),
-        ssh.destination()
-    );
-    fs::write(&script, words).unwrap();
-    let terminal = Terminal::script(&script, (90, 24));
-    terminal.shows(&["ready>"]);
+    let terminal = Terminal::shell(&ssh);
     terminal.press(&["openssl passwd -5 -salt aa | cut -c 1-6", "Enter"]);
     terminal.shows(&["Password:"]);
     terminal.press(&["correct-horse", "Enter"]);

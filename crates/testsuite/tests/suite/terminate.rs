@@ -1,6 +1,5 @@
 //! Sessions that an administrator ends.
 
-use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
 
@@ -39,12 +38,7 @@ fn hears(person: &Program, words: &str) {
 fn a_person_reads_why_the_session_ends_and_nobody_elses_does() {
     let site = Site::open();
     let (ssh, other) = (site.ssh(), site.ssh());
-    // What the client says at its end stays on the screen.
-    let script = site.sshd.folder().join("script");
-    let (program, destination) = (ssh.program(), ssh.destination());
-    let words = format!("'{}' -tt '{destination}' 'exec sh'; echo status $?; read line\n", program.display());
-    fs::write(&script, words).unwrap();
-    let terminal = Terminal::script(&script, (90, 24));
+    let terminal = Terminal::remote(&ssh, "exec sh", (90, 24));
     terminal.press(&["echo he''re", "Enter"]);
     terminal.shows(&["here"]);
     let id = site.first_session();

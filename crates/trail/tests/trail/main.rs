@@ -8,6 +8,8 @@ mod encryption;
 mod golden;
 mod growing;
 mod hidden_input;
+#[path = "../../samples/header.rs"]
+mod sample;
 mod verification;
 mod whole;
 
@@ -15,7 +17,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use keyward_model::{ClientAddr, ConnectionName, Protocol, SessionId, TargetAddr, UnixMillis, Verdict};
+use keyward_model::Verdict;
 use keyward_trail::{
     AuditorKey, ChannelId, Direction, End, Ending, Event, ExitStatus, Header, Protection, Reader, SigningKey,
     Stream, Terminal, TrailError, Writer,
@@ -24,17 +26,7 @@ use keyward_trail::{
 type Timed = (Duration, Event<'static>);
 
 fn header() -> Header {
-    let connection = ConnectionName::try_from("db").unwrap();
-    Header {
-        session: SessionId::new([7; 16], &connection, 42),
-        protocol: Protocol::Ssh,
-        connection,
-        client: ClientAddr("192.0.2.1:50000".parse().unwrap()),
-        started: UnixMillis(1_700_000_000_123),
-        gateway_user: Some("alice".into()),
-        remote_user: "root".into(),
-        target: TargetAddr { addr: "[2001:db8::7]:22".parse().unwrap(), hostname: Some("db1".into()) },
-    }
+    sample::header().unwrap()
 }
 
 fn end() -> End {

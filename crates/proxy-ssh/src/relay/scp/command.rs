@@ -1,17 +1,9 @@
 //! What an scp command moves: its direction and its paths.
 
 use keyward_policy::{FileOperation, FileRules};
+use keyward_ssh::scp::{CommandLine, Path, Role};
 
 use super::super::sftp::absolute;
-
-/// Which way files go.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Role {
-    /// `-t`
-    Upload,
-    /// `-f`
-    Download,
-}
 
 /// A command that [`kind`](crate::command::kind) has found to be scp.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -35,28 +27,8 @@ pub(super) struct CommandPath {
 
 impl Command {
     pub(crate) fn parse(command: &[u8]) -> Option<Self> {
-        let (words, quoted) = match command.iter().position(|&byte| byte == b'\'') {
-            Some(at) => {
-                let (words, quoted) = command.split_at(at);
-                (words, Some(quoted.strip_prefix(b"'")?.strip_suffix(b"'")?))
-            }
-            None => (command, None),
-        };
-        let mut words = words.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).skip(1).peekable();
-        let mut flags = Vec::new();
-        while let Some(word) = words.next_if(|word| word.starts_with(b"-")) {
-            if word == b"--" {
-                break;
-            }
-            flags.extend_from_slice(word);
-        }
-        let mut paths: Vec<CommandPath> = words.map(|word| CommandPath::of(word, Quoted::No)).collect();
-        paths.extend(quoted.map(|path| CommandPath::of(path, Quoted::Yes)));
-        let role = match (flags.contains(&b't'), flags.contains(&b'f')) {
-            (true, false) => Role::Upload,
-            (false, true) => Role::Download,
-            (true, true) | (false, false) => return None,
-        };
+        let CommandLine { role, flags, paths } = CommandLine::parse(command)?;
+        let paths: Vec<CommandPath> = paths.into_iter().map(CommandPath::of).collect();
         let is_folder = flags.contains(&b'd') || paths.iter().any(|path| path.is_folder);
         Some(Self { role, is_folder, recurses: flags.contains(&b'r'), paths })
     }
@@ -77,23 +49,18 @@ impl Command {
     }
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Quoted {
-    Yes,
-    No,
-}
-
 impl CommandPath {
-    fn of(written: &[u8], quoted: Quoted) -> Self {
-        let is_home = written == b"~" && quoted == Quoted::No;
+    fn of(path: Path<'_>) -> Self {
+        let written = path.written;
+        let is_home = written == b"~" && !path.is_quoted;
         let is_folder = is_home || written.ends_with(b"/") || matches!(last(written), b"." | b"..");
-        Self { written: written.to_vec(), is_folder, place: place(written, quoted) }
+        Self { written: written.to_vec(), is_folder, place: place(path) }
     }
 }
 
-fn place(written: &[u8], quoted: Quoted) -> Option<Vec<u8>> {
+fn place(Path { written, is_quoted }: Path<'_>) -> Option<Vec<u8>> {
     // A shell looks for files that fit these.
-    if quoted == Quoted::No && written.iter().any(|byte| b"*?[".contains(byte)) {
+    if !is_quoted && written.iter().any(|byte| b"*?[".contains(byte)) {
         return None;
     }
     // Behind a link, `..` is another folder than the letters say, and the command goes on as it was written.
@@ -102,10 +69,10 @@ fn place(written: &[u8], quoted: Quoted) -> Option<Vec<u8>> {
     }
     let path = match written {
         [b'/', ..] => return absolute(written, None),
-        b"~" if quoted == Quoted::No => b"",
-        [b'~', b'/', path @ ..] if quoted == Quoted::No => path,
+        b"~" if !is_quoted => b"",
+        [b'~', b'/', path @ ..] if !is_quoted => path,
         // Of another account.
-        [b'~', ..] if quoted == Quoted::No => return None,
+        [b'~', ..] if !is_quoted => return None,
         path => path,
     };
     let mut names: Vec<&[u8]> = vec![b"~"];

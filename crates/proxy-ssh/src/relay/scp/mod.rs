@@ -1,23 +1,21 @@
-//! The protocol of scp before it spoke sftp: lines that name files and folders, the bytes of files, and an answer to each
-//! from the side that writes them. It has no specification; OpenSSH's scp is what others follow.
+//! A channel of scp's own protocol, followed, judged and recorded; the codec is `ssh`'s.
 //!
 //! Nothing is held: a line does nothing before its end, so a packet goes on once all of it has been judged.
 
 mod command;
 mod place;
-mod reply;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 
 use keyward_policy::{FileOperation, FileRules};
+use keyward_ssh::scp::{Fault, Piece, Record, Replies, Reply, Role, Source};
 use keyward_ssh::sftp::Sum;
 use keyward_trail::{FileEvent, FileOutcome};
 
-pub(crate) use command::{Command, Role};
-use place::{Places, Record};
-use reply::{Replies, Reply};
+pub(crate) use command::Command;
+use place::Places;
 
 use super::sftp::digest;
 
@@ -27,8 +25,7 @@ pub(crate) struct Watcher {
     rules: FileRules,
     command: Command,
     places: Places,
-    reading: Reading,
-    line: Vec<u8>,
+    source: Source,
     replies: Replies,
     /// What the answers will be about.
     waiting: VecDeque<About>,
@@ -45,24 +42,8 @@ pub(crate) struct Watcher {
 pub(crate) enum ScpFault {
     #[error("{operation} of {path} is not allowed here")]
     NotAllowed { operation: FileOperation, path: String },
-    #[error("a line is no line of scp")]
-    Line,
-    #[error("a line or a path is too long")]
-    TooLong,
-    #[error("something came before its turn")]
-    OutOfTurn,
-}
-
-/// What comes next from the side that has the files.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Reading {
-    Line,
-    /// So many bytes of a file.
-    Data(u64),
-    /// Whether the file was read without an error.
-    Status,
-    /// Why it was not.
-    Complaint,
+    #[error(transparent)]
+    Protocol(#[from] Fault),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,8 +62,6 @@ struct Moving {
     sum: Sum,
 }
 
-/// A line's bytes. OpenSSH cuts longer ones than 2,047, and takes the rest for another line.
-const LONGEST_LINE: usize = 1024;
 /// Answers that have not come. Well-behaved sides wait for each.
 const MOST_WAITING: usize = 1024;
 
@@ -92,8 +71,7 @@ impl Watcher {
             rules,
             places: Places::new(&command),
             command,
-            reading: Reading::Line,
-            line: Vec::new(),
+            source: Source::default(),
             replies: Replies::default(),
             waiting: [About::Other].into(),
             early: None,
@@ -133,90 +111,52 @@ impl Watcher {
 
     /// From the side that has the files.
     fn source(&mut self, mut data: &[u8]) -> Result<(), ScpFault> {
-        while let Some((&first, rest)) = data.split_first() {
+        while !data.is_empty() {
             // Whoever does not wait may have its data taken for lines, so then nothing could be judged.
             if self.rules.judge() && !self.waiting.is_empty() {
-                return Err(ScpFault::OutOfTurn);
+                return Err(Fault::OutOfTurn.into());
             }
-            data = match self.reading {
-                Reading::Line | Reading::Complaint => self.piece_of_line(data)?,
-                Reading::Data(left) => self.piece_of_file(data, left),
-                Reading::Status => {
-                    if first == 0 {
-                        self.file_ends()?;
-                    } else {
-                        self.reading = Reading::Complaint;
+            let Some((piece, rest)) = self.source.next(data)? else { break };
+            data = rest;
+            match piece {
+                Piece::PartOfLine => {}
+                Piece::Record(record) => self.named(record)?,
+                Piece::Bytes(bytes) => {
+                    if let Some(moving) = &mut self.moving {
+                        moving.sum.update(bytes);
                     }
-                    rest
                 }
-            };
+                Piece::FileEnds => self.file_ends()?,
+                // Its other side answers all the same.
+                Piece::FileFails(why) => {
+                    if let Some(moving) = &mut self.moving {
+                        moving.event.outcome = FileOutcome::Failed(words(&why));
+                    }
+                    self.file_ends()?;
+                }
+            }
         }
         Ok(())
     }
 
-    fn piece_of_file<'d>(&mut self, data: &'d [u8], left: u64) -> &'d [u8] {
-        let end = usize::try_from(left).map_or(data.len(), |left| left.min(data.len()));
-        let (piece, rest) = data.split_at(end);
-        if let Some(moving) = &mut self.moving {
-            moving.sum.update(piece);
-        }
-        self.reading = match left.saturating_sub(piece.len() as u64) {
-            0 => Reading::Status,
-            left => Reading::Data(left),
-        };
-        rest
-    }
-
-    fn piece_of_line<'d>(&mut self, data: &'d [u8]) -> Result<&'d [u8], ScpFault> {
-        let end = data.iter().position(|&byte| byte == b'\n');
-        let (piece, rest) = data.split_at(end.map_or(data.len(), |end| end + 1));
-        // Before its end: what waits for one could be another protocol.
-        let begins = self.line.is_empty() && self.reading == Reading::Line;
-        if begins && !piece.first().is_some_and(|first| b"CDET\x01\x02".contains(first)) {
-            return Err(ScpFault::Line);
-        }
-        if self.line.len() + piece.len() > LONGEST_LINE {
-            return Err(ScpFault::TooLong);
-        }
-        self.line.extend_from_slice(piece);
-        if end.is_some() {
-            let line = std::mem::take(&mut self.line);
-            let line = line.strip_suffix(b"\n").unwrap_or(&line);
-            match self.reading {
-                Reading::Complaint => self.complained(line)?,
-                _ => self.whole_line(line)?,
-            }
-        }
-        Ok(rest)
-    }
-
-    /// The file could not be read to its end. Its other side answers all the same.
-    fn complained(&mut self, line: &[u8]) -> Result<(), ScpFault> {
-        if let Some(moving) = &mut self.moving {
-            moving.event.outcome = FileOutcome::Failed(words(line));
-        }
-        self.file_ends()
-    }
-
     fn file_ends(&mut self) -> Result<(), ScpFault> {
-        self.reading = Reading::Line;
         match self.early.take() {
             Some(reply) => self.answered(About::FileEnds, reply),
             None => self.expect(About::FileEnds),
         }
     }
 
-    fn whole_line(&mut self, line: &[u8]) -> Result<(), ScpFault> {
-        match Record::parse(line).ok_or(ScpFault::Line)? {
+    fn named(&mut self, record: Record) -> Result<(), ScpFault> {
+        match record {
             Record::Times => self.expect(About::Other),
             Record::End => {
-                self.places.leave().ok_or(ScpFault::OutOfTurn)?;
+                self.places.leave().ok_or(Fault::OutOfTurn)?;
                 self.expect(About::Other)
             }
             // Nobody answers to it.
             Record::Error(text) => {
                 let event = self.places.event(self.operation(), None);
-                self.done.push(FileEvent { outcome: FileOutcome::Failed(words(text)), ..event });
+                self.done.push(FileEvent { outcome: FileOutcome::Failed(words(&text)), ..event });
                 Ok(())
             }
             Record::Folder(name) => {
@@ -224,19 +164,18 @@ impl Watcher {
                     Role::Upload => FileOperation::MakeDirectory,
                     Role::Download => FileOperation::List,
                 };
-                self.judge(operation, name)?;
-                self.folders.push_back(self.places.event(operation, Some(name)));
-                self.places.enter(name).ok_or(ScpFault::TooLong)?;
+                self.judge(operation, &name)?;
+                self.folders.push_back(self.places.event(operation, Some(&name)));
+                self.places.enter(&name).ok_or(Fault::TooLong)?;
                 self.expect(About::FolderBegins)
             }
-            Record::File { name, size } => {
+            Record::File { name, .. } => {
                 let operation = self.operation();
-                self.judge(operation, name)?;
+                self.judge(operation, &name)?;
                 self.ended(FileOutcome::Unfinished);
                 let mut sum = Sum::default();
                 sum.at(0);
-                self.moving = Some(Moving { event: self.places.event(operation, Some(name)), sum });
-                self.reading = if size == 0 { Reading::Status } else { Reading::Data(size) };
+                self.moving = Some(Moving { event: self.places.event(operation, Some(&name)), sum });
                 self.expect(About::FileBegins)
             }
         }
@@ -263,7 +202,7 @@ impl Watcher {
 
     fn expect(&mut self, about: About) -> Result<(), ScpFault> {
         if self.waiting.len() >= MOST_WAITING {
-            return Err(ScpFault::OutOfTurn);
+            return Err(Fault::OutOfTurn.into());
         }
         self.waiting.push_back(about);
         Ok(())
@@ -273,22 +212,19 @@ impl Watcher {
     fn sink(&mut self, data: &[u8]) -> Result<(), ScpFault> {
         for &byte in data {
             if self.rules.judge() && self.replies.begins() && byte > 2 {
-                return Err(ScpFault::Line);
+                return Err(Fault::Line.into());
             }
             let Some(reply) = self.replies.feed(byte)? else { continue };
             match self.waiting.pop_front() {
                 Some(about) => self.answered(about, reply)?,
-                None if self.is_at_the_end_of_a_file() && self.early.is_none() => self.early = Some(reply),
-                None if self.rules.judge() => return Err(ScpFault::OutOfTurn),
+                None if self.source.is_at_the_end_of_a_file() && self.early.is_none() => {
+                    self.early = Some(reply)
+                }
+                None if self.rules.judge() => return Err(Fault::OutOfTurn.into()),
                 None => {}
             }
         }
         Ok(())
-    }
-
-    /// All of its bytes have come.
-    fn is_at_the_end_of_a_file(&self) -> bool {
-        matches!(self.reading, Reading::Status | Reading::Complaint)
     }
 
     fn answered(&mut self, about: About, reply: Reply) -> Result<(), ScpFault> {
@@ -304,9 +240,9 @@ impl Watcher {
             (About::FileBegins, Reply::No(why)) => {
                 // It takes no data, so none may have come.
                 if self.moving.as_ref().is_some_and(|moving| moving.sum.bytes() > 0) {
-                    return Err(ScpFault::OutOfTurn);
+                    return Err(Fault::OutOfTurn.into());
                 }
-                self.reading = Reading::Line;
+                self.source.leave_file();
                 self.ended(FileOutcome::Failed(words(&why)));
             }
             (About::FileEnds, Reply::No(why)) => self.ended(FileOutcome::Failed(words(&why))),

@@ -1,48 +1,10 @@
 //! Where the files of a transfer lie, as far as its command and its lines tell.
 
 use keyward_policy::FileOperation;
+use keyward_ssh::scp::Role;
 use keyward_trail::{FileEvent, FileOutcome};
 
-use super::command::{Command, Role};
-
-/// A line of the side that has the files.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Record<'a> {
-    File {
-        name: &'a [u8],
-        size: u64,
-    },
-    Folder(&'a [u8]),
-    /// The end of a folder.
-    End,
-    /// Times for what comes next.
-    Times,
-    Error(&'a [u8]),
-}
-
-impl<'a> Record<'a> {
-    pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
-        let (&kind, rest) = line.split_first()?;
-        match kind {
-            b'C' | b'D' => {
-                let mut words = rest.splitn(3, |&byte| byte == b' ');
-                let (mode, size, name) = (words.next()?, words.next()?, words.next()?);
-                let is_number = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_digit);
-                let is_name =
-                    !name.is_empty() && name != b".." && !name.contains(&b'/') && !name.contains(&0);
-                if !is_number(mode) || !is_number(size) || !is_name {
-                    return None;
-                }
-                let size = std::str::from_utf8(size).ok()?.parse().ok()?;
-                Some(if kind == b'C' { Self::File { name, size } } else { Self::Folder(name) })
-            }
-            b'E' if rest.is_empty() => Some(Self::End),
-            b'T' if rest.iter().all(|byte| byte.is_ascii_digit() || *byte == b' ') => Some(Self::Times),
-            1 | 2 => Some(Self::Error(rest)),
-            _ => None,
-        }
-    }
-}
+use super::command::Command;
 
 /// The folders in which the transfer is. Of an upload the target alone knows whether the command's path is a folder, so
 /// there may be two of each.

@@ -106,7 +106,7 @@ fn who_has_all_bytes_of_a_file_may_answer_before_its_end() {
     for too_early in [&b"\0\0"[..], b"\0"] {
         let twice: Vec<(char, &[u8])> = talk[..5].iter().copied().chain([('c', too_early)]).collect();
         let (_, fault) = follow("scp -f /srv/x", rules("/srv/.*"), &twice, 100);
-        assert_eq!(fault, Some(ScpFault::OutOfTurn));
+        assert_eq!(fault, Some(Fault::OutOfTurn.into()));
     }
 }
 
@@ -137,11 +137,11 @@ fn what_is_no_line_of_scp_or_comes_before_its_turn_ends_the_channel() {
         assert!(fault.is_some(), "{line:?}");
     }
     let hasty: [(char, &[u8]); 2] = [('t', b"\0"), ('c', b"C0644 6 x\nabcdef\0")];
-    assert_eq!(follow("scp -t /srv/x", rules("/.*"), &hasty, 100).1, Some(ScpFault::OutOfTurn));
+    assert_eq!(follow("scp -t /srv/x", rules("/.*"), &hasty, 100).1, Some(Fault::OutOfTurn.into()));
     assert_eq!(follow("scp -t /srv/x", FileRules::default(), &hasty, 100).1, None);
     let taken_for_lines = [hasty[0], hasty[1], ('t', b"\x01no\n")];
     let (_, fault) = follow("scp -t /srv/x", FileRules::default(), &taken_for_lines, 100);
-    assert_eq!(fault, Some(ScpFault::OutOfTurn));
+    assert_eq!(fault, Some(Fault::OutOfTurn.into()));
 }
 
 #[test]
@@ -169,11 +169,11 @@ fn a_folder_that_was_refused_is_not_entered() {
 fn another_protocol_in_the_place_of_scp_ends_the_channel() {
     let init = b"\0\0\0\x05\x01\0\0\0\x03";
     let (_, fault) = follow("scp -f /srv/x", rules("/srv/.*"), &[('c', init)], 100);
-    assert_eq!(fault, Some(ScpFault::OutOfTurn));
+    assert_eq!(fault, Some(Fault::OutOfTurn.into()));
     let version: [(char, &[u8]); 2] = [('c', b"\0"), ('t', b"\0\0\0\x05\x02\0\0\0\x03")];
-    assert_eq!(follow("scp -f /srv/x", FileRules::default(), &version, 1).1, Some(ScpFault::Line));
+    assert_eq!(follow("scp -f /srv/x", FileRules::default(), &version, 1).1, Some(Fault::Line.into()));
     let word: [(char, &[u8]); 1] = [('c', b"\x05")];
-    assert_eq!(follow("scp -f /srv/x", rules("/srv/.*"), &word, 1).1, Some(ScpFault::Line));
+    assert_eq!(follow("scp -f /srv/x", rules("/srv/.*"), &word, 1).1, Some(Fault::Line.into()));
 }
 
 #[test]
@@ -189,10 +189,10 @@ fn of_two_sources_of_the_same_name_both_must_be_allowed() {
 fn long_lines_and_deep_folders_are_bounded() {
     let long = vec![b'C'; 10_000];
     let (_, fault) = follow("scp -t /x", FileRules::default(), &[('t', b"\0"), ('c', &long)], 100);
-    assert_eq!(fault, Some(ScpFault::TooLong));
+    assert_eq!(fault, Some(Fault::TooLong.into()));
     let mut deep = watcher("scp -r -t /x", FileRules::default());
     let fault = (0..300).find_map(|_| deep.up(b"D0755 0 d\n").err());
-    assert_eq!(fault, Some(ScpFault::TooLong));
+    assert_eq!(fault, Some(Fault::TooLong.into()));
     let (_, fault) = follow("scp -t /x", FileRules::default(), &[('t', &[b'!'; 10_000])], 100);
-    assert_eq!(fault, Some(ScpFault::TooLong));
+    assert_eq!(fault, Some(Fault::TooLong.into()));
 }

@@ -6,6 +6,8 @@ mod output;
 mod pieces;
 mod scp;
 mod sftp;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
@@ -143,7 +145,7 @@ impl Follower {
     ) -> anyhow::Result<Result<(), String>> {
         Ok(match self {
             Self::Sftp(sftp) => sftp.feed(direction, bytes, place)?.map_err(|why| why.to_string()),
-            Self::Scp(scp) => scp.feed(direction, bytes, place)?.map_err(str::to_owned),
+            Self::Scp(scp) => scp.feed(direction, bytes, place)?.map_err(|why| why.to_string()),
         })
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use keyward_ssh::scp::{CommandLine, Fault, Piece, Record, Replies, Reply, Role, Source};
 use keyward_trail::Direction;
 
 use super::Place;
@@ -11,29 +12,17 @@ use super::output::{Between, Output};
 
 /// Answers that have not come; the gateway lets through no more.
 const MOST_WAITING: usize = 1024;
-const LONGEST_LINE: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct Scp {
-    /// Where the files come from.
-    source: Direction,
-    reading: Reading,
-    line: Vec<u8>,
+    role: Role,
+    source: Source,
+    replies: Replies,
     waiting: VecDeque<Answers>,
     /// The answer about a file's end came before the end: PuTTY answers once it has all bytes.
     early: bool,
-    /// Within a complaint of the side that writes.
-    complains: bool,
     moving: Option<Output>,
     at: u64,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Reading {
-    Line,
-    Data(u64),
-    Status,
-    Complaint,
 }
 
 /// What an answer is about.
@@ -46,17 +35,9 @@ enum Answers {
 impl Scp {
     /// `None`: the command is not one of scp's two sides.
     pub(super) fn new(command: &[u8]) -> Option<Self> {
-        let words = command.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).skip(1);
-        let flags = words.take_while(|word| word.starts_with(b"-") && *word != b"--");
-        let flags: Vec<u8> = flags.flatten().copied().collect();
-        let source = match (flags.contains(&b't'), flags.contains(&b'f')) {
-            (true, false) => Direction::FromClient,
-            (false, true) => Direction::ToClient,
-            _ => return None,
-        };
-        let waiting = VecDeque::from([Answers::Other]);
-        let (reading, line, early, complains) = (Reading::Line, Vec::new(), false, false);
-        Some(Self { source, reading, line, waiting, early, complains, moving: None, at: 0 })
+        let role = CommandLine::parse(command)?.role;
+        let (source, replies, waiting) = (Source::default(), Replies::default(), [Answers::Other].into());
+        Some(Self { role, source, replies, waiting, early: false, moving: None, at: 0 })
     }
 
     /// Data of either side. The error says why the channel is not followed any more.
@@ -65,112 +46,93 @@ impl Scp {
         direction: Direction,
         data: &[u8],
         place: &mut Place,
-    ) -> anyhow::Result<Result<(), &'static str>> {
-        if direction == self.source { self.source(data, place) } else { self.sink(data, place) }
+    ) -> anyhow::Result<Result<(), Fault>> {
+        match (self.role, direction) {
+            (Role::Upload, Direction::FromClient) | (Role::Download, Direction::ToClient) => {
+                self.source(data, place)
+            }
+            (Role::Upload, Direction::ToClient) | (Role::Download, Direction::FromClient) => {
+                self.sink(data, place)
+            }
+        }
     }
 
-    fn source(&mut self, mut data: &[u8], place: &mut Place) -> anyhow::Result<Result<(), &'static str>> {
-        while let Some((&first, rest)) = data.split_first() {
-            data = match self.reading {
-                Reading::Data(left) => {
-                    let count = usize::try_from(left).map_or(data.len(), |left| left.min(data.len()));
-                    let (piece, rest) = data.split_at(count);
-                    if let Some(moving) = &mut self.moving {
-                        moving.put(&mut place.folder, self.at, piece)?;
-                    }
-                    self.at = self.at.saturating_add(count as u64);
-                    let left = left.saturating_sub(count as u64);
-                    self.reading = if left == 0 { Reading::Status } else { Reading::Data(left) };
-                    rest
-                }
-                Reading::Status if first == 0 => {
-                    self.file_ends(place)?;
-                    rest
-                }
-                Reading::Status => {
-                    self.lack("its source could not read all of it");
-                    self.reading = Reading::Complaint;
-                    rest
-                }
-                Reading::Line | Reading::Complaint => {
-                    let end = data.iter().position(|&byte| byte == b'\n');
-                    let (piece, rest) = data.split_at(end.map_or(data.len(), |end| end + 1));
-                    if self.line.len() + piece.len() > LONGEST_LINE {
-                        return Ok(Err("a line is too long"));
-                    }
-                    self.line.extend_from_slice(piece);
-                    if end.is_some() {
-                        let line = std::mem::take(&mut self.line);
-                        if let Err(why) = self.whole_line(&line, place)? {
-                            return Ok(Err(why));
-                        }
-                    }
-                    rest
-                }
+    fn source(&mut self, mut data: &[u8], place: &mut Place) -> anyhow::Result<Result<(), Fault>> {
+        loop {
+            let (piece, rest) = match self.source.next(data) {
+                Ok(Some(next)) => next,
+                Ok(None) => return Ok(Ok(())),
+                Err(fault) => return Ok(Err(fault)),
             };
+            data = rest;
+            match piece {
+                Piece::PartOfLine => {}
+                Piece::Record(record) => {
+                    if let Err(fault) = self.named(record, place)? {
+                        return Ok(Err(fault));
+                    }
+                }
+                Piece::Bytes(bytes) => {
+                    if let Some(moving) = &mut self.moving {
+                        moving.put(&mut place.folder, self.at, bytes)?;
+                    }
+                    self.at = self.at.saturating_add(bytes.len() as u64);
+                }
+                Piece::FileEnds => self.file_ends(place)?,
+                Piece::FileFails(_) => {
+                    self.lack("its source could not read all of it");
+                    self.file_ends(place)?;
+                }
+            }
         }
-        Ok(Ok(()))
     }
 
-    fn whole_line(&mut self, line: &[u8], place: &mut Place) -> anyhow::Result<Result<(), &'static str>> {
-        if self.reading == Reading::Complaint {
-            self.file_ends(place)?;
-            return Ok(Ok(()));
-        }
+    fn named(&mut self, record: Record, place: &mut Place) -> anyhow::Result<Result<(), Fault>> {
         if self.waiting.len() >= MOST_WAITING {
-            return Ok(Err("too many lines have no answer"));
+            return Ok(Err(Fault::OutOfTurn));
         }
-        let answers = match line.split_first() {
-            Some((b'C', rest)) => {
-                let Some((name, size)) = file_line(rest) else { return Ok(Err("a line is no line of scp")) };
+        let answers = match record {
+            Record::File { name, .. } => {
                 self.end(place, "it was not finished")?;
-                let operation = match self.source {
-                    Direction::FromClient => "upload",
-                    Direction::ToClient => "download",
+                let operation = match self.role {
+                    Role::Upload => "upload",
+                    Role::Download => "download",
                 };
-                let about = place.about("scp", operation, name.to_vec());
+                let about = place.about("scp", operation, name);
                 self.moving = Some(Output::begin(&mut place.folder, about, Between::Unknown)?);
                 self.at = 0;
-                self.reading = if size == 0 { Reading::Status } else { Reading::Data(size) };
                 Answers::FileBegins
             }
-            Some((b'D' | b'E' | b'T', _)) => Answers::Other,
+            Record::Folder(_) | Record::End | Record::Times => Answers::Other,
             // An error of the source, which nobody answers.
-            Some((1 | 2, _)) => return Ok(Ok(())),
-            _ => return Ok(Err("a line is no line of scp")),
+            Record::Error(_) => return Ok(Ok(())),
         };
         self.waiting.push_back(answers);
         Ok(Ok(()))
     }
 
     fn file_ends(&mut self, place: &mut Place) -> anyhow::Result<()> {
-        self.reading = Reading::Line;
         if !std::mem::take(&mut self.early) {
             self.waiting.push_back(Answers::Other);
         }
         self.finish_moving(place)
     }
 
-    /// From the side that writes the files: a zero byte for each yes, else a line.
-    fn sink(&mut self, data: &[u8], place: &mut Place) -> anyhow::Result<Result<(), &'static str>> {
+    /// From the side that writes the files.
+    fn sink(&mut self, data: &[u8], place: &mut Place) -> anyhow::Result<Result<(), Fault>> {
         for &byte in data {
-            let is_no = match (self.complains, byte) {
-                (false, 0) => false,
-                (true, b'\n') => true,
-                _ => {
-                    self.complains = true;
-                    continue;
-                }
+            let reply = match self.replies.feed(byte) {
+                Ok(Some(reply)) => reply,
+                Ok(None) => continue,
+                Err(fault) => return Ok(Err(fault)),
             };
-            self.complains = false;
-            match self.waiting.pop_front() {
-                Some(Answers::FileBegins) if is_no => {
-                    self.reading = Reading::Line;
+            match (self.waiting.pop_front(), reply) {
+                (Some(Answers::FileBegins), Reply::No(_)) => {
+                    self.source.leave_file();
                     self.end(place, "it was not taken")?;
                 }
-                Some(_) => {}
-                None if matches!(self.reading, Reading::Status | Reading::Complaint) => self.early = true,
-                None => {}
+                (None, _) if self.source.is_at_the_end_of_a_file() => self.early = true,
+                (Some(_) | None, _) => {}
             }
         }
         Ok(Ok(()))
@@ -195,11 +157,4 @@ impl Scp {
     pub(super) fn finish(&mut self, place: &mut Place) -> anyhow::Result<()> {
         self.end(place, "it was not finished")
     }
-}
-
-/// Mode, size and name of a file.
-fn file_line(rest: &[u8]) -> Option<(&[u8], u64)> {
-    let mut words = rest.strip_suffix(b"\n").unwrap_or(rest).splitn(3, |&byte| byte == b' ');
-    let (_mode, size, name) = (words.next()?, words.next()?, words.next()?);
-    Some((name, std::str::from_utf8(size).ok()?.parse().ok()?))
 }

@@ -2,22 +2,20 @@
 //!
 //! The recording has what the client sent, before the gateway judged it: what was refused has an answer that says so.
 
+mod opened;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use keyward_ssh::sftp::{
-    Answer, Cutter, Fault, Heads, Packet, Request, answer_head, open, request_head, status,
-};
+use keyward_ssh::sftp::{Answer, Cutter, Fault, Heads, Packet, Request, answer_head, request_head, status};
 use keyward_trail::Direction;
 
+use self::opened::Opened;
 use super::Place;
-use super::output::{Between, Output};
 
 /// Types of packets: the first one of a client, attributes as an answer (draft-ietf-secsh-filexfer-02 section 3).
 const INIT: u8 = 1;
 const ATTRS: u8 = 105;
-/// A bit of `SSH_FXP_OPEN`: the file must not exist.
-const EXCLUSIVE: u32 = 32;
 /// The gateway lets through no more of either.
 const MOST_WAITING: usize = 4096;
 const MOST_OPEN: usize = 1024;
@@ -57,21 +55,6 @@ enum Waiting {
     Close { id: u64 },
     Size { path: Vec<u8> },
     SizeOf { id: u64 },
-}
-
-#[derive(Debug)]
-struct Opened {
-    path: Vec<u8>,
-    at: Duration,
-    flags: u32,
-    written: Option<Output>,
-    read: Option<Output>,
-    /// How long the file is, as the target said.
-    size: Option<u64>,
-    /// The first place at which the target said that the file has ended.
-    eof: Option<u64>,
-    failed: bool,
-    resized: bool,
 }
 
 struct Up<'a>(&'a mut Book, &'a mut Place);
@@ -271,88 +254,6 @@ impl Waiting {
             Self::Open { path, .. } | Self::Size { path } => path.len(),
             Self::Read { .. } | Self::Write { .. } | Self::Close { .. } | Self::SizeOf { .. } => 0,
         }
-    }
-}
-
-impl Opened {
-    fn new(
-        path: Vec<u8>,
-        flags: u32,
-        at: Duration,
-        size: Option<u64>,
-        place: &mut Place,
-    ) -> anyhow::Result<Self> {
-        let (failed, resized, eof, written, read) = (false, false, None, None, None);
-        let mut opened = Self { path, at, flags, written, read, size, eof, failed, resized };
-        if opened.writes() {
-            let between = if opened.was_empty() { Between::Zeros } else { Between::Unknown };
-            let about = place.about_at(at, "sftp", "upload", opened.path.clone());
-            let mut written = Output::begin(&mut place.folder, about, between)?;
-            if flags & open::APPEND != 0 {
-                written.lack("it was appended to what the file had before");
-            }
-            opened.written = Some(written);
-        }
-        Ok(opened)
-    }
-
-    fn writes(&self) -> bool {
-        self.flags & (open::WRITE | open::APPEND | open::CREATE | open::TRUNCATE) != 0
-    }
-
-    fn reads(&self) -> bool {
-        self.flags & open::READ != 0 || self.flags & open::WRITE == 0
-    }
-
-    fn was_empty(&self) -> bool {
-        self.flags & (open::TRUNCATE | EXCLUSIVE) != 0
-    }
-
-    fn begin_reading(&self, place: &mut Place) -> anyhow::Result<Output> {
-        let about = place.about_at(self.at, "sftp", "download", self.path.clone());
-        Output::begin(&mut place.folder, about, Between::Unknown)
-    }
-
-    /// Servers append whatever place the client names.
-    fn place_of(&self, offset: u64) -> u64 {
-        match &self.written {
-            Some(written) if self.flags & open::APPEND != 0 => written.end(),
-            _ => offset,
-        }
-    }
-
-    fn resize(&mut self, size: u64, place: &mut Place) -> anyhow::Result<()> {
-        let Some(written) = &mut self.written else { return Ok(()) };
-        self.resized = true;
-        written.resized(&mut place.folder, size)
-    }
-
-    fn end(mut self, lacks: Option<&'static str>, place: &mut Place) -> anyhow::Result<()> {
-        if self.read.is_none() && self.reads() && !self.writes() {
-            self.read = Some(self.begin_reading(place)?);
-        }
-        let lacks = lacks.or(self.failed.then_some("the target did not read or write all of it"));
-        let was_empty = self.was_empty();
-        if let Some(mut written) = self.written {
-            if let Some(lacks) = lacks {
-                written.lack(lacks);
-            }
-            if !was_empty && !self.resized {
-                written.lack("the file may be longer: it was not emptied before");
-            }
-            place.ended(written)?;
-        }
-        if let Some(mut read) = self.read {
-            let end = read.end();
-            if let Some(lacks) = lacks {
-                read.lack(lacks);
-            }
-            if self.eof != Some(end) && self.size != Some(end) {
-                read.lack("its end was not read");
-            }
-            place.ended(read)?;
-        }
-        Ok(())
     }
 }
 
