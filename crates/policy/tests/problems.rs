@@ -122,7 +122,7 @@ aa"#,
     (
         "[[user-list]]",
         "[[audit-policy]]\nname = \"a\"\n[[user-list]]",
-        "18:1 this [[audit-policy]] says nothing (add `recipients`, `hidden-input`, `timestamps` or `keep-for`, or leave the policy out: recordings are signed and kept without one)",
+        "18:1 this [[audit-policy]] says nothing (add `recipients`, `hidden-input`, `timestamps`, `keep-for` or `index`, or leave the policy out: recordings are signed and kept without one)",
     ),
     (
         "[[user-list]]",
@@ -192,12 +192,12 @@ aa"#,
     (
         r#"aa-plugin = "otp""#,
         "aa-plugin = \"otp\"\nfour-eyes = \"yes\"",
-        "29:13 this must be true or false (write true, or { wait = 180 } for the seconds that an approver has)",
+        "29:13 this must be true or false, not a string (write true, or { wait = 180 } for the seconds that an approver has)",
     ),
     (
         r#"aa-plugin = "otp""#,
         "aa-plugin = \"otp\"\nfour-eyes = { wait = 1200 }",
-        "29:1 an approver has 1200 s, and the log-in is over after 1200 s (let `wait` be shorter than `log-in-timeout` of the connection's settings)",
+        "29:13 an approver has 1200 s, and the log-in is over after 1200 s (let `wait` be shorter than `log-in-timeout` of the connection's settings)",
     ),
     (
         "[[user-list]]",
