@@ -4,9 +4,11 @@ mod plugin;
 mod session;
 mod trail;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::plugin::{
     NewKind, Plugin, PluginBench, PluginCall, PluginCheck, PluginNew, PluginPack, PluginScenario, PluginWatch,
@@ -23,6 +25,25 @@ pub(crate) use self::trail::{ExportFormat, Keys, Part, Signer, Trail, TrailReten
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Args {
+    /// Those of this process. Ends it where they are wrong, and where only help was asked for.
+    pub(crate) fn read() -> Self {
+        if let Some(seconds) = written_apart(std::env::args_os()) {
+            let wrong =
+                format!("write '--skip-idle={seconds}': apart from its option, '{seconds}' would be a file");
+            Self::command().error(ErrorKind::InvalidValue, wrong).exit();
+        }
+        Self::parse()
+    }
+}
+
+/// Seconds that stand behind `--skip-idle` as a word of their own. Since the option needs none, they would be taken for the
+/// recording, and the recording for one word too many.
+fn written_apart(words: impl Iterator<Item = OsString>) -> Option<String> {
+    let mut behind = words.take_while(|word| word != "--").skip_while(|word| word != "--skip-idle").skip(1);
+    behind.next()?.into_string().ok().filter(|word| word.parse::<f64>().is_ok())
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,4 +125,26 @@ pub(crate) enum Environment {
 pub(crate) enum User {
     /// Read a password from standard input and print the `password` line for the policy document
     Hash,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_written_at_their_option() {
+        let apart = |line: &str| written_apart(line.split(' ').map(OsString::from));
+        assert_eq!(apart("keyward trail play --skip-idle 5 FILE").as_deref(), Some("5"));
+        assert_eq!(apart("keyward trail play FILE --skip-idle 0.5").as_deref(), Some("0.5"));
+        for right in [
+            "--skip-idle FILE",
+            "--skip-idle=5 FILE",
+            "FILE --skip-idle",
+            "--skip-idle -- 5",
+            "FILE",
+            "-- --skip-idle 5",
+        ] {
+            assert_eq!(apart(&format!("keyward trail play {right}")), None, "{right}");
+        }
+    }
 }

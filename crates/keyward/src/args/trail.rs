@@ -9,7 +9,7 @@ pub(crate) enum Trail {
     /// Show a recording as it was
     ///
     /// On a terminal, keys steer it: space pauses, left and right go back and forward ten seconds, End goes to the end, + and - change the
-    /// speed, q ends it. The recording cannot reach the terminal: what it shows is drawn, without titles, clipboards and
+    /// speed, q ends it. UNSIGNED stands beside the time of what no signature covers. The recording cannot reach the terminal: what it shows is drawn, without titles, clipboards and
     /// questions that a terminal would answer. A file or a program gets exactly what was shown.
     Play {
         /// The recording

@@ -89,6 +89,49 @@ fn what_comes_before_damage_is_shown_and_then_the_damage_is_told() {
 }
 
 #[test]
+fn what_no_signature_covers_is_told_beside_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_link, recording) = recorded("printf 'fir%s\\n' st; sleep 2; printf 'sec%s\\n' ond");
+    let whole = watched(folder.path(), &recording, "--from 1h");
+    let shown = whole.shows(&["the end", "second"]);
+    assert!(!shown.contains("UNSIGNED"), "{shown}");
+    drop(whole);
+    let bytes = fs::read(&recording).unwrap();
+    let cut = folder.path().join("cut.trail");
+    // Without the last signature.
+    fs::write(&cut, &bytes[..bytes.len() - 20]).unwrap();
+    let terminal = watched(folder.path(), &cut, "--from 1h");
+    terminal.shows(&["the end", ", UNSIGNED x1", "second"]);
+    terminal.press(&["q"]);
+    terminal.shows(&["signed", "icanon", "gone"]);
+}
+
+#[test]
+fn keys_that_are_pressed_while_a_moment_is_looked_for_are_done_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_link, recording) = recorded("seq 1 1000000; printf 'las%s\\n' t");
+    let terminal = watched(folder.path(), &recording, "--from 1h --read-all");
+    until("it looks", PATIENCE, || folder.path().join("pid").exists().then_some(()));
+    until("the screen is wiped", PATIENCE, || (!terminal.screen().contains("before")).then_some(()));
+    // Key by key: the player takes some of them on its way.
+    for _ in 0..3 {
+        terminal.press(&["+"]);
+    }
+    terminal.shows(&["the end", "last", " x8 "]);
+    terminal.press(&["q"]);
+    terminal.shows(&["before", "gone"]);
+}
+
+#[test]
+fn seconds_of_pauses_that_are_written_apart_are_refused_with_what_to_write() {
+    for words in [["--skip-idle", "5", "FILE"], ["FILE", "--skip-idle", "5"]] {
+        let refused = keyward([&["trail", "play"], &words[..]].concat());
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(refused.stderr.contains("write '--skip-idle=5'"), "{}", refused.stderr);
+    }
+}
+
+#[test]
 fn playing_begins_at_the_moment_asked_for() {
     let (_link, recording) = recorded("printf 'fir%s\\n' st");
     let file = recording.to_str().unwrap();

@@ -31,6 +31,8 @@ pub(super) struct Player<'a> {
     position: Duration,
     /// What keeps the recording from being read on. What comes before it can be looked at.
     damage: Option<TrailError>,
+    /// Where what no signature covers begins; told once the recording was read to where it ends.
+    unsigned: Option<Duration>,
 }
 
 impl<'a> Player<'a> {
@@ -40,8 +42,8 @@ impl<'a> Player<'a> {
         growth: Growth,
         stop: &'a AtomicBool,
     ) -> Self {
-        let (is_paused, is_live, position, damage) = (false, false, Duration::ZERO, None);
-        Self { replay, options, stop, growth, is_paused, is_live, position, damage }
+        let (is_paused, is_live, position, damage, unsigned) = (false, false, Duration::ZERO, None, None);
+        Self { replay, options, stop, growth, is_paused, is_live, position, damage, unsigned }
     }
 
     /// Plays until a key or a signal ends it; what was read is in the reader of the replay.
@@ -192,8 +194,19 @@ impl<'a> Player<'a> {
         self.growth == Growth::Followed && ending.is_none_or(|ending| *ending == Ending::Unfinished)
     }
 
+    /// Of the moment that is shown. A signature comes behind what it covers, so nobody knows before the end.
+    fn is_unsigned(&mut self) -> bool {
+        let reader = self.replay.reader();
+        if (reader.ending().is_some() || self.damage.is_some()) && !self.may_grow() {
+            let begins = reader.has_unsigned().then(|| reader.signed_until().unwrap_or_default());
+            self.unsigned = self.unsigned.or(begins);
+        }
+        self.unsigned.is_some_and(|begins| begins.is_zero() || self.position > begins)
+    }
+
     fn status(&mut self) -> String {
         let is_last = self.next_at().is_none();
+        let unsigned = if self.is_unsigned() { ", UNSIGNED" } else { "" };
         let state = match self.is_paused {
             _ if is_last && self.damage.is_some() => "DAMAGED behind",
             _ if is_last && !self.may_grow() => "the end",
@@ -205,7 +218,9 @@ impl<'a> Player<'a> {
         let at = verify::time(Duration::from_secs(at));
         let at = at.strip_suffix(".000").unwrap_or(&at);
         let speed = self.options.speed;
-        format!(" {state} {at} x{speed} | space: pause, left/right: 10 s, end, +/-: speed, q: quit ")
+        format!(
+            " {state} {at}{unsigned} x{speed} | space: pause, left/right: 10 s, end, +/-: speed, q: quit "
+        )
     }
 }
 
@@ -221,6 +236,6 @@ fn goes_on<'t>(stop: &'t AtomicBool, tty: &'t mut Tty) -> impl FnMut() -> bool +
         }
         heard = Instant::now();
         // A terminal that cannot be read ends it as one that is gone.
-        tty.keys(Duration::ZERO).is_ok_and(|keys| !keys.contains(&Key::Quit))
+        tty.quits().is_ok_and(|quits| !quits)
     }
 }

@@ -12,6 +12,9 @@ use rustix::termios::{
 const BEGIN: &str = "\x1b[?1049h\x1b[?7l\x1b[2J";
 const END: &str = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
 
+/// Keys that are kept. Each may lead to another moment, which takes its time.
+const MOST_AHEAD: usize = 16;
+
 /// `_POSIX_VDISABLE`: no key.
 const DISABLED: u8 = 0;
 
@@ -31,6 +34,8 @@ pub(super) enum Key {
 pub(super) struct Tty {
     before: Termios,
     keys: Keys,
+    /// Keys that were pressed while nobody could do what they say.
+    ahead: Vec<Key>,
 }
 
 impl Tty {
@@ -61,7 +66,7 @@ impl Tty {
             raw.special_codes[key] = DISABLED;
         }
         // From here on the drop gives all back.
-        let tty = Self { before, keys: Keys::default() };
+        let tty = Self { before, keys: Keys::default(), ahead: Vec::new() };
         tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
         tty.write(BEGIN)?;
         Ok(tty)
@@ -83,6 +88,19 @@ impl Tty {
 
     /// The keys that were pressed, waiting no longer than this for the first. A terminal that is gone quits.
     pub(super) fn keys(&mut self, wait: Duration) -> io::Result<Vec<Key>> {
+        if self.ahead.is_empty() { self.pressed(wait) } else { Ok(std::mem::take(&mut self.ahead)) }
+    }
+
+    /// Whether a key quits, with no waiting. The others, up to some, are kept for [`keys`](Self::keys).
+    pub(super) fn quits(&mut self) -> io::Result<bool> {
+        let pressed = self.pressed(Duration::ZERO)?;
+        let quits = pressed.contains(&Key::Quit);
+        self.ahead.extend(pressed);
+        self.ahead.truncate(MOST_AHEAD);
+        Ok(quits)
+    }
+
+    fn pressed(&mut self, wait: Duration) -> io::Result<Vec<Key>> {
         // Not through the buffer of the standard library, into which this could not look.
         let stdin = io::stdin();
         let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
