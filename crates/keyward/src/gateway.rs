@@ -81,7 +81,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) async fn start(policy: Policy) -> anyhow::Result<Self> {
         check_supported(&policy)?;
-        let data = DataDir(policy.gateway.data_dir.clone());
+        let data = DataDir(policy.node.data_dir.clone());
         let store = Store::open(&data.0).await?;
         let ssh = Arc::new(SshProxy::new(host_keys(&store).await?));
         make_ready(&ssh, &policy, &store).await?;
@@ -104,7 +104,7 @@ impl Running {
             trails: trails.clone(),
             objects: policy.gateway.object_store.clone(),
         };
-        let index = LiveIndex::new(recordings.store.clone(), &policy.gateway.data_dir);
+        let index = LiveIndex::new(recordings.store.clone(), &policy.node.data_dir);
         let lines = Some(Arc::clone(&index) as Arc<dyn LineSink>);
         let parts = GatewayParts { policy, store, plugins, old_versions, trails, signer, lines };
         let gateway = Gateway::start(parts).await?;

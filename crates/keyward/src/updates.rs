@@ -286,9 +286,10 @@ fn check_type(before: Option<&PluginVersion>, now: &PluginVersion) -> anyhow::Re
 
 /// Says which settings of the new document take effect at the next start only.
 fn name_what_waits(before: &Policy, now: &Policy) {
+    let is_other_node = before.node != now.node;
     let (before, now) = (&before.gateway, &now.gateway);
     let settings = [
-        ("data-dir", before.data_dir != now.data_dir),
+        ("[node]", is_other_node),
         ("max-plugin-calls", before.max_plugin_calls != now.max_plugin_calls),
         ("min-free-memory", before.min_free_memory != now.min_free_memory),
         ("plugin-memory", before.plugin_memory != now.plugin_memory),

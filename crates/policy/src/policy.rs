@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use keyward_model::{ConnectionName, InstanceName, Secret};
 
 use crate::connection::canonical;
 use crate::{
-    CertificateAuthority, Connection, Indexing, LdapServer, LocalCredentialStore, LocalUser,
+    CertificateAuthority, Connection, Indexing, LdapServer, LocalCredentialStore, LocalUser, NodeSettings,
     ObjectStorePolicy, PluginInstance, PolicyError, PythonEnvironment, TrustedCaList, UserList, document,
 };
 
 /// A document that was checked as a whole. It does not change; `Debug` shows no secret of it.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    pub node: NodeSettings,
     pub gateway: GatewaySettings,
     /// In the order of the document: the first that matches takes the client.
     pub connections: Vec<Arc<Connection>>,
@@ -36,8 +37,6 @@ pub struct Policy {
 /// What holds for the gateway as a whole: `[gateway]`.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
-    /// Where the ledger, the recordings and the plugins are kept.
-    pub data_dir: PathBuf,
     /// The name of this gateway, which plugins may ask for (contract section 7).
     pub host_name: String,
     /// The proxy that plugins are told to use.
@@ -83,7 +82,6 @@ impl Default for GatewaySettings {
         const MIB: u64 = 1024 * 1024;
         const CALLS: NonZeroUsize = NonZeroUsize::new(500).unwrap();
         Self {
-            data_dir: PathBuf::from("/var/lib/keyward"),
             host_name: "localhost".into(),
             http_proxy: None,
             starling_join: None,

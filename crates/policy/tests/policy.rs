@@ -143,7 +143,7 @@ fn the_memory_of_all_plugins_is_a_size() {
 fn what_is_left_out_has_the_default_of_the_documentation() {
     let policy = parse("[[plugin]]\nname = 'a'\nbundle = 'Ab'");
     let gateway = &policy.gateway;
-    assert_eq!(gateway.data_dir, Path::new("/var/lib/keyward"));
+    assert_eq!(policy.node.data_dir, Path::new("/var/lib/keyward"));
     assert_eq!((gateway.max_sessions.get(), gateway.max_plugin_calls.get()), (1000, 500));
     assert_eq!(gateway.max_log_ins.get(), 500);
     assert_eq!(gateway.min_free_memory, 64 << 20);
@@ -484,12 +484,12 @@ fn files_are_found_beside_the_document() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.cfg"), "[x]\ny=1\n").unwrap();
     let path = folder.path().join("keyward.toml");
-    let document = "[gateway]\ndata-dir = 'data'\n[[environment]]\nname = 'p'\npython = './py/bin/python'\n\
+    let document = "[node]\ndata-dir = 'data'\n[[environment]]\nname = 'p'\npython = './py/bin/python'\n\
                     [[plugin]]\nname = 'a'\nbundle = 'Ab'\nenvironment = 'p'\nconfiguration-file = 'a.cfg'";
     std::fs::write(&path, document).unwrap();
     let policy = Policy::load(&path).unwrap();
     assert_eq!(policy.plugins[&"a".try_into().unwrap()].configuration, "[x]\ny=1\n");
-    assert_eq!(policy.gateway.data_dir, folder.path().join("data"));
+    assert_eq!(policy.node.data_dir, folder.path().join("data"));
     assert_eq!(policy.environments["p"].python, folder.path().join("py/bin/python"));
 }
 

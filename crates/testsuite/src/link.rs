@@ -94,8 +94,10 @@ fn document(sshd: &Sshd, person: &KeyPair) -> String {
     let (public, private) = (person.public(), sshd.key().private());
     format!(
         r#"
-[gateway]
+[node]
 data-dir = "@data@"
+
+[gateway]
 host-name = "gateway.test"
 drain = 2
 

@@ -232,8 +232,10 @@ impl PluggedPlan {
         let source = if account.is_some() { "plugin = \"store\"" } else { "local = \"keys\"" };
         format!(
             r#"
-[gateway]
+[node]
 data-dir = "{data}"
+
+[gateway]
 host-name = "gateway.test"
 drain = 30
 {gateway}

@@ -146,7 +146,7 @@ async fn list(policy: &Path, json: bool) -> anyhow::Result<ExitCode> {
 
 /// What the policy names, and what is found in the data folder beside it, each with its interpreter.
 fn all(policy: &Policy) -> anyhow::Result<BTreeMap<String, PathBuf>> {
-    let mut all = DataDir(policy.gateway.data_dir.clone()).environments()?;
+    let mut all = DataDir(policy.node.data_dir.clone()).environments()?;
     all.extend(
         policy.environments.iter().map(|(name, environment)| (name.clone(), environment.python.clone())),
     );

@@ -29,7 +29,7 @@ pub(super) async fn fetch(asked: &FetchRecording) -> anyhow::Result<()> {
     }
     let parts = store.trail_parts(&id).await?;
     if record.object.is_none() && parts.is_empty() {
-        let data = policy.gateway.data_dir.join("trails").join(&record.trail);
+        let data = policy.node.data_dir.join("trails").join(&record.trail);
         bail!("no object store has the recording of session {id}: it is {}", data.display());
     }
     let objects = objects(&policy)?;

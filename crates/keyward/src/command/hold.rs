@@ -64,7 +64,7 @@ pub(super) async fn delete(asked: &DeleteRecording) -> anyhow::Result<()> {
         return Err(refuse(why.as_str()));
     }
     let objects = policy.gateway.object_store.clone();
-    let data = policy.gateway.data_dir;
+    let data = policy.node.data_dir;
     let recordings = Recordings { store: store.clone(), trails: DataDir(data.clone()).trails(), objects };
     let found = match recordings.look_at(&record).await? {
         Found::AsClosed(last) => Some(last),

@@ -39,7 +39,7 @@ enum Outcome {
 pub(super) async fn index(asked: &IndexSessions) -> anyhow::Result<ExitCode> {
     let policy = load(&asked.policy)?;
     let store = open_to_look(&policy).await?;
-    let data = policy.gateway.data_dir.clone();
+    let data = policy.node.data_dir.clone();
     let (keys, only) = (keys::read(&asked.keys)?, asked.session.as_deref());
     let only = match only {
         Some(text) => Some(find(&store, text).await?),

@@ -39,7 +39,7 @@ pub(crate) const WRONG: u8 = 2;
 /// The store of a gateway, for a command that only looks. Looking must not make one, least of all one that belongs to
 /// the wrong user.
 pub(crate) async fn open_to_look(policy: &Policy) -> anyhow::Result<Store> {
-    let data = &policy.gateway.data_dir;
+    let data = &policy.node.data_dir;
     if !data.join(Store::DATABASE).exists() {
         bail!(
             "{} has no store yet: no gateway has run with this policy document, and no plugin was uploaded",

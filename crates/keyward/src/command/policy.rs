@@ -26,6 +26,6 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<ExitCode> {
 pub(crate) fn load(path: &Path) -> anyhow::Result<Policy> {
     let mut policy = Policy::load(path)?;
     // Workers run in a folder of their own, from which a relative path would lead elsewhere.
-    policy.gateway.data_dir = std::path::absolute(policy.gateway.data_dir)?;
+    policy.node.data_dir = std::path::absolute(policy.node.data_dir)?;
     Ok(policy)
 }

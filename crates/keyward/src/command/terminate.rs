@@ -32,7 +32,7 @@ pub(super) async fn terminate(asked: &TerminateSession) -> anyhow::Result<()> {
             None => {}
         }
         // A gateway that has died leaves sessions without an end, until it starts again.
-        if !Store::is_served(&policy.gateway.data_dir).await? {
+        if !Store::is_served(&policy.node.data_dir).await? {
             bail!(
                 "no gateway runs with this policy document, so nobody is connected: the session is settled at its next start"
             );

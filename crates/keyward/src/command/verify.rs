@@ -23,7 +23,7 @@ struct Finding {
 pub(crate) async fn verify(policy: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let policy = load(policy)?;
     let store = open_to_look(&policy).await?;
-    let data = DataDir(policy.gateway.data_dir);
+    let data = DataDir(policy.node.data_dir);
     let mut findings = Vec::new();
     for bundle in store.all_bundles().await? {
         findings.push(look_at(&store, &data.bundles(), bundle).await?);

@@ -161,8 +161,10 @@ async fn put_plugins(data: &Path, scratch: &Path) -> anyhow::Result<()> {
 fn document(data: &Path, python: &Path, listen: SocketAddr, target: SocketAddr, password: &Secret) -> String {
     let (data, python, password) = (data.display(), python.display(), password.expose());
     format!(
-        r#"[gateway]
+        r#"[node]
 data-dir = "{data}"
+
+[gateway]
 host-name = "demo"
 drain = 2
 

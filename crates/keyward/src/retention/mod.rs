@@ -150,7 +150,7 @@ impl Keeper {
 
     /// What was deleted must not stay where it can be searched. Nobody is told of it from its deletion on.
     async fn forget(&self, policy: &Policy) {
-        let forgotten = forget_deleted_if_any(&policy.gateway.data_dir, &self.recordings.store).await;
+        let forgotten = forget_deleted_if_any(&policy.node.data_dir, &self.recordings.store).await;
         if let Err(error) = forgotten {
             let error = format!("{error:#}");
             tracing::warn!(error, "text of deleted recordings is still in the index");

@@ -1,7 +1,5 @@
 //! `[gateway]`.
 
-use std::path::Path;
-
 use super::report::Fault;
 use super::section::Section;
 use super::value::{flag, integer, limit, line, owned_line, seconds, size, text};
@@ -18,7 +16,7 @@ const PLUGIN_MEMORY: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 44;
 /// In bytes: what few sessions record, and an exbibyte.
 const RECORDINGS: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 60;
 
-pub(super) fn gateway(section: &Section<'_>, base: &Path) -> GatewaySettings {
+pub(super) fn gateway(section: &Section<'_>) -> GatewaySettings {
     let default = GatewaySettings::default();
     let host_name = |value| {
         let name = line(value)?;
@@ -28,9 +26,7 @@ pub(super) fn gateway(section: &Section<'_>, base: &Path) -> GatewaySettings {
             Err(Fault::new(format!("{name:?} is no host name")))
         }
     };
-    let data_dir = section.optional("data-dir", |value| line(value).map(|path| base.join(path)));
     GatewaySettings {
-        data_dir: data_dir.map_or(default.data_dir, |item| item.value),
         host_name: section.optional("host-name", host_name).map_or(default.host_name, |item| item.value),
         http_proxy: http_proxy(section),
         starling_join: section.secret("starling-join").map(|item| item.value),

@@ -15,6 +15,7 @@ mod key_text;
 mod ldap;
 mod lists;
 mod nearest;
+mod node;
 mod object_store;
 mod plugin;
 mod report;
@@ -36,7 +37,7 @@ use self::defined::Defined;
 use self::report::{Report, syntax_problem};
 use self::section::Section;
 use self::value::{named, owned_line};
-use crate::{GatewaySettings, Policy, PolicyError};
+use crate::{GatewaySettings, NodeSettings, Policy, PolicyError};
 
 /// Reads and checks a whole document.
 pub(crate) fn read(text: &str, base: &Path, name: &str) -> Result<Policy, PolicyError> {
@@ -57,9 +58,10 @@ pub(crate) fn read(text: &str, base: &Path, name: &str) -> Result<Policy, Policy
 
 /// Where the report is empty, the policy is whole; else it lacks what had faults.
 fn policy(root: &Section<'_>, base: &Path) -> Policy {
+    let node = root.section("node", "[node]", "[node]");
+    let node = node.map_or_else(NodeSettings::default, |section| node::node(&section, base));
     let gateway = root.section("gateway", "[gateway]", "[gateway]");
-    let mut settings =
-        gateway.as_ref().map_or_else(GatewaySettings::default, |section| gateway::gateway(section, base));
+    let mut settings = gateway.as_ref().map_or_else(GatewaySettings::default, gateway::gateway);
 
     let environments =
         kind(root, "environment", "[[environment]]", |s, name| plugin::environment(s, name, base));
@@ -115,6 +117,7 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
     check_listeners(root, &connections);
 
     Policy {
+        node,
         gateway,
         connections: connections.into_iter().map(|item| Arc::new(item.value)).collect(),
         plugins: plugins.into_values().map(|(_, plugin)| (plugin.name.clone(), plugin)).collect(),

@@ -217,7 +217,7 @@ impl Site {
             )
         };
         let text = format!(
-            "[gateway]\ndata-dir = \"data\"\n\
+            "[node]\ndata-dir = \"data\"\n\
              [[environment]]\nname = \"python3\"\npython = {python:?}\n\
              [[plugin]]\nname = \"aa\"\nbundle = \"Aa\"\n{aa}\n\
              [[plugin]]\nname = \"vault\"\nbundle = \"Vault\"\n\

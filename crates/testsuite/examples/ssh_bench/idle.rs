@@ -88,8 +88,10 @@ fn start(server: &PeerServer, person: &KeyPair, sessions: usize) -> Gateway {
     let (public, most) = (person.public(), sessions + 100);
     GatewayPlan::new(&format!(
         r#"
-[gateway]
+[node]
 data-dir = "@data@"
+
+[gateway]
 host-name = "gateway.test"
 drain = 2
 max-sessions = {most}

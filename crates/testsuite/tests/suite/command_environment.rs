@@ -12,7 +12,7 @@ fn site() -> TempDir {
     let folder = tempfile::Builder::new().prefix("kwt-environment-").tempdir().unwrap();
     let own = plugin_python();
     let document = format!(
-        "[gateway]\ndata-dir = \"data\"\n\n[[environment]]\nname = \"own\"\npython = \"{}\"\n\n[[environment]]\nname = \"gone\"\npython = \"/nowhere/python\"\n",
+        "[node]\ndata-dir = \"data\"\n\n[[environment]]\nname = \"own\"\npython = \"{}\"\n\n[[environment]]\nname = \"gone\"\npython = \"/nowhere/python\"\n",
         own.display()
     );
     fs::write(folder.path().join("policy.toml"), document).unwrap();

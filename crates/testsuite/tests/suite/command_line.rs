@@ -120,7 +120,7 @@ fn a_certificate_authority_that_could_not_certify_is_not_sound() {
 
 #[test]
 fn a_document_that_is_no_toml_is_refused_with_its_line() {
-    is_refused(&check("[gateway]\ndata-dir = \n"), &["policy.toml:2:"]);
+    is_refused(&check("[node]\ndata-dir = \n"), &["policy.toml:2:"]);
     is_refused(&keyward(["check", "/nonexistent.toml"]), &["/nonexistent.toml", "No such file"]);
     is_refused(&check(""), &["no connection is active"]);
 }
@@ -129,7 +129,7 @@ fn a_document_that_is_no_toml_is_refused_with_its_line() {
 fn a_command_that_looks_says_that_there_is_no_store_and_makes_none() {
     let folder = tempfile::tempdir().unwrap();
     let (path, data) = (folder.path().join("policy.toml"), folder.path().join("data"));
-    fs::write(&path, format!("[gateway]\ndata-dir = {data:?}\n{SOUND}")).unwrap();
+    fs::write(&path, format!("[node]\ndata-dir = {data:?}\n{SOUND}")).unwrap();
     let looks = || {
         for words in [["session", "list"], ["plugin", "verify"]] {
             let run = keyward([words.as_slice(), &["--policy", path.to_str().unwrap()]].concat());
@@ -160,7 +160,7 @@ fn a_relative_data_folder_lies_beside_the_document_and_serves_plugins() {
         .replace(":2222", ":0")
         .replace("/usr/bin/python3", python.to_str().unwrap())
         .replace("Codes", "codes_bundle");
-    fs::write(folder.path().join("policy.toml"), format!("[gateway]\ndata-dir = \"data\"\n\n{document}"))
+    fs::write(folder.path().join("policy.toml"), format!("[node]\ndata-dir = \"data\"\n\n{document}"))
         .unwrap();
     let bundle = BundleFolder::new("codes_bundle", "aa", "class Plugin:\n    pass\n");
     let upload = ["plugin", "upload", bundle.path().to_str().unwrap(), "--policy", "policy.toml"];
@@ -287,7 +287,7 @@ fn document(sshd: &Sshd, password: &str) -> String {
     let (user, key) = (sshd.user(), sshd.key().private());
     format!(
         r#"
-[gateway]
+[node]
 data-dir = "@data@"
 
 [[connection]]

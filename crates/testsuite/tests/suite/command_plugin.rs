@@ -150,7 +150,7 @@ fn a_bundle_without_entry_point_is_called_with_python_2() {
 #[test]
 fn types_that_are_not_called_yet_are_stored_and_refused_at_call() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("policy.toml"), "[gateway]\ndata-dir = \"data\"\n").unwrap();
+    fs::write(folder.path().join("policy.toml"), "[node]\ndata-dir = \"data\"\n").unwrap();
     for (kind, hook) in [("signingca", "generate_for_username"), ("configuration_sync", "sync")] {
         let bundle = BundleFolder::new(kind, kind, "class Plugin:\n    pass\n");
         check(bundle.path(), &[]).must_succeed();
@@ -201,7 +201,7 @@ fn the_optional_hooks_of_a_credential_store_can_be_called() {
 #[test]
 fn an_upload_is_listed_and_a_refused_one_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("policy.toml"), "[gateway]\ndata-dir = \"data\"\n").unwrap();
+    fs::write(folder.path().join("policy.toml"), "[node]\ndata-dir = \"data\"\n").unwrap();
     let upload = |manifest: &str| {
         let bundle = with_manifest(manifest);
         let words = ["plugin", "upload", bundle.path().to_str().unwrap(), "--policy", "policy.toml"];

@@ -82,7 +82,7 @@ fn every_policy_document_that_is_printed_is_sound() {
             if block.contains("[[step]]") {
                 continue;
             }
-            let is_whole = block.contains("[gateway]");
+            let is_whole = block.contains("[node]");
             whole += usize::from(is_whole);
             let file = folder.path().join("policy.toml");
             fs::write(&file, if is_whole { block.clone() } else { format!("{block}\n{SMALLEST}") }).unwrap();
@@ -214,7 +214,7 @@ fn the_plugin_of_the_readme_lets_people_log_in_with_the_document_beside_it() {
     let called = run(&mut keyward_in(folder.path(), &words), Input::Bytes(input.as_bytes().to_vec())).text();
     assert!(called.contains("ACCEPT"), "{called}");
 
-    let tutorial = Tutorial::open(&block("README.md", "toml", "[gateway]"), folder, "hello");
+    let tutorial = Tutorial::open(&block("README.md", "toml", "[node]"), folder, "hello");
     tutorial.asks_for_the_word_then_for_the_servers_password();
 }
 
@@ -229,7 +229,7 @@ fn the_tutorial_of_the_kit_ends_with_a_log_in() {
     ] {
         run(&mut keyward_in(folder.path(), words), Input::Nothing).must_succeed();
     }
-    let document = block("docs/plugin-kit.md", "toml", "[gateway]");
+    let document = block("docs/plugin-kit.md", "toml", "[node]");
     let tutorial = Tutorial::open(&document, folder, "Doorkeeper-0.1.0.zip");
     tutorial.asks_for_the_word_then_for_the_servers_password();
 }

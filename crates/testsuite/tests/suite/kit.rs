@@ -362,7 +362,7 @@ fn a_new_plugin_is_packed_uploaded_and_lets_people_log_in_as_its_scenarios_say()
     let (host, user, host_key) = (target.ip(), sshd.user(), sshd.host_key());
     let document = format!(
         r#"
-[gateway]
+[node]
 data-dir = "@data@"
 [[environment]]
 name = "python3"

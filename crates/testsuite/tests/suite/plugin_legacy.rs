@@ -92,7 +92,7 @@ fn a_refusal_of_a_plugin_for_python_2_is_told() {
 fn document(more: &str) -> String {
     format!(
         r#"
-[gateway]
+[node]
 data-dir = "@data@"
 
 [[plugin]]

@@ -80,8 +80,10 @@ impl Draft {
         let (public, host) = (person.public(), self.server.ip());
         format!(
             r#"
-[gateway]
+[node]
 data-dir = "@data@"
+
+[gateway]
 host-name = "gateway.test"
 drain = 30
 

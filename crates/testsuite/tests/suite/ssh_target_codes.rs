@@ -46,7 +46,7 @@ const CODES: &str = r#"
 fn before(server: &PeerServer, store: &str, start: &str) -> Gateway {
     let document = format!(
         r#"
-[gateway]
+[node]
 data-dir = "@data@"
 
 [[environment]]

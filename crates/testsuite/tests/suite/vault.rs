@@ -119,8 +119,10 @@ fn document(sshd: &Sshd, account: &Account) -> String {
     let Account { name, password } = account;
     format!(
         r#"
-[gateway]
+[node]
 data-dir = "@data@"
+
+[gateway]
 host-name = "gateway.test"
 drain = 30
 

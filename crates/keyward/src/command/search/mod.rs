@@ -27,7 +27,7 @@ pub(super) async fn search(asked: &SearchSessions) -> anyhow::Result<()> {
     let (query, wanted) = (Query::parse(&asked.text)?, wanted(asked)?);
     let policy = load(&asked.policy)?;
     let store = open_to_look(&policy).await?;
-    let data = DataDir(policy.gateway.data_dir.clone());
+    let data = DataDir(policy.node.data_dir.clone());
     let limit = asked.limit as usize;
     let mut all: Vec<Hit> = Vec::new();
     if wanted.has(Kind::Session) {

@@ -57,7 +57,7 @@ pub(super) fn new_key(path: &Path) -> anyhow::Result<()> {
 
 /// `keyward trail signer`.
 pub(super) fn signer(policy: &Path, replace_lost: bool) -> anyhow::Result<()> {
-    let data = DataDir(load(policy)?.gateway.data_dir);
+    let data = DataDir(load(policy)?.node.data_dir);
     let path = data.signing_key();
     let key = if replace_lost {
         SigningKey::make(&path).with_context(|| format!("{} cannot be made", path.display()))?

@@ -60,7 +60,7 @@ impl Ledger {
         let policy = load(policy)?;
         let store = open_to_look(&policy).await?;
         let (asked, authorities) = (asked.signed_by.copied(), asked.timestamped_by.cloned());
-        Ok(Self { store, trails: DataDir(policy.gateway.data_dir).trails(), asked, authorities })
+        Ok(Self { store, trails: DataDir(policy.node.data_dir).trails(), asked, authorities })
     }
 
     /// One recording, wherever it is: a file with the name of a session's recording is meant to be that.

@@ -24,7 +24,7 @@ pub(super) async fn retention(asked: &TrailRetention) -> anyhow::Result<()> {
         return Ok(());
     }
     let objects = policy.gateway.object_store.clone();
-    let trails = DataDir(policy.gateway.data_dir.clone()).trails();
+    let trails = DataDir(policy.node.data_dir.clone()).trails();
     let recordings = Recordings { store, trails, objects };
     let known = HashSet::new();
     let look = Look { recordings: &recordings, policy: &policy, now: now(), most: usize::MAX, known: &known };

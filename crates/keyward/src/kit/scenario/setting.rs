@@ -44,9 +44,10 @@ pub(crate) fn policy(document: &Document, cast: &Cast, base: &Path, data: &Path)
             bail!("[policy] has the table `{ours}`: a scenario has its own; write [{ours}] instead");
         }
     }
-    let gateway = tables.entry("gateway").or_insert_with(|| Value::Table(Table::new()));
-    let Value::Table(gateway) = gateway else { bail!("[policy] has `gateway`, which must be a table") };
-    gateway.insert("data-dir".into(), data.to_string_lossy().into_owned().into());
+    let data = Table::from_iter([("data-dir".into(), data.to_string_lossy().into_owned().into())]);
+    if tables.insert("node".into(), Value::Table(data)).is_some() {
+        bail!("[policy] has the table `node`: a scenario has its own, which is not kept");
+    }
     push(&mut tables, "channel-policy", channels())?;
     for (role, bundle) in [(AA, &cast.aa), (CREDENTIAL_STORE, &cast.credential_store)] {
         if let Some(bundle) = bundle {

@@ -79,8 +79,10 @@ fn document(
     let [aa_name, store_name] = plugins.map(|(folder, _)| folder);
     format!(
         r#"
-[gateway]
+[node]
 data-dir = "@data@"
+
+[gateway]
 host-name = "gateway.test"
 drain = 2
 

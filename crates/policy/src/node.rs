@@ -1,0 +1,16 @@
+//! What belongs to the machine that a gateway runs on: `[node]`.
+
+use std::path::PathBuf;
+
+/// What one node has for itself. It takes effect at a start.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NodeSettings {
+    /// Where the ledger, the recordings and the plugins are kept.
+    pub data_dir: PathBuf,
+}
+
+impl Default for NodeSettings {
+    fn default() -> Self {
+        Self { data_dir: PathBuf::from("/var/lib/keyward") }
+    }
+}
