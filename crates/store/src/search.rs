@@ -3,7 +3,7 @@
 use keyward_model::{SessionId, UnixMillis};
 
 use crate::record::summary;
-use crate::{SessionSummary, Store, StoreError, row};
+use crate::{SessionSummary, Store, StoreError, row, sql};
 
 /// How many [`Store::sessions_with`] returns at once.
 const PAGE: i64 = 1000;
@@ -28,7 +28,7 @@ impl Store {
         wanted: &SessionsWith<'_>,
     ) -> Result<Vec<(SessionSummary, Option<String>)>, StoreError> {
         let SessionsWith { words, from, until, after } = wanted;
-        let found = sqlx::query(
+        let found = sql::query(
             "SELECT *, lower('session of as to from by connection login reason metadata ' || protocol || ' ' || connection
                 || ' ' || client || ' ' || COALESCE(login, '') || ' ' || COALESCE(gateway_user, '')
                 || ' ' || COALESCE(remote_user, '') || ' ' || COALESCE(target_address, '')

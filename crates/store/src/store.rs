@@ -4,22 +4,17 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
+use sqlx::SqlitePool;
 use zeroize::Zeroizing;
 
+use crate::database::{Change, Database, On, connect_readers, connect_writer};
 use crate::directory::{Claim, Directory};
 use crate::sealing::Sealing;
 use crate::{StoreError, schema};
 
 /// What this node calls itself in the `node` column. A cluster will give each its own name.
 pub(crate) const NODE: &str = "local";
-
-/// How long a statement waits for another process, and a task for a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
-const READERS: u32 = 3;
 
 /// The database of a data directory. Clones share it.
 ///
@@ -30,9 +25,7 @@ pub struct Store(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    // One writer: tasks of this process queue here in order and never see SQLITE_BUSY from each other.
-    writer: SqlitePool,
-    readers: SqlitePool,
+    database: Database,
     sealing: Sealing,
     folder: PathBuf,
     // INVARIANT: the last field: nothing of ours is asked of the database once another gateway may come.
@@ -89,8 +82,7 @@ impl Store {
     ///
     /// A store that is only dropped loses nothing; closing also writes the log back into the database file.
     pub async fn close(&self) {
-        self.0.readers.close().await;
-        self.0.writer.close().await;
+        self.0.database.close().await;
     }
 
     /// Has the disk take all that was changed so far: a power cut does not take it back then.
@@ -110,10 +102,10 @@ impl Store {
         writer: SqlitePool,
         gateway: Option<File>,
     ) -> Result<Self, StoreError> {
-        let readers = connect(directory, options(directory).read_only(true), READERS).await?;
+        let database = Database::Sqlite { writer, readers: connect_readers(directory).await? };
         let sealing = Sealing::open(directory.path())?;
         let folder = directory.path().to_owned();
-        Ok(Self(Arc::new(Inner { writer, readers, sealing, folder, _gateway: gateway })))
+        Ok(Self(Arc::new(Inner { database, sealing, folder, _gateway: gateway })))
     }
 
     /// The key that what recordings are searched by is encrypted with: derived for this use from the one that the store
@@ -126,22 +118,22 @@ impl Store {
         &self.0.sealing
     }
 
-    pub(crate) fn writer(&self) -> &SqlitePool {
-        &self.0.writer
+    pub(crate) fn writer(&self) -> On<'_> {
+        On::Writer(&self.0.database)
     }
 
-    pub(crate) fn readers(&self) -> &SqlitePool {
-        &self.0.readers
+    pub(crate) fn readers(&self) -> On<'_> {
+        On::Readers(&self.0.database)
     }
 
     /// A transaction that has the right to write from its first statement; rolled back when dropped.
-    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.0.writer.begin_with("BEGIN IMMEDIATE").await?)
+    pub(crate) async fn write(&self) -> Result<Change, StoreError> {
+        Ok(self.0.database.write().await?)
     }
 
     /// A transaction in which all reads see the same moment.
-    pub(crate) async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.0.readers.begin().await?)
+    pub(crate) async fn read(&self) -> Result<Change, StoreError> {
+        Ok(self.0.database.read().await?)
     }
 }
 
@@ -170,37 +162,4 @@ fn sync(folder: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     File::open(folder)?.sync_all()
-}
-
-async fn connect_writer(directory: &Directory) -> Result<SqlitePool, StoreError> {
-    directory.prepare_database()?;
-    let options = options(directory)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
-        .foreign_keys(true);
-    connect(directory, options, 1).await
-}
-
-fn options(directory: &Directory) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(directory.database())
-        .busy_timeout(PATIENCE)
-        .disable_statement_logging()
-}
-
-async fn connect(
-    directory: &Directory,
-    options: SqliteConnectOptions,
-    connections: u32,
-) -> Result<SqlitePool, StoreError> {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        // A connection to a file does not go away by itself, and the test costs a round trip per statement.
-        .test_before_acquire(false)
-        .connect_with(options)
-        .await
-        .map_err(|source| StoreError::Open { path: directory.database(), source })
 }
