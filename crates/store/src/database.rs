@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
-use sqlx::sqlite::{
-    Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Either, Executor, Row as _, SqlitePool, Transaction};
+use sqlx::postgres::{PgPool, PgRow, Postgres};
+use sqlx::sqlite::{Sqlite, SqliteRow};
+use sqlx::{Row as _, SqlitePool, Transaction};
 
-use crate::StoreError;
-use crate::directory::Directory;
+use crate::postgres::{self, bounded};
 use crate::sql::{Answer, Field, Query};
+use crate::sqlite;
 
 /// How long a statement waits for another process, and a task for a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
-const READERS: u32 = 3;
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const READERS: u32 = 3;
 
 /// Connections to a database.
 #[derive(Debug)]
@@ -24,11 +22,17 @@ pub(crate) enum Database {
         writer: SqlitePool,
         readers: SqlitePool,
     },
+    Postgres {
+        // One writer here as well: it has the gateway's lock, without which nothing may be written.
+        writer: PgPool,
+        readers: PgPool,
+    },
 }
 
 /// A transaction; rolled back when dropped.
 pub(crate) enum Change {
     Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
 }
 
 /// Where a statement runs: by itself on a connection that reads or one that writes, or in a transaction.
@@ -41,13 +45,15 @@ pub(crate) enum On<'c> {
 /// A row of an answer.
 pub(crate) enum Row {
     Sqlite(SqliteRow),
+    Postgres(PgRow),
 }
 
 impl Database {
-    /// A transaction that has the right to write from its first statement.
+    /// A transaction that has the right to write from its first statement, and nobody else has it meanwhile.
     pub(crate) async fn write(&self) -> Result<Change, sqlx::Error> {
         match self {
             Self::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Change::Sqlite),
+            Self::Postgres { writer, .. } => postgres::begin_write(writer).await.map(Change::Postgres),
         }
     }
 
@@ -55,6 +61,7 @@ impl Database {
     pub(crate) async fn read(&self) -> Result<Change, sqlx::Error> {
         match self {
             Self::Sqlite { readers, .. } => readers.begin().await.map(Change::Sqlite),
+            Self::Postgres { readers, .. } => postgres::begin_read(readers).await.map(Change::Postgres),
         }
     }
 
@@ -62,6 +69,10 @@ impl Database {
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres { writer, readers } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -73,12 +84,14 @@ impl Change {
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(change) => change.commit().await,
+            Self::Postgres(change) => bounded(change.commit()).await,
         }
     }
 
     pub(crate) async fn rollback(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(change) => change.rollback().await,
+            Self::Postgres(change) => bounded(change.rollback()).await,
         }
     }
 }
@@ -93,32 +106,25 @@ impl On<'_> {
     pub(crate) async fn run(self, query: Query<'_>) -> Result<Answer, sqlx::Error> {
         match self {
             On::Readers(Database::Sqlite { readers: pool, .. })
-            | On::Writer(Database::Sqlite { writer: pool, .. }) => on_sqlite(query, pool).await,
-            On::Change(Change::Sqlite(change)) => on_sqlite(query, &mut **change).await,
+            | On::Writer(Database::Sqlite { writer: pool, .. }) => sqlite::run(query, pool).await,
+            On::Change(Change::Sqlite(change)) => sqlite::run(query, &mut **change).await,
+            On::Readers(Database::Postgres { readers, .. }) => postgres::run(query, readers).await,
+            On::Change(Change::Postgres(change)) => postgres::run(query, &mut **change).await,
+            On::Writer(Database::Postgres { writer, .. }) => {
+                let mut change = postgres::begin_write(writer).await?;
+                let answer = postgres::run(query, &mut *change).await?;
+                bounded(change.commit()).await?;
+                Ok(answer)
+            }
         }
     }
-}
-
-async fn on_sqlite<'c>(
-    query: Query<'_>,
-    executor: impl Executor<'c, Database = Sqlite>,
-) -> Result<Answer, sqlx::Error> {
-    let query = query.for_sqlite()?;
-    let mut answer = Answer::default();
-    let mut steps = executor.fetch_many(query);
-    while let Some(step) = steps.try_next().await? {
-        match step {
-            Either::Left(done) => answer.affected += done.rows_affected(),
-            Either::Right(row) => answer.rows.push(Row::Sqlite(row)),
-        }
-    }
-    Ok(answer)
 }
 
 impl Row {
     pub(crate) fn try_get<T: Field>(&self, column: &str) -> Result<T, sqlx::Error> {
         match self {
             Self::Sqlite(row) => row.try_get(column),
+            Self::Postgres(row) => row.try_get(column),
         }
     }
 
@@ -126,45 +132,7 @@ impl Row {
     pub(crate) fn first<T: Field>(&self) -> Result<T, sqlx::Error> {
         match self {
             Self::Sqlite(row) => row.try_get(0),
+            Self::Postgres(row) => row.try_get(0),
         }
     }
-}
-
-/// The connection that writes. It makes the database file where there is none.
-pub(crate) async fn connect_writer(directory: &Directory) -> Result<SqlitePool, StoreError> {
-    directory.prepare_database()?;
-    let options = options(directory)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
-        .foreign_keys(true);
-    connect(directory, options, 1).await
-}
-
-/// The connections that read; the database is there.
-pub(crate) async fn connect_readers(directory: &Directory) -> Result<SqlitePool, StoreError> {
-    connect(directory, options(directory).read_only(true), READERS).await
-}
-
-fn options(directory: &Directory) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(directory.database())
-        .busy_timeout(PATIENCE)
-        .disable_statement_logging()
-}
-
-async fn connect(
-    directory: &Directory,
-    options: SqliteConnectOptions,
-    connections: u32,
-) -> Result<SqlitePool, StoreError> {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        // A connection to a file does not go away by itself, and the test costs a round trip per statement.
-        .test_before_acquire(false)
-        .connect_with(options)
-        .await
-        .map_err(|source| StoreError::Open { path: directory.database(), source })
 }

@@ -75,7 +75,7 @@ impl Store {
              SELECT id, $2, $3, $4, $5, $6 FROM sessions WHERE id = $1 AND trail_deleted IS NULL
                 AND NOT EXISTS (SELECT 1 FROM trail_objects o WHERE o.session = $1)
              ON CONFLICT (session, number) DO UPDATE SET store = $3, key = $4, length = $5, sha256 = $6
-                WHERE stored IS NULL",
+                WHERE trail_parts.stored IS NULL",
         )
         .bind(id.as_str())
         .bind(part.number)

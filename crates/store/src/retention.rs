@@ -57,7 +57,7 @@ impl Store {
     /// The bytes of all recordings that were not deleted, as far as they were closed.
     pub async fn kept_bytes(&self) -> Result<u64, StoreError> {
         let sum: i64 = sql::scalar(
-            "SELECT COALESCE(SUM(trail_length), 0) FROM sessions
+            "SELECT CAST(COALESCE(SUM(trail_length), 0) AS BIGINT) FROM sessions
              WHERE trail IS NOT NULL AND trail_deleted IS NULL AND node = $1",
         )
         .bind(NODE)

@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteArguments};
-use sqlx::{Arguments, Decode, Type};
+use sqlx::{Arguments, Database, Decode, Type};
 
 use crate::database::{On, Row};
 
 /// A statement with `$1`, `$2`, ... for its values.
 pub(crate) fn query<'q>(text: &'static str) -> Query<'q> {
-    Query { text, values: Vec::new() }
+    Query { text, for_postgres: text, values: Vec::new() }
 }
 
 /// A statement whose rows have one column that counts.
@@ -19,13 +20,19 @@ pub(crate) fn scalar<'q, T: Field>(text: &'static str) -> Scalar<'q, T> {
 }
 
 /// What a column can be read as.
-pub(crate) trait Field: Type<Sqlite> + for<'r> Decode<'r, Sqlite> {}
+pub(crate) trait Field: In<Sqlite> + In<Postgres> {}
 
-impl<T: Type<Sqlite> + for<'r> Decode<'r, Sqlite>> Field for T {}
+impl<T: In<Sqlite> + In<Postgres>> Field for T {}
+
+/// What a column of this database can be read as.
+pub(crate) trait In<D: Database>: Type<D> + for<'r> Decode<'r, D> {}
+
+impl<D: Database, T: Type<D> + for<'r> Decode<'r, D>> In<D> for T {}
 
 #[must_use]
 pub(crate) struct Query<'q> {
     text: &'static str,
+    for_postgres: &'static str,
     values: Vec<Value<'q>>,
 }
 
@@ -46,7 +53,31 @@ pub(crate) struct Answer {
     pub(crate) affected: u64,
 }
 
+/// Encodes the values for one of the databases.
+macro_rules! arguments {
+    ($values:expr, $arguments:ty) => {{
+        let mut arguments = <$arguments>::default();
+        for value in $values {
+            let added = match value {
+                Value::Text(Some(Cow::Borrowed(text))) => arguments.add(text),
+                Value::Text(Some(Cow::Owned(text))) => arguments.add(text),
+                Value::Text(None) => arguments.add(None::<&str>),
+                Value::Integer(number) => arguments.add(number),
+                Value::Flag(flag) => arguments.add(flag),
+                Value::Bytes(Cow::Borrowed(bytes)) => arguments.add(bytes),
+                Value::Bytes(Cow::Owned(bytes)) => arguments.add(bytes),
+            };
+            added.map_err(sqlx::Error::Encode)?;
+        }
+        arguments
+    }};
+}
 impl<'q> Query<'q> {
+    /// The text for PostgreSQL, where the two have no word in common for what is meant.
+    pub(crate) fn for_postgres(self, text: &'static str) -> Self {
+        Self { for_postgres: text, ..self }
+    }
+
     pub(crate) fn bind(mut self, value: impl Into<Value<'q>>) -> Self {
         self.values.push(value.into());
         self
@@ -65,14 +96,16 @@ impl<'q> Query<'q> {
         Ok(self.fetch_all(on).await?.into_iter().next())
     }
 
-    pub(crate) fn for_sqlite(
+    pub(crate) fn on_sqlite(
         self,
     ) -> Result<sqlx::query::Query<'static, Sqlite, SqliteArguments>, sqlx::Error> {
-        let mut arguments = SqliteArguments::default();
-        for value in self.values {
-            value.add_to(&mut arguments)?;
-        }
-        Ok(sqlx::query_with(self.text, arguments))
+        Ok(sqlx::query_with(self.text, arguments!(self.values, SqliteArguments)))
+    }
+
+    pub(crate) fn on_postgres(
+        self,
+    ) -> Result<sqlx::query::Query<'static, Postgres, PgArguments>, sqlx::Error> {
+        Ok(sqlx::query_with(self.for_postgres, arguments!(self.values, PgArguments)))
     }
 }
 
@@ -83,6 +116,10 @@ pub(crate) struct Scalar<'q, T> {
 }
 
 impl<'q, T: Field> Scalar<'q, T> {
+    pub(crate) fn for_postgres(self, text: &'static str) -> Self {
+        Self { query: self.query.for_postgres(text), ..self }
+    }
+
     pub(crate) fn bind(self, value: impl Into<Value<'q>>) -> Self {
         Self { query: self.query.bind(value), ..self }
     }
@@ -106,19 +143,6 @@ pub(crate) enum Value<'q> {
     Integer(Option<i64>),
     Flag(bool),
     Bytes(Cow<'q, [u8]>),
-}
-
-impl Value<'_> {
-    fn add_to(self, arguments: &mut SqliteArguments) -> Result<(), sqlx::Error> {
-        let added = match self {
-            Self::Text(text) => arguments.add(text.as_deref()),
-            Self::Integer(number) => arguments.add(number),
-            Self::Flag(flag) => arguments.add(flag),
-            Self::Bytes(Cow::Borrowed(bytes)) => arguments.add(bytes),
-            Self::Bytes(Cow::Owned(bytes)) => arguments.add(bytes),
-        };
-        added.map_err(sqlx::Error::Encode)
-    }
 }
 
 impl<'q> From<&'q str> for Value<'q> {

@@ -5,11 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sqlx::SqlitePool;
 use zeroize::Zeroizing;
 
-use crate::database::{Change, Database, On, connect_readers, connect_writer};
+use crate::database::{Change, Database, On};
 use crate::directory::{Claim, Directory};
+use crate::place::Place;
 use crate::sealing::Sealing;
 use crate::{StoreError, schema};
 
@@ -18,8 +18,8 @@ pub(crate) const NODE: &str = "local";
 
 /// The database of a data directory. Clones share it.
 ///
-/// What a function has returned outlasts the death of the process. A power failure may take the last moments
-/// before it (WAL with `synchronous = NORMAL`), always as whole changes, unless [`Store::sync`] was called.
+/// What a function has returned outlasts the death of the process. With SQLite a power failure may take the last
+/// moments before it (WAL with `synchronous = NORMAL`), always as whole changes, unless [`Store::sync`] was called.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Inner>);
 
@@ -40,34 +40,38 @@ impl Store {
     /// date, and holds the directory's `gateway.lock` until the last clone is dropped.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] names the process that has the lock; [`StoreError::NewerSchema`] where a newer program
-    /// wrote the database.
-    pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        let directory = Directory::prepare(data_dir)?;
+    /// [`StoreError::InUse`] names the process that has the lock, [`StoreError::ServedElsewhere`] is for a PostgreSQL that a
+    /// gateway with another data directory has; [`StoreError::NewerSchema`] where a newer program wrote the database.
+    pub async fn open<'p>(place: impl Into<Place<'p>>) -> Result<Self, StoreError> {
+        let place = place.into();
+        let directory = Directory::prepare(place.data_dir)?;
         let _opening = directory.begin_opening().await?;
         let gateway = match directory.claim()? {
             Claim::Ours(file) => file,
-            Claim::Theirs(holder) => return Err(StoreError::InUse { path: data_dir.to_owned(), holder }),
+            Claim::Theirs(holder) => {
+                return Err(StoreError::InUse { path: place.data_dir.to_owned(), holder });
+            }
         };
-        let writer = connect_writer(&directory).await?;
-        schema::found(&writer, &directory.database()).await?;
-        schema::migrate(&writer, &directory.database()).await?;
-        Self::with_readers(&directory, writer, Some(gateway)).await
+        let database = place.connect(&directory).await?;
+        schema::found(&database, &place.name(&directory)).await?;
+        schema::migrate(&database, &place.name(&directory)).await?;
+        Self::with(database, &directory, Some(gateway))
     }
 
     /// Opens the store for a command, beside a gateway that may be running.
     ///
     /// # Errors
     /// As [`Store::open`], and [`StoreError::OlderSchema`] where the running gateway is of an older version.
-    pub async fn open_beside(data_dir: &Path) -> Result<Self, StoreError> {
-        let directory = Directory::prepare(data_dir)?;
+    pub async fn open_beside<'p>(place: impl Into<Place<'p>>) -> Result<Self, StoreError> {
+        let place = place.into();
+        let directory = Directory::prepare(place.data_dir)?;
         let _opening = directory.begin_opening().await?;
-        let writer = connect_writer(&directory).await?;
-        let found = schema::found(&writer, &directory.database()).await?;
+        let database = place.connect_beside(&directory).await?;
+        let found = schema::found(&database, &place.name(&directory)).await?;
         if found < schema::KNOWN {
-            migrate_unless_in_use(&directory, &writer, found).await?;
+            migrate_unless_in_use(&place, &directory, found).await?;
         }
-        Self::with_readers(&directory, writer, None).await
+        Self::with(database, &directory, None)
     }
 
     /// Whether a gateway runs on the directory at this moment.
@@ -87,6 +91,11 @@ impl Store {
 
     /// Has the disk take all that was changed so far: a power cut does not take it back then.
     pub async fn sync(&self) -> Result<(), StoreError> {
+        match &self.0.database {
+            Database::Sqlite { .. } => {}
+            // It has answered each change once its disk had it.
+            Database::Postgres { .. } => return Ok(()),
+        }
         let folder = self.0.folder.clone();
         let synced = tokio::task::spawn_blocking(move || sync(&folder)).await;
         let failed = |source| StoreError::Directory {
@@ -97,12 +106,7 @@ impl Store {
         synced.map_err(io::Error::other).flatten().map_err(failed)
     }
 
-    async fn with_readers(
-        directory: &Directory,
-        writer: SqlitePool,
-        gateway: Option<File>,
-    ) -> Result<Self, StoreError> {
-        let database = Database::Sqlite { writer, readers: connect_readers(directory).await? };
+    fn with(database: Database, directory: &Directory, gateway: Option<File>) -> Result<Self, StoreError> {
         let sealing = Sealing::open(directory.path())?;
         let folder = directory.path().to_owned();
         Ok(Self(Arc::new(Inner { database, sealing, folder, _gateway: gateway })))
@@ -137,20 +141,23 @@ impl Store {
     }
 }
 
-/// Migrates for a command, holding the gateway's lock meanwhile: no table changes under a running gateway.
+/// Migrates for a command, holding the gateway's locks meanwhile: no table changes under a running gateway.
 async fn migrate_unless_in_use(
+    place: &Place<'_>,
     directory: &Directory,
-    writer: &SqlitePool,
     found: i64,
 ) -> Result<(), StoreError> {
-    let path = directory.database();
+    let name = place.name(directory);
     let _gateway = match directory.claim()? {
         Claim::Ours(file) => file,
         Claim::Theirs(holder) => {
-            return Err(StoreError::OlderSchema { path, found, known: schema::KNOWN, holder });
+            return Err(StoreError::OlderSchema { database: name, found, known: schema::KNOWN, holder });
         }
     };
-    schema::migrate(writer, &path).await
+    let database = place.connect(directory).await?;
+    schema::migrate(&database, &name).await?;
+    database.close().await;
+    Ok(())
 }
 
 /// Changes are in SQLite's log until they are in the database, which SQLite syncs by itself. The log may be opened and

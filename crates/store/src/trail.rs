@@ -134,6 +134,11 @@ impl Store {
             "SELECT count(*) FROM sessions s WHERE trail IS NOT NULL AND ended IS NOT NULL \
              AND NOT EXISTS (SELECT 1 FROM trail_deletions d WHERE d.session = s.id)
              AND connection NOT IN (SELECT value FROM json_each($1))",
+        )
+        .for_postgres(
+            "SELECT count(*) FROM sessions s WHERE trail IS NOT NULL AND ended IS NOT NULL \
+             AND NOT EXISTS (SELECT 1 FROM trail_deletions d WHERE d.session = s.id)
+             AND connection NOT IN (SELECT value FROM json_array_elements_text(CAST($1 AS JSON)))",
         );
         let except = except.iter().map(|name| name.as_str()).collect::<serde_json::Value>().to_string();
         Ok(count.bind(except).fetch_one(self.readers()).await?.try_into().unwrap_or_default())

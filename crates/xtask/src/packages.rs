@@ -13,7 +13,7 @@ pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
 pub(crate) const DEMO: [&str; 6] =
     ["openssh-client", "python3", "python3-venv", "python3-dev", "libldap2-dev", "libsasl2-dev"];
 /// The peers of the tests and of the benchmark.
-pub(crate) const PEERS: [&str; 32] = [
+pub(crate) const PEERS: [&str; 33] = [
     "openssh-server",
     "openssh-client",
     "openssh-sftp-server",
@@ -24,6 +24,7 @@ pub(crate) const PEERS: [&str; 32] = [
     "oathtool",
     "openssl",
     "slapd",
+    "postgresql",
     "ncat",
     // What sshd needs to forward a screen.
     "xauth",
