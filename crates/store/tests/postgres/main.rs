@@ -23,6 +23,8 @@ mod plugin_status;
 mod retention;
 #[path = "../store/revisions.rs"]
 mod revisions;
+#[path = "../store/search.rs"]
+mod search;
 #[path = "../store/session_ended.rs"]
 mod session_ended;
 #[path = "../store/terminations.rs"]

@@ -15,6 +15,7 @@ mod plans;
 mod plugin_status;
 mod retention;
 mod revisions;
+mod search;
 mod session_ended;
 mod terminations;
 
