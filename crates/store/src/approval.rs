@@ -3,11 +3,11 @@
 
 use keyward_model::{SessionId, UnixMillis};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
 
 use crate::bounds::{SENTENCE, WORD, clip, clip_some};
+use crate::database::Row;
 use crate::record::summary;
-use crate::{SessionSummary, Store, StoreError, row};
+use crate::{SessionSummary, Store, StoreError, row, sql};
 
 /// The most that [`Store::waiting_approvals`] returns.
 const PAGE: i64 = 1000;
@@ -65,7 +65,7 @@ impl Store {
         asked: UnixMillis,
         until: UnixMillis,
     ) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO approvals (session, asked, until) VALUES ($1, $2, $3)")
+        sql::query("INSERT INTO approvals (session, asked, until) VALUES ($1, $2, $3)")
             .bind(id.as_str())
             .bind(asked.0)
             .bind(until.0)
@@ -76,7 +76,7 @@ impl Store {
 
     /// The open sessions that wait, who has waited longest first: 1,000 at most.
     pub async fn waiting_approvals(&self) -> Result<Vec<WaitingSession>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT s.*, a.asked, a.until, a.decided, a.approved, a.who, a.comment
              FROM approvals a JOIN sessions s ON s.id = a.session
              WHERE a.decided IS NULL AND s.ended IS NULL ORDER BY a.asked, a.session LIMIT $1",
@@ -91,10 +91,10 @@ impl Store {
         decision: &ApprovalDecision,
     ) -> Result<Decided, StoreError> {
         let mut change = self.write().await?;
-        let found = sqlx::query(
+        let found = sql::query(
             "SELECT a.*, s.ended FROM sessions s LEFT JOIN approvals a ON a.session = s.id WHERE s.id = $1",
         );
-        let found = found.bind(id.as_str()).fetch_optional(&mut *change).await?;
+        let found = found.bind(id.as_str()).fetch_optional(&mut change).await?;
         let found = found.ok_or_else(|| StoreError::UnknownSession(id.clone()))?;
         if row::optional(&found, "session")?.is_none() {
             return Ok(Decided::NotAsked);
@@ -106,7 +106,7 @@ impl Store {
             return Ok(Decided::Over);
         }
         let ApprovalDecision { at, approved, by, comment } = decision;
-        sqlx::query(
+        sql::query(
             "UPDATE approvals SET decided = $2, approved = $3, who = $4, comment = $5 WHERE session = $1",
         )
         .bind(id.as_str())
@@ -114,7 +114,7 @@ impl Store {
         .bind(*approved)
         .bind(by.as_deref().map(|by| clip(by, WORD)))
         .bind(clip_some(comment.as_deref(), SENTENCE))
-        .execute(&mut *change)
+        .execute(&mut change)
         .await?;
         change.commit().await?;
         Ok(Decided::Now)
@@ -122,13 +122,13 @@ impl Store {
 
     /// What became of a session's wait; `None`: it did not have to wait.
     pub async fn approval(&self, id: &SessionId) -> Result<Option<Approval>, StoreError> {
-        let found = sqlx::query("SELECT * FROM approvals WHERE session = $1");
+        let found = sql::query("SELECT * FROM approvals WHERE session = $1");
         let found = found.bind(id.as_str()).fetch_optional(self.readers()).await?;
         found.as_ref().map(approval).transpose()
     }
 }
 
-fn waiting(found: &SqliteRow) -> Result<WaitingSession, StoreError> {
+fn waiting(found: &Row) -> Result<WaitingSession, StoreError> {
     Ok(WaitingSession {
         summary: summary(found)?,
         gateway_groups: row::optional_json(found, "gateway_groups")?,
@@ -137,7 +137,7 @@ fn waiting(found: &SqliteRow) -> Result<WaitingSession, StoreError> {
     })
 }
 
-fn approval(found: &SqliteRow) -> Result<Approval, StoreError> {
+fn approval(found: &Row) -> Result<Approval, StoreError> {
     let decision = match row::optional_time(found, "decided")? {
         Some(at) => Some(ApprovalDecision {
             at,

@@ -5,11 +5,10 @@ use std::fmt;
 
 use keyward_model::{PluginName, UnixMillis};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
 use crate::bounds::{WORD, clip, count};
-use crate::{Store, StoreError, row};
+use crate::database::{Change, Row};
+use crate::{Store, StoreError, row, sql};
 
 /// Above what the checks of a bundle let through, so that this is not the limit people meet.
 const MAX_ARCHIVE: usize = 64 * 1024 * 1024;
@@ -70,7 +69,7 @@ impl Store {
 
     /// The current bundle of a name.
     pub async fn bundle(&self, name: &PluginName) -> Result<Option<StoredBundle>, StoreError> {
-        let found = sqlx::query("SELECT * FROM bundles WHERE name = $1 ORDER BY generation DESC LIMIT 1")
+        let found = sql::query("SELECT * FROM bundles WHERE name = $1 ORDER BY generation DESC LIMIT 1")
             .bind(name.as_str())
             .fetch_optional(self.readers())
             .await?;
@@ -79,7 +78,7 @@ impl Store {
 
     /// A bundle of any age, by the SHA-256 of its archive.
     pub async fn bundle_by_checksum(&self, checksum: &str) -> Result<Option<StoredBundle>, StoreError> {
-        let found = sqlx::query("SELECT * FROM bundles WHERE checksum = $1 AND size > 0")
+        let found = sql::query("SELECT * FROM bundles WHERE checksum = $1 AND size > 0")
             .bind(checksum)
             .fetch_optional(self.readers())
             .await?;
@@ -88,7 +87,7 @@ impl Store {
 
     /// The current bundle of every name, by name.
     pub async fn bundles(&self) -> Result<Vec<BundleSummary>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT b.name, b.version, b.api, b.kind, b.checksum, b.size, b.uploaded FROM bundles b
              WHERE b.generation = (SELECT MAX(generation) FROM bundles WHERE name = b.name) ORDER BY b.name",
         )
@@ -99,7 +98,7 @@ impl Store {
 
     /// Every bundle whose archive is there, by name, the current one of a name first.
     pub async fn all_bundles(&self) -> Result<Vec<BundleSummary>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT name, version, api, kind, checksum, size, uploaded FROM bundles WHERE size > 0
              ORDER BY name, generation DESC",
         )
@@ -112,7 +111,7 @@ impl Store {
     /// they are not among the last `keep` uploads of their name. How many went.
     pub async fn forget_archives(&self, keep: u32) -> Result<u64, StoreError> {
         let mut change = self.write().await?;
-        let done = sqlx::query(
+        let done = sql::query(
             "UPDATE bundles SET archive = $2, size = 0 WHERE size > 0
                 AND (SELECT COUNT(*) FROM bundles newer
                      WHERE newer.name = bundles.name AND newer.generation > bundles.generation) >= $1
@@ -121,7 +120,7 @@ impl Store {
         )
         .bind(i64::from(keep))
         .bind(Vec::new())
-        .execute(&mut *change)
+        .execute(&mut change)
         .await?;
         change.commit().await?;
         Ok(done.rows_affected())
@@ -141,25 +140,19 @@ fn check(bundle: &StoredBundle) -> Result<(), StoreError> {
 }
 
 /// Checksum and generation of the current bundle.
-async fn current(
-    change: &mut Transaction<'static, Sqlite>,
-    name: &PluginName,
-) -> Result<Option<(String, i64)>, StoreError> {
-    Ok(sqlx::query_as(
+async fn current(change: &mut Change, name: &PluginName) -> Result<Option<(String, i64)>, StoreError> {
+    let found = sql::query(
         "SELECT checksum, generation FROM bundles WHERE name = $1 ORDER BY generation DESC LIMIT 1",
     )
     .bind(name.as_str())
-    .fetch_optional(&mut **change)
-    .await?)
+    .fetch_optional(&mut *change)
+    .await?;
+    found.map(|found| Ok((row::text(&found, "checksum")?, found.try_get("generation")?))).transpose()
 }
 
-async fn insert(
-    change: &mut Transaction<'static, Sqlite>,
-    bundle: &StoredBundle,
-    generation: i64,
-) -> Result<(), StoreError> {
+async fn insert(change: &mut Change, bundle: &StoredBundle, generation: i64) -> Result<(), StoreError> {
     // The same checksum is the same archive, and so the same MANIFEST: its turn has changed, and it may have been forgotten.
-    sqlx::query(
+    sql::query(
         "INSERT INTO bundles (checksum, name, generation, version, api, kind, uploaded, size, archive)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (checksum) DO UPDATE SET generation = excluded.generation, uploaded = excluded.uploaded,
@@ -174,12 +167,12 @@ async fn insert(
     .bind(bundle.uploaded.0)
     .bind(count(bundle.archive.len()))
     .bind(&bundle.archive)
-    .execute(&mut **change)
+    .execute(&mut *change)
     .await?;
     Ok(())
 }
 
-fn stored(found: &SqliteRow) -> Result<StoredBundle, StoreError> {
+fn stored(found: &Row) -> Result<StoredBundle, StoreError> {
     Ok(StoredBundle {
         name: row::name(found, "name")?,
         version: row::text(found, "version")?,
@@ -191,7 +184,7 @@ fn stored(found: &SqliteRow) -> Result<StoredBundle, StoreError> {
     })
 }
 
-fn summary(found: &SqliteRow) -> Result<BundleSummary, StoreError> {
+fn summary(found: &Row) -> Result<BundleSummary, StoreError> {
     Ok(BundleSummary {
         name: row::name(found, "name")?,
         version: row::text(found, "version")?,

@@ -6,10 +6,10 @@ use std::time::Duration;
 use keyward_model::{InstanceName, SessionId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{Sqlite, Transaction};
 
 use crate::bounds::{PAGE, WORD, clip, clip_some, count};
-use crate::{Store, StoreError};
+use crate::database::Change;
+use crate::{Store, StoreError, sql};
 
 const MAX_LOG_LINES: usize = 1000;
 const MAX_LOG_BYTES: usize = 256 * 1024;
@@ -75,7 +75,7 @@ impl Store {
     /// with [`Store::begin_session_ended`].
     pub async fn begin_call(&self, new: &NewCall) -> Result<CallId, StoreError> {
         // Read to the end: an error of the implicit commit comes after the row.
-        let ids: Vec<i64> = sqlx::query_scalar(
+        let ids: Vec<i64> = sql::scalar(
             "INSERT INTO hook_calls (session, instance, hook, round, started)
              SELECT p.session, p.instance, $3, $4, $5
              FROM session_plugins p JOIN sessions s ON s.id = p.session
@@ -124,9 +124,9 @@ impl Store {
         if !write_record(&mut change, call, record).await? {
             return known(&mut change, call).await.map(|()| false);
         }
-        sqlx::query("UPDATE hook_calls SET reached = FALSE WHERE id = $1")
+        sql::query("UPDATE hook_calls SET reached = FALSE WHERE id = $1")
             .bind(call.0)
-            .execute(&mut *change)
+            .execute(&mut change)
             .await?;
         change.commit().await?;
         Ok(true)
@@ -134,28 +134,25 @@ impl Store {
 }
 
 /// Closes the calls of a session that is over: nobody waits for them any more.
-pub(crate) async fn cancel_open_calls(
-    change: &mut Transaction<'static, Sqlite>,
-    session: &SessionId,
-) -> Result<(), StoreError> {
-    sqlx::query(
+pub(crate) async fn cancel_open_calls(change: &mut Change, session: &SessionId) -> Result<(), StoreError> {
+    sql::query(
         "UPDATE hook_calls SET outcome = 'cancelled', error = 'the session ended during the call'
          WHERE session = $1 AND outcome IS NULL",
     )
     .bind(session.as_str())
-    .execute(&mut **change)
+    .execute(&mut *change)
     .await?;
     Ok(())
 }
 
 /// `false` when the call is not running.
 pub(crate) async fn write_record(
-    change: &mut Transaction<'static, Sqlite>,
+    change: &mut Change,
     call: CallId,
     record: &CallRecord,
 ) -> Result<bool, StoreError> {
     let log = kept(&record.log);
-    let done = sqlx::query(
+    let done = sql::query(
         "UPDATE hook_calls SET duration_us = $2, verdict = $3, outcome = $4, error = $5, traceback = $6, log = $7,
             log_left_out = $8, exit = $9, checksum = $10
          WHERE id = $1 AND outcome IS NULL",
@@ -170,15 +167,15 @@ pub(crate) async fn write_record(
     .bind(count(record.log.len() - log.len()).saturating_add_unsigned(record.log_left_out))
     .bind(clip_some(record.exit.as_deref(), WORD))
     .bind(clip_some(record.checksum.as_deref(), WORD))
-    .execute(&mut **change)
+    .execute(&mut *change)
     .await?;
     Ok(done.rows_affected() > 0)
 }
 
-pub(crate) async fn known(change: &mut Transaction<'static, Sqlite>, call: CallId) -> Result<(), StoreError> {
-    let found: Option<i64> = sqlx::query_scalar("SELECT id FROM hook_calls WHERE id = $1")
+pub(crate) async fn known(change: &mut Change, call: CallId) -> Result<(), StoreError> {
+    let found: Option<i64> = sql::scalar("SELECT id FROM hook_calls WHERE id = $1")
         .bind(call.0)
-        .fetch_optional(&mut **change)
+        .fetch_optional(&mut *change)
         .await?;
     found.map(|_| ()).ok_or(StoreError::UnknownCall(call))
 }
@@ -208,22 +205,22 @@ impl StoredCookies {
         })
     }
 
-    async fn write(self, change: &mut Transaction<'static, Sqlite>, call: CallId) -> Result<(), StoreError> {
-        sqlx::query(
+    async fn write(self, change: &mut Change, call: CallId) -> Result<(), StoreError> {
+        sql::query(
             "UPDATE session_plugins SET cookie = $2
              WHERE (session, instance) IN (SELECT session, instance FROM hook_calls WHERE id = $1)",
         )
         .bind(call.0)
         .bind(self.cookie)
-        .execute(&mut **change)
+        .execute(&mut *change)
         .await?;
-        sqlx::query(
+        sql::query(
             "UPDATE sessions SET session_cookie = $2
              WHERE id = (SELECT session FROM hook_calls WHERE id = $1)",
         )
         .bind(call.0)
         .bind(self.session_cookie)
-        .execute(&mut **change)
+        .execute(&mut *change)
         .await?;
         Ok(())
     }

@@ -2,12 +2,12 @@
 
 use keyward_model::{SessionId, UnixMillis};
 use serde::{Serialize, Serializer};
-use sqlx::sqlite::SqliteRow;
 
 use crate::bounds::{SENTENCE, WORD, clip, clip_some};
+use crate::database::Row;
 use crate::store::NODE;
 use crate::trail::{record, select_trails};
-use crate::{LastLink, Store, StoreError, TrailRecord, UnknownWord, row};
+use crate::{LastLink, Store, StoreError, TrailRecord, UnknownWord, row, sql};
 
 /// The most that [`Store::unfinished_deletions`] returns at once.
 const PAGE: i64 = 1000;
@@ -116,8 +116,8 @@ impl Store {
         new: &NewDeletion<'_>,
     ) -> Result<Result<(), KeptBecause>, StoreError> {
         let mut change = self.write().await?;
-        let one = sqlx::query(select_trails!("s.id = $1")).bind(id.as_str());
-        let found = one.fetch_optional(&mut *change).await?;
+        let one = sql::query(select_trails!("s.id = $1")).bind(id.as_str());
+        let found = one.fetch_optional(&mut change).await?;
         let Some(found) = found else { return Err(StoreError::UnknownSession(id.clone())) };
         if row::optional(&found, "trail")?.is_none() {
             return Ok(Err(KeptBecause::NoRecording));
@@ -132,7 +132,7 @@ impl Store {
             (None, _, _) => return Ok(Err(KeptBecause::NotClosed)),
             (Some(_), _, _) => return Ok(Err(KeptBecause::OtherEnd)),
         }
-        sqlx::query(
+        sql::query(
             "INSERT INTO trail_deletions (session, decided, cause, reason, who, as_closed) VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(id.as_str())
@@ -141,12 +141,12 @@ impl Store {
         .bind(clip(new.reason, SENTENCE))
         .bind(clip_some(new.by, WORD))
         .bind(new.found.is_some())
-        .execute(&mut *change)
+        .execute(&mut change)
         .await?;
-        sqlx::query("UPDATE sessions SET trail_deleted = $2 WHERE id = $1")
+        sql::query("UPDATE sessions SET trail_deleted = $2 WHERE id = $1")
             .bind(id.as_str())
             .bind(new.at.0)
-            .execute(&mut *change)
+            .execute(&mut change)
             .await?;
         change.commit().await?;
         Ok(Ok(()))
@@ -154,7 +154,7 @@ impl Store {
 
     /// Writes down that the file is gone. Said again, the first time counts.
     pub async fn finish_deletion(&self, id: &SessionId, at: UnixMillis) -> Result<(), StoreError> {
-        sqlx::query("UPDATE trail_deletions SET done = $2 WHERE session = $1 AND done IS NULL")
+        sql::query("UPDATE trail_deletions SET done = $2 WHERE session = $1 AND done IS NULL")
             .bind(id.as_str())
             .bind(at.0)
             .execute(self.writer())
@@ -164,7 +164,7 @@ impl Store {
 
     /// The recordings of this node whose deletion was decided and not finished, the first decided first: 1,000 at most.
     pub async fn unfinished_deletions(&self) -> Result<Vec<TrailRecord>, StoreError> {
-        let all = sqlx::query(select_trails!(
+        let all = sql::query(select_trails!(
             "s.id IN (SELECT session FROM trail_deletions WHERE done IS NULL) AND node = $1 ORDER BY d.decided LIMIT $2"
         ));
         all.bind(NODE).bind(PAGE).fetch_all(self.readers()).await?.iter().map(record).collect()
@@ -172,7 +172,7 @@ impl Store {
 }
 
 /// That of a row which [`select_trails`] has selected.
-pub(crate) fn deletion(found: &SqliteRow) -> Result<Option<Deletion>, StoreError> {
+pub(crate) fn deletion(found: &Row) -> Result<Option<Deletion>, StoreError> {
     let Some(decided) = row::optional_time(found, "deletion_decided")? else { return Ok(None) };
     Ok(Some(Deletion {
         decided,

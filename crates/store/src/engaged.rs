@@ -4,10 +4,10 @@ use std::str::FromStr;
 
 use keyward_model::{InstanceName, PluginName, SessionId};
 use serde::{Deserialize, Serialize};
-use sqlx::{Sqlite, Transaction};
 
 use crate::bounds::{WORD, clip};
-use crate::{RevisionId, Store, StoreError};
+use crate::database::Change;
+use crate::{RevisionId, Store, StoreError, sql};
 
 /// What a plugin is to a session.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -57,7 +57,7 @@ impl Store {
         if insert_engaged(&mut change, session, plugin).await? {
             return Ok(change.commit().await?);
         }
-        let same: Option<bool> = sqlx::query_scalar(
+        let same: Option<bool> = sql::scalar(
             "SELECT role = $3 AND checksum = $4 AND state = 'called'
              FROM session_plugins WHERE session = $1 AND instance = $2",
         )
@@ -65,7 +65,7 @@ impl Store {
         .bind(plugin.instance.as_str())
         .bind(plugin.role.as_str())
         .bind(&plugin.checksum)
-        .fetch_optional(&mut *change)
+        .fetch_optional(&mut change)
         .await?;
         match same {
             Some(true) => Ok(()),
@@ -80,11 +80,11 @@ impl Store {
 
 /// `false` when the plugin is there already, or the session is not open.
 async fn insert_engaged(
-    change: &mut Transaction<'static, Sqlite>,
+    change: &mut Change,
     session: &SessionId,
     plugin: &EngagedPlugin,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+    let done = sql::query(
         "INSERT INTO session_plugins
             (session, instance, position, role, bundle, checksum, retry_interrupted, revision, follow_updates, state,
              cookie)
@@ -101,7 +101,7 @@ async fn insert_engaged(
     .bind(plugin.retry_interrupted)
     .bind(plugin.revision.map(|revision| revision.0))
     .bind(plugin.follow_updates)
-    .execute(&mut **change)
+    .execute(&mut *change)
     .await?;
     Ok(done.rows_affected() > 0)
 }

@@ -29,21 +29,24 @@ pub enum StoreError {
         path.display()
     )]
     OpenedElsewhere { path: PathBuf, seconds: u64 },
-    #[error("database {} cannot be opened", path.display())]
-    Open { path: PathBuf, source: sqlx::Error },
     #[error(
-        "database {} has schema {found}, and this program knows none above {known}: use the newer program that made it",
-        path.display()
+        "database {database} is in use by a gateway with another data directory: stop that one, or give this one a \
+         database of its own"
     )]
-    NewerSchema { path: PathBuf, found: i64, known: i64 },
+    ServedElsewhere { database: String },
+    #[error("database {database} cannot be opened")]
+    Open { database: String, source: sqlx::Error },
     #[error(
-        "database {} has schema {found}, this program needs {known}, and a gateway ({holder}) is using it: \
-         use the program of that gateway, or stop it first",
-        path.display()
+        "database {database} has schema {found}, and this program knows none above {known}: use the newer program that made it"
     )]
-    OlderSchema { path: PathBuf, found: i64, known: i64, holder: Holder },
-    #[error("database {} could not be brought to schema {known}", path.display())]
-    Migration { path: PathBuf, known: i64, source: sqlx::migrate::MigrateError },
+    NewerSchema { database: String, found: i64, known: i64 },
+    #[error(
+        "database {database} has schema {found}, this program needs {known}, and a gateway ({holder}) is using it: \
+         use the program of that gateway, or stop it first"
+    )]
+    OlderSchema { database: String, found: i64, known: i64, holder: Holder },
+    #[error("database {database} could not be brought to schema {known}")]
+    Migration { database: String, known: i64, source: sqlx::migrate::MigrateError },
     #[error(
         "a sealed text cannot be opened: the sealing.key of the data directory is not the one that it was sealed with"
     )]

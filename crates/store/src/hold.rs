@@ -2,12 +2,11 @@
 
 use keyward_model::{SessionId, UnixMillis};
 use serde::Serialize;
-use sqlx::Executor;
-use sqlx::sqlite::{Sqlite, SqliteRow};
 
 use crate::bounds::{SENTENCE, WORD, clip};
+use crate::database::{On, Row};
 use crate::record::summary;
-use crate::{SessionSummary, Store, StoreError, row};
+use crate::{SessionSummary, Store, StoreError, row, sql};
 
 /// The most that [`Store::held_sessions`] returns at once.
 const MAX_PAGE: u32 = 1000;
@@ -51,31 +50,29 @@ impl Store {
     /// [`StoreError::TrailDeleted`] where there is nothing left to hold.
     pub async fn hold(&self, id: &SessionId, said: &Said<'_>) -> Result<u32, StoreError> {
         let mut change = self.write().await?;
-        let deleted: Option<Option<i64>> =
-            sqlx::query_scalar("SELECT trail_deleted FROM sessions WHERE id = $1")
-                .bind(id.as_str())
-                .fetch_optional(&mut *change)
-                .await?;
+        let deleted: Option<Option<i64>> = sql::scalar("SELECT trail_deleted FROM sessions WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_optional(&mut change)
+            .await?;
         match deleted {
             None => return Err(StoreError::UnknownSession(id.clone())),
             Some(Some(_)) => return Err(StoreError::TrailDeleted(id.clone())),
             Some(None) => {}
         }
-        let number: i64 =
-            sqlx::query_scalar("SELECT COALESCE(MAX(n), 0) + 1 FROM trail_holds WHERE session = $1")
-                .bind(id.as_str())
-                .fetch_one(&mut *change)
-                .await?;
+        let number: i64 = sql::scalar("SELECT COALESCE(MAX(n), 0) + 1 FROM trail_holds WHERE session = $1")
+            .bind(id.as_str())
+            .fetch_one(&mut change)
+            .await?;
         if number > MAX_HOLDS {
             return Err(StoreError::TooManyHolds(id.clone()));
         }
-        sqlx::query("INSERT INTO trail_holds (session, n, placed, reason, who) VALUES ($1, $2, $3, $4, $5)")
+        sql::query("INSERT INTO trail_holds (session, n, placed, reason, who) VALUES ($1, $2, $3, $4, $5)")
             .bind(id.as_str())
             .bind(number)
             .bind(said.at.0)
             .bind(clip(said.reason, SENTENCE))
             .bind(clip(said.by, WORD))
-            .execute(&mut *change)
+            .execute(&mut change)
             .await?;
         change.commit().await?;
         self.sync().await?;
@@ -85,7 +82,7 @@ impl Store {
 
     /// Releases a hold. `false`: the session has none of this number that holds.
     pub async fn release(&self, id: &SessionId, number: u32, said: &Said<'_>) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let done = sql::query(
             "UPDATE trail_holds SET released = $3, release_reason = $4, released_by = $5
              WHERE session = $1 AND n = $2 AND released IS NULL",
         )
@@ -107,7 +104,7 @@ impl Store {
 
     /// The sessions whose recordings are on hold, the newest first: `limit` of them, 1,000 at most.
     pub async fn held_sessions(&self, limit: u32) -> Result<Vec<SessionSummary>, StoreError> {
-        let held = sqlx::query(
+        let held = sql::query(
             "SELECT * FROM sessions WHERE id IN (SELECT session FROM trail_holds WHERE released IS NULL)
              ORDER BY started DESC, id DESC LIMIT $1",
         );
@@ -116,15 +113,12 @@ impl Store {
     }
 }
 
-pub(crate) async fn holds<'c>(
-    from: impl Executor<'c, Database = Sqlite>,
-    id: &SessionId,
-) -> Result<Vec<Hold>, StoreError> {
-    let all = sqlx::query("SELECT * FROM trail_holds WHERE session = $1 ORDER BY n");
+pub(crate) async fn holds<'c>(from: impl Into<On<'c>>, id: &SessionId) -> Result<Vec<Hold>, StoreError> {
+    let all = sql::query("SELECT * FROM trail_holds WHERE session = $1 ORDER BY n");
     all.bind(id.as_str()).fetch_all(from).await?.iter().map(hold).collect()
 }
 
-fn hold(found: &SqliteRow) -> Result<Hold, StoreError> {
+fn hold(found: &Row) -> Result<Hold, StoreError> {
     let released = match (row::optional_time(found, "released")?, row::optional(found, "released_by")?) {
         (Some(at), Some(by)) => {
             Some(Release { at, reason: row::optional(found, "release_reason")?.unwrap_or_default(), by })

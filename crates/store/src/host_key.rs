@@ -2,9 +2,9 @@
 
 use keyward_model::UnixMillis;
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
 
-use crate::{Store, StoreError, row};
+use crate::database::Row;
+use crate::{Store, StoreError, row, sql};
 
 /// An RSA key of 16,384 bits has 2.8 KiB in base64.
 const MAX_KEY: usize = 16 * 1024;
@@ -32,7 +32,7 @@ pub enum HostKeyTrust {
 impl Store {
     /// The known keys of a target, at most one of each type. Host names count without regard to case.
     pub async fn host_keys(&self, host: &str, port: u16) -> Result<Vec<HostKeyRecord>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM host_keys WHERE host = $1 AND port = $2 ORDER BY key_type")
+        let rows = sql::query("SELECT * FROM host_keys WHERE host = $1 AND port = $2 ORDER BY key_type")
             .bind(host.to_ascii_lowercase())
             .bind(i64::from(port))
             .fetch_all(self.readers())
@@ -54,7 +54,7 @@ impl Store {
         let mut change = self.write().await?;
         for host in hosts {
             let host = host.to_ascii_lowercase();
-            sqlx::query(
+            sql::query(
                 "INSERT INTO host_keys (host, port, key_type, key, first_seen)
                  SELECT $1, $2, $3, $4, $5
                  WHERE NOT EXISTS (SELECT 1 FROM host_keys WHERE host = $1 AND port = $2)",
@@ -64,16 +64,15 @@ impl Store {
             .bind(key_type)
             .bind(&key)
             .bind(first_seen.0)
-            .execute(&mut *change)
+            .execute(&mut change)
             .await?;
-            let known: i64 = sqlx::query_scalar(
-                "SELECT COUNT(*) FROM host_keys WHERE host = $1 AND port = $2 AND key = $3",
-            )
-            .bind(&host)
-            .bind(i64::from(port))
-            .bind(&key)
-            .fetch_one(&mut *change)
-            .await?;
+            let known: i64 =
+                sql::scalar("SELECT COUNT(*) FROM host_keys WHERE host = $1 AND port = $2 AND key = $3")
+                    .bind(&host)
+                    .bind(i64::from(port))
+                    .bind(&key)
+                    .fetch_one(&mut change)
+                    .await?;
             if known == 0 {
                 change.rollback().await?;
                 return Ok(HostKeyTrust::OtherKnown);
@@ -85,7 +84,7 @@ impl Store {
 
     /// Forgets all keys of a target, so that the next one is a first use again. Returns how many there were.
     pub async fn remove_host_keys(&self, host: &str, port: u16) -> Result<u64, StoreError> {
-        let done = sqlx::query("DELETE FROM host_keys WHERE host = $1 AND port = $2")
+        let done = sql::query("DELETE FROM host_keys WHERE host = $1 AND port = $2")
             .bind(host.to_ascii_lowercase())
             .bind(i64::from(port))
             .execute(self.writer())
@@ -94,7 +93,7 @@ impl Store {
     }
 }
 
-fn record(found: &SqliteRow) -> Result<HostKeyRecord, StoreError> {
+fn record(found: &Row) -> Result<HostKeyRecord, StoreError> {
     Ok(HostKeyRecord {
         host: row::text(found, "host")?,
         port: row::number(found, "port")?,

@@ -2,12 +2,12 @@
 
 use keyward_model::{SessionId, UnixMillis};
 use serde::{Serialize, Serializer};
-use sqlx::sqlite::SqliteRow;
 
 use crate::bounds::{SENTENCE, WORD, clip, clip_some};
+use crate::database::Row;
 use crate::store::NODE;
 use crate::trail::{record, select_trails};
-use crate::{Store, StoreError, TrailRecord, UnknownWord, row};
+use crate::{Store, StoreError, TrailRecord, UnknownWord, row, sql};
 
 /// The most that one question returns.
 const PAGE: i64 = 100;
@@ -75,7 +75,7 @@ impl Store {
         after: Option<(UnixMillis, &SessionId)>,
     ) -> Result<Vec<TrailRecord>, StoreError> {
         let (ended, id) = after.map_or((i64::MIN, ""), |(ended, id)| (ended.0, id.as_str()));
-        let all = sqlx::query(select_trails!(
+        let all = sql::query(select_trails!(
             "trail IS NOT NULL AND trail_link IS NOT NULL AND trail_deleted IS NULL AND s.ended IS NOT NULL AND node = $1
              AND o.session IS NULL AND (s.ended, s.id) > ($2, $3) ORDER BY s.ended, s.id LIMIT $4"
         ));
@@ -85,7 +85,7 @@ impl Store {
 
     /// Keeps that an object store has a recording. `false`: its deletion was decided meanwhile, and nothing is kept.
     pub async fn note_stored(&self, id: &SessionId, object: &StoredObject) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let done = sql::query(
             "INSERT INTO trail_objects (session, store, key, version, etag, length, sha256, stored, file)
              SELECT id, $2, $3, $4, $5, $6, $7, $8, $9 FROM sessions WHERE id = $1 AND trail_deleted IS NULL",
         )
@@ -111,7 +111,7 @@ impl Store {
         after: Option<(UnixMillis, &SessionId)>,
     ) -> Result<Vec<TrailRecord>, StoreError> {
         let (stored, id) = after.map_or((i64::MIN, ""), |(stored, id)| (stored.0, id.as_str()));
-        let all = sqlx::query(select_trails!(
+        let all = sql::query(select_trails!(
             "o.file <> 'gone' AND o.stored <= $1 AND node = $2 AND trail_deleted IS NULL
              AND NOT EXISTS (SELECT 1 FROM trail_holds h WHERE h.session = s.id AND h.released IS NULL)
              AND (o.stored, s.id) > ($3, $4) ORDER BY o.stored, s.id LIMIT $5"
@@ -123,7 +123,7 @@ impl Store {
 
     /// Keeps what became, or is about to become, of the file of a recording that an object store has.
     pub async fn note_file(&self, id: &SessionId, file: TheFile) -> Result<(), StoreError> {
-        sqlx::query("UPDATE trail_objects SET file = $2 WHERE session = $1")
+        sql::query("UPDATE trail_objects SET file = $2 WHERE session = $1")
             .bind(id.as_str())
             .bind(file.as_str())
             .execute(self.writer())
@@ -133,7 +133,7 @@ impl Store {
 }
 
 /// That of a row which [`select_trails`] has selected.
-pub(crate) fn object(found: &SqliteRow) -> Result<Option<StoredObject>, StoreError> {
+pub(crate) fn object(found: &Row) -> Result<Option<StoredObject>, StoreError> {
     let Some(store) = row::optional(found, "object_store")? else { return Ok(None) };
     Ok(Some(StoredObject {
         store,

@@ -2,10 +2,10 @@
 
 use keyward_model::{InstanceName, PluginName};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
 
 use crate::bounds::{PAGE, clip_some};
-use crate::{Store, StoreError, row};
+use crate::database::Row;
+use crate::{Store, StoreError, row, sql};
 
 /// A plugin instance, as the gateway has it now, or had it last.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -29,18 +29,18 @@ impl Store {
     /// Replaces what was known of all instances.
     pub async fn put_plugin_status(&self, all: &[PluginStatus]) -> Result<(), StoreError> {
         let mut change = self.write().await?;
-        sqlx::query("DELETE FROM plugin_status").execute(&mut *change).await?;
+        sql::query("DELETE FROM plugin_status").execute(&mut change).await?;
         for status in all {
             let refused = status.refused.as_ref();
-            sqlx::query(
+            sql::query(
                 "INSERT INTO plugin_status (instance, bundle, checksum, refused, reason) VALUES ($1, $2, $3, $4, $5)",
             )
             .bind(status.instance.as_str())
             .bind(status.bundle.as_str())
-            .bind(&status.checksum)
+            .bind(status.checksum.as_deref())
             .bind(refused.map(|refused| refused.checksum.as_str()))
             .bind(clip_some(refused.map(|refused| refused.reason.as_str()), PAGE))
-            .execute(&mut *change)
+            .execute(&mut change)
             .await?;
         }
         change.commit().await?;
@@ -50,12 +50,12 @@ impl Store {
     /// The instances, by name. They are those of the last run where no gateway runs: [`Store::is_served`].
     pub async fn plugin_status(&self) -> Result<Vec<PluginStatus>, StoreError> {
         let rows =
-            sqlx::query("SELECT * FROM plugin_status ORDER BY instance").fetch_all(self.readers()).await?;
+            sql::query("SELECT * FROM plugin_status ORDER BY instance").fetch_all(self.readers()).await?;
         rows.iter().map(status).collect()
     }
 }
 
-fn status(found: &SqliteRow) -> Result<PluginStatus, StoreError> {
+fn status(found: &Row) -> Result<PluginStatus, StoreError> {
     let refused = (row::optional(found, "refused")?, row::optional(found, "reason")?);
     Ok(PluginStatus {
         instance: row::name(found, "instance")?,

@@ -7,13 +7,13 @@ use keyward_model::{
     Verdict,
 };
 use serde::{Serialize, Serializer};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
+use crate::database::{Change, Row};
 use crate::deletion::deletion;
 use crate::session::MAX_NOTES;
 use crate::{
-    ClosedTrail, Deletion, Hold, LogLine, PluginState, RevisionId, Role, Store, StoreError, hold, row, trail,
+    ClosedTrail, Deletion, Hold, LogLine, PluginState, RevisionId, Role, Store, StoreError, hold, row, sql,
+    trail,
 };
 
 /// The most that [`Store::sessions`] returns at once.
@@ -116,10 +116,8 @@ impl Store {
     /// A session with its plugins, calls and notes, all as of one moment.
     pub async fn session(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
         let mut view = self.read().await?;
-        let found = sqlx::query(trail::select_trails!("id = $1"))
-            .bind(id.as_str())
-            .fetch_optional(&mut *view)
-            .await?;
+        let found =
+            sql::query(trail::select_trails!("id = $1")).bind(id.as_str()).fetch_optional(&mut view).await?;
         let Some(found) = found else { return Ok(None) };
         Ok(Some(SessionRecord {
             summary: summary(&found)?,
@@ -129,7 +127,7 @@ impl Store {
             trail_signer: row::optional(&found, "trail_signer")?,
             trail_closed: trail::closed(&found)?,
             trail_deletion: deletion(&found)?,
-            holds: hold::holds(&mut *view, id).await?,
+            holds: hold::holds(&mut view, id).await?,
             plugins: plugins(&mut view, id).await?,
             calls: calls(&mut view, id).await?,
             notes: notes(&mut view, id).await?,
@@ -144,7 +142,7 @@ impl Store {
         before: Option<UnixMillis>,
     ) -> Result<Vec<SessionSummary>, StoreError> {
         let rows =
-            sqlx::query("SELECT * FROM sessions WHERE started < $1 ORDER BY started DESC, id DESC LIMIT $2")
+            sql::query("SELECT * FROM sessions WHERE started < $1 ORDER BY started DESC, id DESC LIMIT $2")
                 .bind(before.map_or(i64::MAX, |before| before.0))
                 .bind(i64::from(limit.min(MAX_PAGE)))
                 .fetch_all(self.readers())
@@ -153,7 +151,7 @@ impl Store {
     }
 }
 
-pub(crate) fn summary(found: &SqliteRow) -> Result<SessionSummary, StoreError> {
+pub(crate) fn summary(found: &Row) -> Result<SessionSummary, StoreError> {
     Ok(SessionSummary {
         id: row::name(found, "id")?,
         protocol: row::word(found, "protocol")?,
@@ -171,28 +169,25 @@ pub(crate) fn summary(found: &SqliteRow) -> Result<SessionSummary, StoreError> {
     })
 }
 
-async fn plugins(
-    view: &mut Transaction<'static, Sqlite>,
-    id: &SessionId,
-) -> Result<Vec<PluginRecord>, StoreError> {
-    let rows = sqlx::query(
+async fn plugins(view: &mut Change, id: &SessionId) -> Result<Vec<PluginRecord>, StoreError> {
+    let rows = sql::query(
         "SELECT p.*, b.version FROM session_plugins p LEFT JOIN bundles b ON b.checksum = p.checksum
          WHERE p.session = $1 ORDER BY p.position",
     )
     .bind(id.as_str())
-    .fetch_all(&mut **view)
+    .fetch_all(&mut *view)
     .await?;
     rows.iter().map(plugin).collect()
 }
 
-fn plugin(found: &SqliteRow) -> Result<PluginRecord, StoreError> {
+fn plugin(found: &Row) -> Result<PluginRecord, StoreError> {
     Ok(PluginRecord {
         instance: row::name(found, "instance")?,
         role: row::word(found, "role")?,
         bundle: row::name(found, "bundle")?,
         version: row::optional(found, "version")?,
         checksum: row::text(found, "checksum")?,
-        revision: found.try_get::<Option<i64>, _>("revision")?.map(RevisionId),
+        revision: found.try_get::<Option<i64>>("revision")?.map(RevisionId),
         follow_updates: found.try_get("follow_updates")?,
         retry_interrupted: found.try_get("retry_interrupted")?,
         state: row::word(found, "state")?,
@@ -200,23 +195,20 @@ fn plugin(found: &SqliteRow) -> Result<PluginRecord, StoreError> {
     })
 }
 
-async fn calls(
-    view: &mut Transaction<'static, Sqlite>,
-    id: &SessionId,
-) -> Result<Vec<CallEntry>, StoreError> {
-    let rows = sqlx::query(
+async fn calls(view: &mut Change, id: &SessionId) -> Result<Vec<CallEntry>, StoreError> {
+    let rows = sql::query(
         "SELECT c.*, b.version FROM hook_calls c
          JOIN session_plugins p ON p.session = c.session AND p.instance = c.instance
          LEFT JOIN bundles b ON b.checksum = COALESCE(c.checksum, p.checksum)
          WHERE c.session = $1 ORDER BY c.id",
     )
     .bind(id.as_str())
-    .fetch_all(&mut **view)
+    .fetch_all(&mut *view)
     .await?;
     rows.iter().map(call).collect()
 }
 
-fn call(found: &SqliteRow) -> Result<CallEntry, StoreError> {
+fn call(found: &Row) -> Result<CallEntry, StoreError> {
     Ok(CallEntry {
         instance: row::name(found, "instance")?,
         version: row::optional(found, "version")?,
@@ -234,10 +226,10 @@ fn call(found: &SqliteRow) -> Result<CallEntry, StoreError> {
     })
 }
 
-async fn notes(view: &mut Transaction<'static, Sqlite>, id: &SessionId) -> Result<Vec<Note>, StoreError> {
-    let rows = sqlx::query("SELECT noted, text FROM session_notes WHERE session = $1 ORDER BY n")
+async fn notes(view: &mut Change, id: &SessionId) -> Result<Vec<Note>, StoreError> {
+    let rows = sql::query("SELECT noted, text FROM session_notes WHERE session = $1 ORDER BY n")
         .bind(id.as_str())
-        .fetch_all(&mut **view)
+        .fetch_all(&mut *view)
         .await?;
     rows.iter()
         .map(|found| Ok(Note { at: row::time(found, "noted")?, text: row::text(found, "text")? }))

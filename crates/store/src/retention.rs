@@ -4,7 +4,7 @@ use keyward_model::{ConnectionName, SessionId, UnixMillis};
 
 use crate::store::NODE;
 use crate::trail::{record, select_trails};
-use crate::{Store, StoreError, TrailRecord, row};
+use crate::{Store, StoreError, TrailRecord, row, sql};
 
 /// How many each function here returns at once.
 const PAGE: i64 = 1000;
@@ -35,7 +35,7 @@ impl Store {
         before: UnixMillis,
         after: &After,
     ) -> Result<Vec<TrailRecord>, StoreError> {
-        let page = sqlx::query(select_trails!(
+        let page = sql::query(select_trails!(
             "trail IS NOT NULL AND trail_deleted IS NULL AND node = $1 AND connection = $2 AND ended < $3
              AND (ended, id) > ($4, $5) ORDER BY ended, id LIMIT $6"
         ));
@@ -46,7 +46,7 @@ impl Store {
 
     /// Those of all connections, whenever they ended.
     pub async fn kept_trails(&self, after: &After) -> Result<Vec<TrailRecord>, StoreError> {
-        let page = sqlx::query(select_trails!(
+        let page = sql::query(select_trails!(
             "trail IS NOT NULL AND trail_deleted IS NULL AND node = $1 AND ended IS NOT NULL
              AND (ended, id) > ($2, $3) ORDER BY ended, id LIMIT $4"
         ));
@@ -56,8 +56,8 @@ impl Store {
 
     /// The bytes of all recordings that were not deleted, as far as they were closed.
     pub async fn kept_bytes(&self) -> Result<u64, StoreError> {
-        let sum: i64 = sqlx::query_scalar(
-            "SELECT COALESCE(SUM(trail_length), 0) FROM sessions
+        let sum: i64 = sql::scalar(
+            "SELECT CAST(COALESCE(SUM(trail_length), 0) AS BIGINT) FROM sessions
              WHERE trail IS NOT NULL AND trail_deleted IS NULL AND node = $1",
         )
         .bind(NODE)
@@ -68,7 +68,7 @@ impl Store {
 
     /// The names of those whose length is not known, in order, after this name: 1,000 at most.
     pub async fn unmeasured_trails(&self, after: &str) -> Result<Vec<String>, StoreError> {
-        let page = sqlx::query(
+        let page = sql::query(
             "SELECT trail FROM sessions WHERE trail IS NOT NULL AND trail_deleted IS NULL AND trail_length IS NULL
              AND node = $1 AND trail > $2 ORDER BY trail LIMIT $3",
         );
@@ -79,7 +79,7 @@ impl Store {
     /// What the ledger knows of the time: when this node last looked for recordings to delete, else when its newest session
     /// began; `None` in an empty ledger.
     pub async fn last_known_time(&self) -> Result<Option<UnixMillis>, StoreError> {
-        let looked: Option<i64> = sqlx::query_scalar(
+        let looked: Option<i64> = sql::scalar(
             "SELECT COALESCE((SELECT looked FROM retention_looks WHERE node = $1), (SELECT MAX(started) FROM sessions))",
         )
         .bind(NODE)
@@ -90,7 +90,7 @@ impl Store {
 
     /// Keeps what time it is at least, as this node has it when it looks.
     pub async fn note_look(&self, at: UnixMillis) -> Result<(), StoreError> {
-        sqlx::query(
+        sql::query(
             "INSERT INTO retention_looks (node, looked) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET looked = $2",
         )
         .bind(NODE)
@@ -103,7 +103,7 @@ impl Store {
     /// The session with this unique part of an id, as file names have it.
     pub async fn session_of(&self, unique: &str) -> Result<Option<SessionId>, StoreError> {
         // '0' is the character behind '/'.
-        let one = sqlx::query("SELECT id FROM sessions WHERE id > $1 AND id < $2 LIMIT 1");
+        let one = sql::query("SELECT id FROM sessions WHERE id > $1 AND id < $2 LIMIT 1");
         let one = one.bind(format!("svc/{unique}/")).bind(format!("svc/{unique}0"));
         let found = one.fetch_optional(self.readers()).await?;
         found.map(|found| row::name(&found, "id")).transpose()

@@ -5,11 +5,10 @@ use std::fmt;
 
 use keyward_model::{InstanceName, PluginName, Secret, UnixMillis};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
+use crate::database::{Change, Row};
 use crate::sealing::Sealing;
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, sql};
 
 /// Above what a policy document may hold, so that this is not the limit people meet.
 const MAX_CONFIGURATION: usize = 32 * 1024 * 1024;
@@ -47,7 +46,7 @@ impl Store {
         if let Some(known) = find(&mut change, revision, &hash).await? {
             return Ok(known);
         }
-        let id: i64 = sqlx::query_scalar(
+        let id: i64 = sql::scalar(
             "INSERT INTO plugin_revisions (instance, bundle, checksum, environment, configuration,
                 configuration_hash, made)
              VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
@@ -59,14 +58,14 @@ impl Store {
         .bind(self.sealing().seal(&revision.configuration, revision.instance.as_str())?)
         .bind(hash)
         .bind(now.0)
-        .fetch_one(&mut *change)
+        .fetch_one(&mut change)
         .await?;
         change.commit().await?;
         Ok(RevisionId(id))
     }
 
     pub async fn revision(&self, id: RevisionId) -> Result<Option<PluginRevision>, StoreError> {
-        let found = sqlx::query("SELECT * FROM plugin_revisions WHERE id = $1")
+        let found = sql::query("SELECT * FROM plugin_revisions WHERE id = $1")
             .bind(id.0)
             .fetch_optional(self.readers())
             .await?;
@@ -79,15 +78,15 @@ impl Store {
     /// INVARIANT: never while sessions run: one that was accepted is not in the ledger before its first call.
     pub async fn forget_revisions(&self, today: &[RevisionId]) -> Result<u64, StoreError> {
         let mut change = self.write().await?;
-        let free: Vec<i64> = sqlx::query_scalar(
+        let free: Vec<i64> = sql::scalar(
             "SELECT id FROM plugin_revisions WHERE id NOT IN
                 (SELECT revision FROM session_plugins WHERE state <> 'ended' AND revision IS NOT NULL)",
         )
-        .fetch_all(&mut *change)
+        .fetch_all(&mut change)
         .await?;
         let mut forgotten = 0;
         for id in free.into_iter().filter(|id| !today.contains(&RevisionId(*id))) {
-            sqlx::query("DELETE FROM plugin_revisions WHERE id = $1").bind(id).execute(&mut *change).await?;
+            sql::query("DELETE FROM plugin_revisions WHERE id = $1").bind(id).execute(&mut change).await?;
             forgotten += 1;
         }
         change.commit().await?;
@@ -96,11 +95,11 @@ impl Store {
 }
 
 async fn find(
-    change: &mut Transaction<'static, Sqlite>,
+    change: &mut Change,
     revision: &PluginRevision,
     hash: &str,
 ) -> Result<Option<RevisionId>, StoreError> {
-    let found: Option<i64> = sqlx::query_scalar(
+    let found: Option<i64> = sql::scalar(
         "SELECT id FROM plugin_revisions
          WHERE instance = $1 AND bundle = $2 AND checksum = $3 AND environment = $4
             AND configuration_hash = $5",
@@ -110,12 +109,12 @@ async fn find(
     .bind(&revision.checksum)
     .bind(&revision.environment)
     .bind(hash)
-    .fetch_optional(&mut **change)
+    .fetch_optional(&mut *change)
     .await?;
     Ok(found.map(RevisionId))
 }
 
-fn revision(found: &SqliteRow, sealing: &Sealing) -> Result<PluginRevision, StoreError> {
+fn revision(found: &Row, sealing: &Sealing) -> Result<PluginRevision, StoreError> {
     let instance: InstanceName = row::name(found, "instance")?;
     let sealed: Vec<u8> = found.try_get("configuration")?;
     Ok(PluginRevision {

@@ -1,13 +1,12 @@
 //! Migrations, forward only. A file that was once released is never changed: its checksum is in the database.
 
-use std::path::Path;
-
+use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{SqlSafeStr, SqlitePool};
 
-use crate::StoreError;
+use crate::database::{Database, On};
+use crate::{StoreError, sql};
 
-const MIGRATIONS: [(i64, &str, &str); 11] = [
+const SQLITE: [(i64, &str, &str); 11] = [
     (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
     (2, "reached", include_str!("../migrations/0002_reached.sql")),
     (3, "revisions", include_str!("../migrations/0003_revisions.sql")),
@@ -21,37 +20,52 @@ const MIGRATIONS: [(i64, &str, &str); 11] = [
     (11, "approvals", include_str!("../migrations/0011_approvals.sql")),
 ];
 
-/// The schema that this program writes.
-pub(crate) const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+/// PostgreSQL came with schema 10, so that its first step makes all of that. Later steps have the numbers of SQLite's.
+const POSTGRES: [(i64, &str, &str); 2] = [
+    (10, "ledger", include_str!("../migrations/postgres/0010_ledger.sql")),
+    (11, "approvals", include_str!("../migrations/postgres/0011_approvals.sql")),
+];
 
-/// The schema of the database, 0 for an empty one. One that is newer than [`KNOWN`] is refused.
-pub(crate) async fn found(pool: &SqlitePool, path: &Path) -> Result<i64, StoreError> {
-    let open = |source| StoreError::Open { path: path.to_owned(), source };
-    match applied(pool).await.map_err(open)? {
-        found if found > KNOWN => Err(StoreError::NewerSchema { path: path.to_owned(), found, known: KNOWN }),
+/// The schema that this program writes.
+pub(crate) const KNOWN: i64 = SQLITE[SQLITE.len() - 1].0;
+const _: () = assert!(POSTGRES[POSTGRES.len() - 1].0 == KNOWN);
+
+/// The schema of the database, 0 for an empty one. One that is newer than [`KNOWN`] is refused. `name` is for errors.
+pub(crate) async fn found(database: &Database, name: &str) -> Result<i64, StoreError> {
+    let open = |source| StoreError::Open { database: name.to_owned(), source };
+    match applied(database).await.map_err(open)? {
+        found if found > KNOWN => {
+            Err(StoreError::NewerSchema { database: name.to_owned(), found, known: KNOWN })
+        }
         found => Ok(found),
     }
 }
 
 /// Brings the database to [`KNOWN`], and checks that what was applied before is what this program knows.
-pub(crate) async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
-    let migrations = MIGRATIONS.map(|(version, description, sql)| {
-        Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    });
-    Migrator::with_migrations(migrations.into()).run(pool).await.map_err(|source| StoreError::Migration {
-        path: path.to_owned(),
-        known: KNOWN,
-        source,
-    })
+pub(crate) async fn migrate(database: &Database, name: &str) -> Result<(), StoreError> {
+    let migrated = match database {
+        Database::Sqlite { writer, .. } => migrator(&SQLITE).run(writer).await,
+        Database::Postgres { writer, .. } => migrator(&POSTGRES).run(writer).await,
+    };
+    migrated.map_err(|source| StoreError::Migration { database: name.to_owned(), known: KNOWN, source })
 }
 
-async fn applied(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
-    let tables: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
-            .fetch_one(pool)
-            .await?;
+fn migrator(steps: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migrations = steps.iter().map(|&(version, description, sql)| {
+        Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+async fn applied(database: &Database) -> Result<i64, sqlx::Error> {
+    let tables: i64 = sql::scalar("SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
+        .for_postgres("SELECT COUNT(to_regclass('_sqlx_migrations'))")
+        .fetch_one(On::Writer(database))
+        .await?;
     if tables == 0 {
         return Ok(0);
     }
-    sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations").fetch_one(pool).await
+    sql::scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
+        .fetch_one(On::Writer(database))
+        .await
 }

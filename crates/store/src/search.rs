@@ -3,10 +3,28 @@
 use keyward_model::{SessionId, UnixMillis};
 
 use crate::record::summary;
-use crate::{SessionSummary, Store, StoreError, row};
+use crate::{SessionSummary, Store, StoreError, row, sql};
 
 /// How many [`Store::sessions_with`] returns at once.
 const PAGE: i64 = 1000;
+
+/// Sessions of some time, each with a text of what is known of it.
+macro_rules! known {
+    () => {
+        "SELECT * FROM (SELECT *, lower('session of as to from by connection login reason metadata ' || protocol || ' '
+                || connection || ' ' || client || ' ' || COALESCE(login, '') || ' ' || COALESCE(gateway_user, '')
+                || ' ' || COALESCE(remote_user, '') || ' ' || COALESCE(target_address, '')
+                || ' ' || COALESCE(target_hostname, '') || ' ' || COALESCE(additional_metadata, '')
+                || ' ' || COALESCE(reason, '')) AS known
+             FROM sessions WHERE started >= $2 AND started < $3 AND (started, id) < ($4, $5)) s WHERE "
+    };
+}
+
+macro_rules! newest {
+    () => {
+        " ORDER BY started DESC, id DESC LIMIT $6"
+    };
+}
 
 /// Which sessions count.
 #[derive(Clone, Debug, Default)]
@@ -28,16 +46,17 @@ impl Store {
         wanted: &SessionsWith<'_>,
     ) -> Result<Vec<(SessionSummary, Option<String>)>, StoreError> {
         let SessionsWith { words, from, until, after } = wanted;
-        let found = sqlx::query(
-            "SELECT *, lower('session of as to from by connection login reason metadata ' || protocol || ' ' || connection
-                || ' ' || client || ' ' || COALESCE(login, '') || ' ' || COALESCE(gateway_user, '')
-                || ' ' || COALESCE(remote_user, '') || ' ' || COALESCE(target_address, '')
-                || ' ' || COALESCE(target_hostname, '') || ' ' || COALESCE(additional_metadata, '')
-                || ' ' || COALESCE(reason, '')) AS known
-             FROM sessions WHERE started >= $2 AND started < $3 AND (started, id) < ($4, $5)
-                AND NOT EXISTS (SELECT 1 FROM json_each($1) w WHERE instr(known, w.value) = 0)
-             ORDER BY started DESC, id DESC LIMIT $6",
-        );
+        let found = sql::query(concat!(
+            known!(),
+            "NOT EXISTS (SELECT 1 FROM json_each($1) w WHERE instr(known, w.value) = 0)",
+            newest!()
+        ))
+        .for_postgres(concat!(
+            known!(),
+            "NOT EXISTS (SELECT 1 FROM json_array_elements_text(CAST($1 AS JSON)) w (value)
+                WHERE strpos(known, w.value) = 0)",
+            newest!()
+        ));
         let (before, id) = match after {
             Some((started, id)) => (started.0, id.as_str()),
             None => (i64::MAX, ""),

@@ -2,13 +2,13 @@
 
 use keyward_model::Secret;
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, sql};
 
 const MAX_SECRET: usize = 64 * 1024;
 
 impl Store {
     pub async fn secret(&self, name: &str) -> Result<Option<Secret>, StoreError> {
-        let value: Option<String> = sqlx::query_scalar("SELECT value FROM gateway_secrets WHERE name = $1")
+        let value: Option<String> = sql::scalar("SELECT value FROM gateway_secrets WHERE name = $1")
             .bind(name)
             .fetch_optional(self.readers())
             .await?;
@@ -22,16 +22,14 @@ impl Store {
             return Err(StoreError::TooLarge { what: "the secret", bytes, limit: MAX_SECRET });
         }
         let mut change = self.write().await?;
-        sqlx::query(
-            "INSERT INTO gateway_secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-        )
-        .bind(name)
-        .bind(secret.expose())
-        .execute(&mut *change)
-        .await?;
-        let kept: String = sqlx::query_scalar("SELECT value FROM gateway_secrets WHERE name = $1")
+        sql::query("INSERT INTO gateway_secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
             .bind(name)
-            .fetch_one(&mut *change)
+            .bind(secret.expose())
+            .execute(&mut change)
+            .await?;
+        let kept: String = sql::scalar("SELECT value FROM gateway_secrets WHERE name = $1")
+            .bind(name)
+            .fetch_one(&mut change)
             .await?;
         change.commit().await?;
         Ok(Secret::new(kept))

@@ -6,7 +6,7 @@ use crate::bounds::{PAGE, SENTENCE, WORD, clip, clip_some};
 use crate::call::cancel_open_calls;
 use crate::session_ended::forgive_uncalled;
 use crate::store::NODE;
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, sql};
 
 /// How many notes a session's record keeps; it counts the others.
 pub(crate) const MAX_NOTES: i64 = 1000;
@@ -44,7 +44,7 @@ pub struct SessionFacts {
 impl Store {
     /// Enters a session. An id that is already there is a database error.
     pub async fn begin_session(&self, new: &NewSession) -> Result<(), StoreError> {
-        sqlx::query(
+        sql::query(
             "INSERT INTO sessions (id, node, protocol, connection, client, login, jump_host, started, session_cookie, notes)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}', 0)",
         )
@@ -63,7 +63,7 @@ impl Store {
 
     /// Overwrites the facts that `facts` has. Also after the end: a recording may be finished later.
     pub async fn update_session(&self, id: &SessionId, facts: &SessionFacts) -> Result<(), StoreError> {
-        let done = sqlx::query(
+        let done = sql::query(
             "UPDATE sessions SET
                 gateway_user = COALESCE($2, gateway_user),
                 gateway_groups = COALESCE($3, gateway_groups),
@@ -93,18 +93,18 @@ impl Store {
     pub async fn add_note(&self, id: &SessionId, at: UnixMillis, text: &str) -> Result<(), StoreError> {
         let mut change = self.write().await?;
         let n: Option<i64> =
-            sqlx::query_scalar("UPDATE sessions SET notes = notes + 1 WHERE id = $1 RETURNING notes")
+            sql::scalar("UPDATE sessions SET notes = notes + 1 WHERE id = $1 RETURNING notes")
                 .bind(id.as_str())
-                .fetch_optional(&mut *change)
+                .fetch_optional(&mut change)
                 .await?;
         let n = n.ok_or_else(|| StoreError::UnknownSession(id.clone()))?;
         if n <= MAX_NOTES {
-            sqlx::query("INSERT INTO session_notes (session, n, noted, text) VALUES ($1, $2, $3, $4)")
+            sql::query("INSERT INTO session_notes (session, n, noted, text) VALUES ($1, $2, $3, $4)")
                 .bind(id.as_str())
                 .bind(n)
                 .bind(at.0)
                 .bind(clip(text, SENTENCE))
-                .execute(&mut *change)
+                .execute(&mut change)
                 .await?;
         }
         Ok(change.commit().await?)
@@ -121,14 +121,14 @@ impl Store {
         reason: &str,
     ) -> Result<bool, StoreError> {
         let mut change = self.write().await?;
-        let done = sqlx::query(
+        let done = sql::query(
             "UPDATE sessions SET ended = $2, verdict = $3, reason = $4 WHERE id = $1 AND ended IS NULL",
         )
         .bind(id.as_str())
         .bind(ended.0)
         .bind(verdict.as_str())
         .bind(clip(reason, SENTENCE))
-        .execute(&mut *change)
+        .execute(&mut change)
         .await?;
         if done.rows_affected() == 0 {
             change.rollback().await?;
@@ -143,7 +143,7 @@ impl Store {
 
     /// The sessions of this node that have no end. At a start these are the ones that died with the last run.
     pub async fn open_sessions(&self) -> Result<Vec<SessionId>, StoreError> {
-        let rows = sqlx::query("SELECT id FROM sessions WHERE node = $1 AND ended IS NULL ORDER BY started")
+        let rows = sql::query("SELECT id FROM sessions WHERE node = $1 AND ended IS NULL ORDER BY started")
             .bind(NODE)
             .fetch_all(self.readers())
             .await?;
@@ -152,7 +152,7 @@ impl Store {
 
     /// Whether the session has ended, as the writer sees it.
     pub(crate) async fn has_ended(&self, id: &SessionId) -> Result<bool, StoreError> {
-        sqlx::query_scalar("SELECT ended IS NOT NULL FROM sessions WHERE id = $1")
+        sql::scalar("SELECT ended IS NOT NULL FROM sessions WHERE id = $1")
             .bind(id.as_str())
             .fetch_optional(self.writer())
             .await?

@@ -16,13 +16,12 @@
 //! ending: both change in one transaction.
 
 use keyward_model::{ConnectionName, InstanceName, PluginName, Protocol, SessionId, UnixMillis};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
 use crate::bounds::{WORD, clip};
 use crate::call::{known, write_record};
+use crate::database::{Change, Row};
 use crate::store::NODE;
-use crate::{CallId, CallRecord, Cookies, RevisionId, Role, Store, StoreError, row};
+use crate::{CallId, CallRecord, Cookies, RevisionId, Role, Store, StoreError, row, sql};
 
 /// The most that [`Store::debts`] returns at once.
 const MAX_DEBTS: i64 = 10_000;
@@ -83,14 +82,14 @@ impl Store {
                 false => Err(StoreError::NotEnded(session.clone())),
             };
         };
-        let call: i64 = sqlx::query_scalar(
+        let call: i64 = sql::scalar(
             "INSERT INTO hook_calls (session, instance, hook, round, started)
              VALUES ($1, $2, 'session_ended', 1, $3) RETURNING id",
         )
         .bind(session.as_str())
         .bind(instance.as_str())
         .bind(started.0)
-        .fetch_one(&mut *change)
+        .fetch_one(&mut change)
         .await?;
         change.commit().await?;
         Ok(Some(EndCall { call: CallId(call), cookies }))
@@ -106,7 +105,7 @@ impl Store {
         if !write_record(&mut change, call, record).await? {
             return known(&mut change, call).await.map(|()| false);
         }
-        let session: Option<String> = sqlx::query_scalar(
+        let session: Option<String> = sql::scalar(
             "UPDATE session_plugins SET state = 'ended', outcome = $2, cookie = '{}'
              WHERE state = 'ending' AND (session, instance) IN
                 (SELECT session, instance FROM hook_calls WHERE id = $1 AND hook = 'session_ended')
@@ -114,7 +113,7 @@ impl Store {
         )
         .bind(call.0)
         .bind(clip(&record.outcome, WORD))
-        .fetch_optional(&mut *change)
+        .fetch_optional(&mut change)
         .await?;
         let session = session.ok_or(StoreError::NotEnding(call))?;
         forget_session_cookie(&mut change, &session).await?;
@@ -126,19 +125,19 @@ impl Store {
     /// call is forgotten. `false` when there is nothing to give back.
     pub async fn release_session_ended(&self, call: CallId) -> Result<bool, StoreError> {
         let mut change = self.write().await?;
-        let done = sqlx::query(
+        let done = sql::query(
             "UPDATE session_plugins SET state = 'called'
              WHERE state = 'ending' AND (session, instance) IN
                 (SELECT session, instance FROM hook_calls
                  WHERE id = $1 AND hook = 'session_ended' AND outcome IS NULL)",
         )
         .bind(call.0)
-        .execute(&mut *change)
+        .execute(&mut change)
         .await?;
         if done.rows_affected() == 0 {
             return Ok(false);
         }
-        sqlx::query("DELETE FROM hook_calls WHERE id = $1").bind(call.0).execute(&mut *change).await?;
+        sql::query("DELETE FROM hook_calls WHERE id = $1").bind(call.0).execute(&mut change).await?;
         change.commit().await?;
         Ok(true)
     }
@@ -152,13 +151,13 @@ impl Store {
         let mut change = self.write().await?;
         owe_what_had_not_begun(&mut change).await?;
         end_what_was_over(&mut change).await?;
-        let rows = sqlx::query(
+        let rows = sql::query(
             "UPDATE session_plugins SET state = CASE WHEN retry_interrupted THEN 'called' ELSE 'interrupted' END
              WHERE state = 'ending' AND session IN (SELECT id FROM sessions WHERE node = $1)
              RETURNING session, instance, role, retry_interrupted",
         )
         .bind(NODE)
-        .fetch_all(&mut *change)
+        .fetch_all(&mut change)
         .await?;
         let all: Vec<Interrupted> = rows.iter().map(interrupted).collect::<Result<_, _>>()?;
         for one in &all {
@@ -174,7 +173,7 @@ impl Store {
         session: &SessionId,
         instance: &InstanceName,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let done = sql::query(
             "UPDATE session_plugins SET state = 'called'
              WHERE session = $1 AND instance = $2 AND state = 'interrupted'",
         )
@@ -187,7 +186,7 @@ impl Store {
 
     /// What this node owes: the oldest 10,000, by session, in the order of the first calls.
     pub async fn debts(&self) -> Result<Vec<Debt>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT p.session, s.protocol, s.connection, p.instance, p.role, p.bundle, p.checksum,
                 p.revision, p.follow_updates
              FROM session_plugins p JOIN sessions s ON s.id = p.session
@@ -206,11 +205,11 @@ impl Store {
 
 /// The cookies of a plugin that is owed its `session_ended`, and from now on is being told.
 async fn take_right(
-    change: &mut Transaction<'static, Sqlite>,
+    change: &mut Change,
     session: &SessionId,
     instance: &InstanceName,
 ) -> Result<Option<Cookies>, StoreError> {
-    let found = sqlx::query(
+    let found = sql::query(
         "UPDATE session_plugins SET state = 'ending'
          WHERE session = $1 AND instance = $2 AND state = 'called'
             AND EXISTS (SELECT 1 FROM sessions WHERE id = $1 AND ended IS NOT NULL)
@@ -219,7 +218,7 @@ async fn take_right(
     )
     .bind(session.as_str())
     .bind(instance.as_str())
-    .fetch_optional(&mut **change)
+    .fetch_optional(&mut *change)
     .await?;
     let Some(found) = found else { return Ok(None) };
     Ok(Some(Cookies {
@@ -230,59 +229,53 @@ async fn take_right(
 
 /// At the end of a session: a plugin that was never called is no part of it, and one that no call reached is owed
 /// nothing.
-pub(crate) async fn forgive_uncalled(
-    change: &mut Transaction<'static, Sqlite>,
-    session: &SessionId,
-) -> Result<(), StoreError> {
-    sqlx::query(
+pub(crate) async fn forgive_uncalled(change: &mut Change, session: &SessionId) -> Result<(), StoreError> {
+    sql::query(
         "DELETE FROM session_plugins WHERE session = $1 AND NOT EXISTS
             (SELECT 1 FROM hook_calls c WHERE c.session = $1 AND c.instance = session_plugins.instance)",
     )
     .bind(session.as_str())
-    .execute(&mut **change)
+    .execute(&mut *change)
     .await?;
-    sqlx::query(
+    sql::query(
         "UPDATE session_plugins SET state = 'ended', outcome = 'not-called', cookie = '{}'
          WHERE session = $1 AND state = 'called' AND NOT EXISTS
             (SELECT 1 FROM hook_calls c
              WHERE c.session = $1 AND c.instance = session_plugins.instance AND c.reached)",
     )
     .bind(session.as_str())
-    .execute(&mut **change)
+    .execute(&mut *change)
     .await?;
     forget_session_cookie(change, session.as_str()).await
 }
 
-async fn forget_session_cookie(
-    change: &mut Transaction<'static, Sqlite>,
-    session: &str,
-) -> Result<(), StoreError> {
-    sqlx::query(
+async fn forget_session_cookie(change: &mut Change, session: &str) -> Result<(), StoreError> {
+    sql::query(
         "UPDATE sessions SET session_cookie = '{}' WHERE id = $1
             AND NOT EXISTS (SELECT 1 FROM session_plugins WHERE session = $1 AND state <> 'ended')",
     )
     .bind(session)
-    .execute(&mut **change)
+    .execute(&mut *change)
     .await?;
     Ok(())
 }
 
-async fn owe_what_had_not_begun(change: &mut Transaction<'static, Sqlite>) -> Result<(), StoreError> {
-    sqlx::query(
+async fn owe_what_had_not_begun(change: &mut Change) -> Result<(), StoreError> {
+    sql::query(
         "UPDATE session_plugins SET state = 'called'
          WHERE state = 'ending' AND session IN (SELECT id FROM sessions WHERE node = $1)
             AND NOT EXISTS (SELECT 1 FROM hook_calls c WHERE c.session = session_plugins.session
                 AND c.instance = session_plugins.instance AND c.hook = 'session_ended')",
     )
     .bind(NODE)
-    .execute(&mut **change)
+    .execute(&mut *change)
     .await?;
     Ok(())
 }
 
 /// The last row counts: an interrupted call that was repeated has one of its own.
-async fn end_what_was_over(change: &mut Transaction<'static, Sqlite>) -> Result<(), StoreError> {
-    let sessions: Vec<String> = sqlx::query_scalar(
+async fn end_what_was_over(change: &mut Change) -> Result<(), StoreError> {
+    let sessions: Vec<String> = sql::scalar(
         "UPDATE session_plugins SET state = 'ended', cookie = '{}', outcome =
             (SELECT c.outcome FROM hook_calls c WHERE c.session = session_plugins.session
                 AND c.instance = session_plugins.instance AND c.hook = 'session_ended' ORDER BY c.id DESC LIMIT 1)
@@ -293,7 +286,7 @@ async fn end_what_was_over(change: &mut Transaction<'static, Sqlite>) -> Result<
          RETURNING session",
     )
     .bind(NODE)
-    .fetch_all(&mut **change)
+    .fetch_all(&mut *change)
     .await?;
     for session in &sessions {
         forget_session_cookie(change, session).await?;
@@ -301,22 +294,19 @@ async fn end_what_was_over(change: &mut Transaction<'static, Sqlite>) -> Result<
     Ok(())
 }
 
-async fn close_interrupted_call(
-    change: &mut Transaction<'static, Sqlite>,
-    interrupted: &Interrupted,
-) -> Result<(), StoreError> {
-    sqlx::query(
+async fn close_interrupted_call(change: &mut Change, interrupted: &Interrupted) -> Result<(), StoreError> {
+    sql::query(
         "UPDATE hook_calls SET outcome = 'interrupted', error = 'the gateway died during the call'
          WHERE session = $1 AND instance = $2 AND hook = 'session_ended' AND outcome IS NULL",
     )
     .bind(interrupted.session.as_str())
     .bind(interrupted.instance.as_str())
-    .execute(&mut **change)
+    .execute(&mut *change)
     .await?;
     Ok(())
 }
 
-fn interrupted(found: &SqliteRow) -> Result<Interrupted, StoreError> {
+fn interrupted(found: &Row) -> Result<Interrupted, StoreError> {
     Ok(Interrupted {
         session: row::name(found, "session")?,
         instance: row::name(found, "instance")?,
@@ -325,7 +315,7 @@ fn interrupted(found: &SqliteRow) -> Result<Interrupted, StoreError> {
     })
 }
 
-fn debt(found: &SqliteRow) -> Result<Debt, StoreError> {
+fn debt(found: &Row) -> Result<Debt, StoreError> {
     Ok(Debt {
         session: row::name(found, "session")?,
         protocol: row::word(found, "protocol")?,
@@ -334,7 +324,7 @@ fn debt(found: &SqliteRow) -> Result<Debt, StoreError> {
         role: row::word(found, "role")?,
         bundle: row::name(found, "bundle")?,
         checksum: row::text(found, "checksum")?,
-        revision: found.try_get::<Option<i64>, _>("revision")?.map(RevisionId),
+        revision: found.try_get::<Option<i64>>("revision")?.map(RevisionId),
         follow_updates: found.try_get("follow_updates")?,
     })
 }

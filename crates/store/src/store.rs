@@ -4,35 +4,28 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
 use zeroize::Zeroizing;
 
+use crate::database::{Change, Database, On};
 use crate::directory::{Claim, Directory};
+use crate::place::Place;
 use crate::sealing::Sealing;
 use crate::{StoreError, schema};
 
 /// What this node calls itself in the `node` column. A cluster will give each its own name.
 pub(crate) const NODE: &str = "local";
 
-/// How long a statement waits for another process, and a task for a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
-const READERS: u32 = 3;
-
 /// The database of a data directory. Clones share it.
 ///
-/// What a function has returned outlasts the death of the process. A power failure may take the last moments
-/// before it (WAL with `synchronous = NORMAL`), always as whole changes, unless [`Store::sync`] was called.
+/// What a function has returned outlasts the death of the process. With SQLite a power failure may take the last
+/// moments before it (WAL with `synchronous = NORMAL`), always as whole changes, unless [`Store::sync`] was called.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    // One writer: tasks of this process queue here in order and never see SQLITE_BUSY from each other.
-    writer: SqlitePool,
-    readers: SqlitePool,
+    database: Database,
     sealing: Sealing,
     folder: PathBuf,
     // INVARIANT: the last field: nothing of ours is asked of the database once another gateway may come.
@@ -47,34 +40,38 @@ impl Store {
     /// date, and holds the directory's `gateway.lock` until the last clone is dropped.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] names the process that has the lock; [`StoreError::NewerSchema`] where a newer program
-    /// wrote the database.
-    pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        let directory = Directory::prepare(data_dir)?;
+    /// [`StoreError::InUse`] names the process that has the lock, [`StoreError::ServedElsewhere`] is for a PostgreSQL that a
+    /// gateway with another data directory has; [`StoreError::NewerSchema`] where a newer program wrote the database.
+    pub async fn open<'p>(place: impl Into<Place<'p>>) -> Result<Self, StoreError> {
+        let place = place.into();
+        let directory = Directory::prepare(place.data_dir)?;
         let _opening = directory.begin_opening().await?;
         let gateway = match directory.claim()? {
             Claim::Ours(file) => file,
-            Claim::Theirs(holder) => return Err(StoreError::InUse { path: data_dir.to_owned(), holder }),
+            Claim::Theirs(holder) => {
+                return Err(StoreError::InUse { path: place.data_dir.to_owned(), holder });
+            }
         };
-        let writer = connect_writer(&directory).await?;
-        schema::found(&writer, &directory.database()).await?;
-        schema::migrate(&writer, &directory.database()).await?;
-        Self::with_readers(&directory, writer, Some(gateway)).await
+        let database = place.connect(&directory).await?;
+        schema::found(&database, &place.name(&directory)).await?;
+        schema::migrate(&database, &place.name(&directory)).await?;
+        Self::with(database, &directory, Some(gateway))
     }
 
     /// Opens the store for a command, beside a gateway that may be running.
     ///
     /// # Errors
     /// As [`Store::open`], and [`StoreError::OlderSchema`] where the running gateway is of an older version.
-    pub async fn open_beside(data_dir: &Path) -> Result<Self, StoreError> {
-        let directory = Directory::prepare(data_dir)?;
+    pub async fn open_beside<'p>(place: impl Into<Place<'p>>) -> Result<Self, StoreError> {
+        let place = place.into();
+        let directory = Directory::prepare(place.data_dir)?;
         let _opening = directory.begin_opening().await?;
-        let writer = connect_writer(&directory).await?;
-        let found = schema::found(&writer, &directory.database()).await?;
+        let database = place.connect_beside(&directory).await?;
+        let found = schema::found(&database, &place.name(&directory)).await?;
         if found < schema::KNOWN {
-            migrate_unless_in_use(&directory, &writer, found).await?;
+            migrate_unless_in_use(&place, &directory, found).await?;
         }
-        Self::with_readers(&directory, writer, None).await
+        Self::with(database, &directory, None)
     }
 
     /// Whether a gateway runs on the directory at this moment.
@@ -89,12 +86,16 @@ impl Store {
     ///
     /// A store that is only dropped loses nothing; closing also writes the log back into the database file.
     pub async fn close(&self) {
-        self.0.readers.close().await;
-        self.0.writer.close().await;
+        self.0.database.close().await;
     }
 
     /// Has the disk take all that was changed so far: a power cut does not take it back then.
     pub async fn sync(&self) -> Result<(), StoreError> {
+        match &self.0.database {
+            Database::Sqlite { .. } => {}
+            // It has answered each change once its disk had it.
+            Database::Postgres { .. } => return Ok(()),
+        }
         let folder = self.0.folder.clone();
         let synced = tokio::task::spawn_blocking(move || sync(&folder)).await;
         let failed = |source| StoreError::Directory {
@@ -105,15 +106,10 @@ impl Store {
         synced.map_err(io::Error::other).flatten().map_err(failed)
     }
 
-    async fn with_readers(
-        directory: &Directory,
-        writer: SqlitePool,
-        gateway: Option<File>,
-    ) -> Result<Self, StoreError> {
-        let readers = connect(directory, options(directory).read_only(true), READERS).await?;
+    fn with(database: Database, directory: &Directory, gateway: Option<File>) -> Result<Self, StoreError> {
         let sealing = Sealing::open(directory.path())?;
         let folder = directory.path().to_owned();
-        Ok(Self(Arc::new(Inner { writer, readers, sealing, folder, _gateway: gateway })))
+        Ok(Self(Arc::new(Inner { database, sealing, folder, _gateway: gateway })))
     }
 
     /// The key that what recordings are searched by is encrypted with: derived for this use from the one that the store
@@ -126,39 +122,42 @@ impl Store {
         &self.0.sealing
     }
 
-    pub(crate) fn writer(&self) -> &SqlitePool {
-        &self.0.writer
+    pub(crate) fn writer(&self) -> On<'_> {
+        On::Writer(&self.0.database)
     }
 
-    pub(crate) fn readers(&self) -> &SqlitePool {
-        &self.0.readers
+    pub(crate) fn readers(&self) -> On<'_> {
+        On::Readers(&self.0.database)
     }
 
     /// A transaction that has the right to write from its first statement; rolled back when dropped.
-    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.0.writer.begin_with("BEGIN IMMEDIATE").await?)
+    pub(crate) async fn write(&self) -> Result<Change, StoreError> {
+        Ok(self.0.database.write().await?)
     }
 
     /// A transaction in which all reads see the same moment.
-    pub(crate) async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.0.readers.begin().await?)
+    pub(crate) async fn read(&self) -> Result<Change, StoreError> {
+        Ok(self.0.database.read().await?)
     }
 }
 
-/// Migrates for a command, holding the gateway's lock meanwhile: no table changes under a running gateway.
+/// Migrates for a command, holding the gateway's locks meanwhile: no table changes under a running gateway.
 async fn migrate_unless_in_use(
+    place: &Place<'_>,
     directory: &Directory,
-    writer: &SqlitePool,
     found: i64,
 ) -> Result<(), StoreError> {
-    let path = directory.database();
+    let name = place.name(directory);
     let _gateway = match directory.claim()? {
         Claim::Ours(file) => file,
         Claim::Theirs(holder) => {
-            return Err(StoreError::OlderSchema { path, found, known: schema::KNOWN, holder });
+            return Err(StoreError::OlderSchema { database: name, found, known: schema::KNOWN, holder });
         }
     };
-    schema::migrate(writer, &path).await
+    let database = place.connect(directory).await?;
+    schema::migrate(&database, &name).await?;
+    database.close().await;
+    Ok(())
 }
 
 /// Changes are in SQLite's log until they are in the database, which SQLite syncs by itself. The log may be opened and
@@ -170,37 +169,4 @@ fn sync(folder: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     File::open(folder)?.sync_all()
-}
-
-async fn connect_writer(directory: &Directory) -> Result<SqlitePool, StoreError> {
-    directory.prepare_database()?;
-    let options = options(directory)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
-        .foreign_keys(true);
-    connect(directory, options, 1).await
-}
-
-fn options(directory: &Directory) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(directory.database())
-        .busy_timeout(PATIENCE)
-        .disable_statement_logging()
-}
-
-async fn connect(
-    directory: &Directory,
-    options: SqliteConnectOptions,
-    connections: u32,
-) -> Result<SqlitePool, StoreError> {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        // A connection to a file does not go away by itself, and the test costs a round trip per statement.
-        .test_before_acquire(false)
-        .connect_with(options)
-        .await
-        .map_err(|source| StoreError::Open { path: directory.database(), source })
 }

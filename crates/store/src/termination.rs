@@ -1,11 +1,11 @@
 //! Orders to end open sessions. Any process may give one; the gateway that has the session carries it out.
 
 use keyward_model::{SessionId, UnixMillis};
-use sqlx::sqlite::SqliteRow;
 
 use crate::bounds::{SENTENCE, WORD, clip, clip_some};
+use crate::database::Row;
 use crate::store::NODE;
-use crate::{Store, StoreError, row};
+use crate::{Store, StoreError, row, sql};
 
 /// The most that [`Store::take_terminations`] returns at once.
 const PAGE: i64 = 1000;
@@ -29,14 +29,14 @@ impl Store {
         order: &Termination,
     ) -> Result<bool, StoreError> {
         let mut change = self.write().await?;
-        let ended: Option<bool> = sqlx::query_scalar("SELECT ended IS NOT NULL FROM sessions WHERE id = $1")
+        let ended: Option<bool> = sql::scalar("SELECT ended IS NOT NULL FROM sessions WHERE id = $1")
             .bind(id.as_str())
-            .fetch_optional(&mut *change)
+            .fetch_optional(&mut change)
             .await?;
         if ended.ok_or_else(|| StoreError::UnknownSession(id.clone()))? {
             return Ok(false);
         }
-        sqlx::query(
+        sql::query(
             "INSERT INTO terminations (session, ordered, who, message) VALUES ($1, $2, $3, $4)
              ON CONFLICT (session) DO NOTHING",
         )
@@ -44,7 +44,7 @@ impl Store {
         .bind(at.0)
         .bind(clip(&order.by, WORD))
         .bind(clip_some(order.message.as_deref(), SENTENCE))
-        .execute(&mut *change)
+        .execute(&mut change)
         .await?;
         change.commit().await?;
         Ok(true)
@@ -56,7 +56,7 @@ impl Store {
         &self,
         at: UnixMillis,
     ) -> Result<Vec<(SessionId, Termination)>, StoreError> {
-        let waiting = sqlx::query(
+        let waiting = sql::query(
             "SELECT t.session, t.who, t.message FROM terminations t JOIN sessions s ON s.id = t.session
              WHERE t.taken IS NULL AND s.node = $1 ORDER BY t.ordered LIMIT $2",
         );
@@ -67,10 +67,10 @@ impl Store {
         }
         let mut change = self.write().await?;
         for (session, _) in &orders {
-            sqlx::query("UPDATE terminations SET taken = $2 WHERE session = $1")
+            sql::query("UPDATE terminations SET taken = $2 WHERE session = $1")
                 .bind(session.as_str())
                 .bind(at.0)
-                .execute(&mut *change)
+                .execute(&mut change)
                 .await?;
         }
         change.commit().await?;
@@ -78,7 +78,7 @@ impl Store {
     }
 }
 
-fn order(found: &SqliteRow) -> Result<(SessionId, Termination), StoreError> {
+fn order(found: &Row) -> Result<(SessionId, Termination), StoreError> {
     let termination = Termination { by: row::text(found, "who")?, message: row::optional(found, "message")? };
     Ok((row::name(found, "session")?, termination))
 }

@@ -2,12 +2,12 @@
 
 use keyward_model::{ConnectionName, SessionId, UnixMillis};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
 
 use crate::bounds::{SENTENCE, clip};
+use crate::database::Row;
 use crate::deletion::deletion;
 use crate::object::object;
-use crate::{Deletion, KeptBecause, Store, StoreError, StoredObject, row};
+use crate::{Deletion, KeptBecause, Store, StoreError, StoredObject, row, sql};
 
 /// Selects what [`record`] reads, of the sessions `s` for which the rest of the statement holds.
 macro_rules! select_trails {
@@ -95,7 +95,7 @@ impl Store {
     /// Keeps how a session's recording was closed. Said again, it overwrites what was there.
     pub async fn close_trail(&self, id: &SessionId, closed: &ClosedTrail) -> Result<(), StoreError> {
         let length = closed.last.as_ref().map(|last| i64::try_from(last.length).unwrap_or(i64::MAX));
-        let done = sqlx::query(
+        let done = sql::query(
             "UPDATE sessions SET trail_end = $2, trail_link = $3, trail_length = $4 WHERE id = $1",
         )
         .bind(id.as_str())
@@ -112,7 +112,7 @@ impl Store {
 
     /// Sessions that have ended and whose recording was never closed, as when the gateway died; none of earlier versions.
     pub async fn unclosed_trails(&self) -> Result<Vec<SessionId>, StoreError> {
-        let all = sqlx::query(
+        let all = sql::query(
             "SELECT id FROM sessions WHERE trail IS NOT NULL AND trail_signer IS NOT NULL AND trail_end IS NULL \
              AND ended IS NOT NULL ORDER BY started",
         );
@@ -122,7 +122,7 @@ impl Store {
 
     /// Recordings in the order of their names, after the one of this name: 1,000 at most.
     pub async fn trails(&self, after: &str) -> Result<Vec<TrailRecord>, StoreError> {
-        let page = sqlx::query(select_trails!("trail > $1 ORDER BY trail LIMIT $2"));
+        let page = sql::query(select_trails!("trail > $1 ORDER BY trail LIMIT $2"));
         let rows = page.bind(after).bind(PAGE).fetch_all(self.readers()).await?;
         rows.iter().map(record).collect()
     }
@@ -130,10 +130,15 @@ impl Store {
     /// How many recordings there are of sessions that have ended, but for those that were deleted, and those of these
     /// connections.
     pub async fn count_trails(&self, except: &[&ConnectionName]) -> Result<u64, StoreError> {
-        let count = sqlx::query_scalar::<_, i64>(
+        let count = sql::scalar::<i64>(
             "SELECT count(*) FROM sessions s WHERE trail IS NOT NULL AND ended IS NOT NULL \
              AND NOT EXISTS (SELECT 1 FROM trail_deletions d WHERE d.session = s.id)
              AND connection NOT IN (SELECT value FROM json_each($1))",
+        )
+        .for_postgres(
+            "SELECT count(*) FROM sessions s WHERE trail IS NOT NULL AND ended IS NOT NULL \
+             AND NOT EXISTS (SELECT 1 FROM trail_deletions d WHERE d.session = s.id)
+             AND connection NOT IN (SELECT value FROM json_array_elements_text(CAST($1 AS JSON)))",
         );
         let except = except.iter().map(|name| name.as_str()).collect::<serde_json::Value>().to_string();
         Ok(count.bind(except).fetch_one(self.readers()).await?.try_into().unwrap_or_default())
@@ -141,21 +146,21 @@ impl Store {
 
     /// The recording of this name.
     pub async fn trail_named(&self, name: &str) -> Result<Option<TrailRecord>, StoreError> {
-        let one = sqlx::query(select_trails!("trail = $1"));
+        let one = sql::query(select_trails!("trail = $1"));
         let found = one.bind(name).fetch_optional(self.readers()).await?;
         found.as_ref().map(record).transpose()
     }
 
     /// The recording of a session; `None` where the session is not known, or has none.
     pub async fn trail_of(&self, id: &SessionId) -> Result<Option<TrailRecord>, StoreError> {
-        let one = sqlx::query(select_trails!("id = $1 AND trail IS NOT NULL"));
+        let one = sql::query(select_trails!("id = $1 AND trail IS NOT NULL"));
         let found = one.bind(id.as_str()).fetch_optional(self.readers()).await?;
         found.as_ref().map(record).transpose()
     }
 }
 
 /// That of a row which [`select_trails`] has selected.
-pub(crate) fn record(found: &SqliteRow) -> Result<TrailRecord, StoreError> {
+pub(crate) fn record(found: &Row) -> Result<TrailRecord, StoreError> {
     let ended = row::optional_time(found, "ended")?;
     Ok(TrailRecord {
         session: row::name(found, "id")?,
@@ -172,7 +177,7 @@ pub(crate) fn record(found: &SqliteRow) -> Result<TrailRecord, StoreError> {
     })
 }
 
-pub(crate) fn closed(found: &SqliteRow) -> Result<Option<ClosedTrail>, StoreError> {
+pub(crate) fn closed(found: &Row) -> Result<Option<ClosedTrail>, StoreError> {
     let Some(end) = row::optional(found, "trail_end")? else { return Ok(None) };
     let link = row::optional(found, "trail_link")?;
     let length = row::optional_number(found, "trail_length")?;

@@ -13,7 +13,7 @@ pub(crate) const BUILD: [&str; 2] = ["gcc", "libc6-dev"];
 pub(crate) const DEMO: [&str; 6] =
     ["openssh-client", "python3", "python3-venv", "python3-dev", "libldap2-dev", "libsasl2-dev"];
 /// The peers of the tests and of the benchmark.
-pub(crate) const PEERS: [&str; 32] = [
+pub(crate) const PEERS: [&str; 33] = [
     "openssh-server",
     "openssh-client",
     "openssh-sftp-server",
@@ -24,6 +24,7 @@ pub(crate) const PEERS: [&str; 32] = [
     "oathtool",
     "openssl",
     "slapd",
+    "postgresql",
     "ncat",
     // What sshd needs to forward a screen.
     "xauth",
@@ -65,6 +66,9 @@ const KEEP_RADIUS_OFF: &str = "/etc/systemd/system/freeradius.service";
 /// The answer to the package's own question, with which it makes no directory and so starts no LDAP server.
 const KEEP_SLAPD_OFF: &str = "slapd slapd/no_configuration boolean true";
 
+/// What the package's own program reads before it makes a cluster and starts a server for it.
+const KEEP_POSTGRES_OFF: &str = "/etc/postgresql-common/createcluster.d/keyward-tests.conf";
+
 /// Installs those of `lists` that are missing.
 pub(crate) fn ensure(lists: &[&[&str]]) -> Result<()> {
     let wanted = lists.concat();
@@ -101,6 +105,11 @@ fn install(missing: &[&str]) -> Result<()> {
         println!("    making {KEEP_RADIUS_OFF}, so that the package opens no RADIUS server on this machine");
         program::run(as_root("mkdir")?.args(["-p", "/etc/systemd/system"]))?;
         program::run(as_root("ln")?.args(["-s", "/dev/null", KEEP_RADIUS_OFF]))?;
+    }
+    if missing.contains(&"postgresql") && !Path::new(KEEP_POSTGRES_OFF).exists() {
+        println!("    making {KEEP_POSTGRES_OFF}, so that the package starts no database on this machine");
+        let make = "mkdir -p \"${0%/*}\" && echo 'create_main_cluster = false' > \"$0\"";
+        program::run(as_root("sh")?.args(["-c", make, KEEP_POSTGRES_OFF]))?;
     }
     program::run(as_root("apt-get")?.args(["update", "--quiet=2"]))?;
     if missing.contains(&"slapd") {

@@ -1,5 +1,5 @@
 use keyward_model::{InstanceName, PluginName, Secret, UnixMillis};
-use keyward_store::{EngagedPlugin, PluginRevision, PutBundle, Store, StoreError, StoredBundle};
+use keyward_store::{EngagedPlugin, PluginRevision, PutBundle, StoreError, StoredBundle};
 
 use crate::{Fixture, otp, outcome};
 
@@ -47,7 +47,7 @@ async fn an_older_version_can_be_made_current_again() {
 #[tokio::test]
 async fn the_list_has_the_current_bundle_of_each_name() {
     let fixture = Fixture::new().await;
-    let beside = Store::open_beside(fixture.dir.path()).await.unwrap();
+    let beside = fixture.beside().await;
     for upload in [bundle("Otp", '1'), bundle("Otp", '2'), bundle("Ldap", '3')] {
         beside.put_bundle(&upload).await.unwrap();
     }

@@ -29,13 +29,14 @@ async fn what_is_known_of_plugins_is_replaced_as_a_whole() {
 
 #[tokio::test]
 async fn a_data_folder_is_served_while_a_gateway_has_it() {
-    let Fixture { store, dir } = Fixture::new().await;
-    assert!(Store::is_served(dir.path()).await.unwrap());
-    let beside = Store::open_beside(dir.path()).await.unwrap();
+    let fixture = Fixture::new().await;
+    assert!(Store::is_served(fixture.dir.path()).await.unwrap());
+    let beside = fixture.beside().await;
+    let Fixture { store, dir, database } = fixture;
     drop(store);
     assert!(!Store::is_served(dir.path()).await.unwrap());
     drop(beside);
-    let again = Store::open(dir.path()).await.unwrap();
+    let again = Store::open(database.place(dir.path())).await.unwrap();
     assert!(Store::is_served(dir.path()).await.unwrap());
     drop(again);
 }

@@ -193,21 +193,3 @@ async fn the_last_look_is_what_is_known_of_the_time_and_before_it_the_newest_ses
         assert_eq!(store.last_known_time().await.unwrap(), Some(UnixMillis(at)));
     }
 }
-
-#[tokio::test]
-async fn a_look_reads_no_more_than_it_needs() {
-    let fixture = Fixture::new().await;
-    for (statement, index) in [
-        (
-            "trail IS NOT NULL AND trail_deleted IS NULL AND node = 'local' AND connection = 'x' AND ended < 5 AND (ended, id) > (1, '') ORDER BY ended, id LIMIT 5",
-            "sessions_kept_of",
-        ),
-        (
-            "trail IS NOT NULL AND trail_deleted IS NULL AND node = 'local' AND ended IS NOT NULL AND (ended, id) > (1, '') ORDER BY ended, id LIMIT 5",
-            "sessions_kept",
-        ),
-    ] {
-        let plan = fixture.plan(&format!("SELECT * FROM sessions s WHERE {statement}")).await;
-        assert!(plan.contains(&format!("USING INDEX {index} ")) && !plan.contains("TEMP B-TREE"), "{plan}");
-    }
-}
