@@ -7,6 +7,8 @@ mod approvals;
 mod bundles;
 #[path = "../store/calls.rs"]
 mod calls;
+#[path = "../store/configurations.rs"]
+mod configurations;
 #[path = "../store/cost.rs"]
 mod cost;
 #[path = "../store/fixture.rs"]

@@ -4,6 +4,7 @@
 mod approvals;
 mod bundles;
 mod calls;
+mod configurations;
 mod cost;
 mod database;
 mod fixture;
