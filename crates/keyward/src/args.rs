@@ -1,5 +1,6 @@
 //! The command line.
 
+mod config;
 mod plugin;
 mod session;
 mod trail;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
+pub(crate) use self::config::{Change, Config};
 pub(crate) use self::plugin::{
     NewKind, Plugin, PluginBench, PluginCall, PluginCheck, PluginNew, PluginPack, PluginScenario, PluginWatch,
 };
@@ -50,7 +52,7 @@ fn written_apart(words: impl Iterator<Item = OsString>) -> Option<String> {
 pub(crate) enum Command {
     /// Run the gateway by a policy document, until SIGTERM
     Run {
-        /// The policy document (TOML)
+        /// The policy document (TOML), or a file whose [node] says that it is in the store
         policy: PathBuf,
     },
     /// Check a policy document and say everything that is wrong with it
@@ -58,6 +60,9 @@ pub(crate) enum Command {
         /// The policy document (TOML)
         policy: PathBuf,
     },
+    /// Look at the configuration and change it, where it is kept in the store
+    #[command(subcommand)]
+    Config(Config),
     /// Check, try and upload plugins
     #[command(subcommand)]
     Plugin(Plugin),

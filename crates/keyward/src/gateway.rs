@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use keyward_model::{InstanceName, Protocol, Secret};
 use keyward_plugin::PluginHost;
-use keyward_policy::Policy;
+use keyward_policy::{ConfigurationPlace, Policy};
 use keyward_proxy_ssh::{HostKeys, SshError, SshProxy, authority_fault};
 use keyward_session::{Gateway, GatewayParts, LineSink, OldVersions, PluginVersion};
 use keyward_store::{RevisionId, Store};
@@ -18,6 +18,7 @@ use keyward_trail::SigningKey;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::command;
+use crate::configuration::Configuration;
 use crate::data_dir::DataDir;
 use crate::document::Watched;
 use crate::listen::Listeners;
@@ -28,12 +29,12 @@ use crate::search_index::LiveIndex;
 use crate::shards::Shards;
 use crate::updates::{Site, Updates};
 
-/// `keyward run`: serves until SIGTERM or SIGINT, then drains. A change of the policy document, and SIGHUP, has it read
-/// that again. A second SIGTERM or SIGINT ends the draining.
+/// `keyward run`: serves until SIGTERM or SIGINT, then drains. A change of the file, and SIGHUP, has it read the policy
+/// document again, wherever that is. A second SIGTERM or SIGINT ends the draining.
 pub(crate) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let mut document = Watched::new(path);
-    let policy = command::load(path)?;
-    let running = Running::start(policy).await?;
+    let file = command::load_file(path)?;
+    let running = Running::start(path, file).await?;
     // Before anyone is told that it is ready: a signal that comes at once must drain, not kill.
     let mut ends =
         Ends { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
@@ -44,9 +45,9 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
             () = ends.next() => break,
             _ = hangup.recv() => {
                 document.is_read().await;
-                running.updates.reread(path);
+                running.updates.reread();
             }
-            () = document.changed() => running.updates.reread(path),
+            () = document.changed() => running.updates.reread(),
         }
     }
     running.stop(ends.next()).await;
@@ -79,10 +80,15 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) async fn start(policy: Policy) -> anyhow::Result<Self> {
-        check_supported(&policy)?;
-        let data = DataDir(policy.node.data_dir.clone());
+    /// `file` is what was read at `path`.
+    pub(crate) async fn start(path: &Path, file: Policy) -> anyhow::Result<Self> {
+        if file.node.configuration == ConfigurationPlace::File {
+            file.check_runnable()?;
+            check_supported(&file)?;
+        }
+        let data = DataDir(file.node.data_dir.clone());
         let store = Store::open(&data.0).await?;
+        let (configuration, policy) = Configuration::start(path, file, &store).await?;
         let ssh = Arc::new(SshProxy::new(host_keys(&store).await?));
         make_ready(&ssh, &policy, &store).await?;
         let mut listeners = Listeners::default();
@@ -114,7 +120,8 @@ impl Running {
         start_uploads(gateway.clone(), recordings.clone());
         start_spooling(gateway.clone(), recordings.clone());
         let retention = Retention::start(gateway.clone(), recordings);
-        let updates = Updates::follow(Site { to, ssh, loader, earlier, listeners, retention }, failed).await;
+        let site = Site { to, ssh, loader, earlier, listeners, retention };
+        let updates = Updates::follow(site, configuration, failed).await;
         Ok(Self { gateway, host, updates, index })
     }
 
@@ -192,7 +199,6 @@ fn signing_key(data: &DataDir) -> anyhow::Result<SigningKey> {
 
 /// Whether this program can do what the policy asks for.
 pub(crate) fn check_supported(policy: &Policy) -> anyhow::Result<()> {
-    policy.check_runnable()?;
     for (name, authority) in &policy.certificate_authorities {
         if let Some(fault) = authority_fault(&authority.key) {
             bail!(

@@ -8,6 +8,7 @@
 
 mod args;
 mod command;
+mod configuration;
 mod data_dir;
 mod demo;
 mod document;
@@ -49,6 +50,7 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
             gateway::run(&policy).await
         }
         Command::Check { policy } => command::check(&policy),
+        Command::Config(config) => command::config(config).await,
         Command::Plugin(plugin) => {
             log_to_stderr("error");
             command::plugin(plugin).await

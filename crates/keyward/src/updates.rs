@@ -1,10 +1,10 @@
-//! What changes while the gateway runs: bundles in the store, seen within a second, and at SIGHUP the policy document.
+//! What changes while the gateway runs: bundles and revisions of the configuration in the store, seen within a second,
+//! and the policy document where that is a file.
 //!
 //! What is new is loaded beside what is there, and takes its place only when all of it is well: no call waits for it,
 //! and what is broken changes nothing. Sessions keep what they began with.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,21 @@ use keyward_proxy_ssh::SshProxy;
 use keyward_session::{Gateway, PluginVersion};
 use keyward_store::{PluginStatus, RefusedBundle};
 use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::command;
-use crate::gateway::{check_supported, make_ready};
+use crate::configuration::{Configuration, Next};
+use crate::gateway::make_ready;
 use crate::listen::Listeners;
 use crate::plugins::{Earlier, Loader, NotLoaded};
 use crate::retention::Retention;
 use crate::shards::Shards;
 
-/// Between two looks at the store.
+/// Between two looks at the store for bundles.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// Between two looks at the store for a revision of the configuration, which takes effect within a second.
+const CONFIGURATION_PERIOD: Duration = Duration::from_millis(250);
 
 /// Until an instance that nothing serves is tried again with the same bundle: its environment may have been mended.
 const RETRY: Duration = Duration::from_secs(60);
@@ -32,8 +37,8 @@ const RETRY: Duration = Duration::from_secs(60);
 /// The task that follows changes. It ends when the gateway stops.
 #[derive(Debug)]
 pub(crate) struct Updates {
-    /// The document to be read again, and how often that was asked.
-    reread: watch::Sender<(u64, PathBuf)>,
+    /// How often somebody asked to have the policy document read again.
+    reread: watch::Sender<u64>,
 }
 
 /// What an update replaces.
@@ -49,31 +54,31 @@ pub(crate) struct Site {
 
 impl Updates {
     /// `failed` are the instances that could not be loaded at the start.
-    pub(crate) async fn follow(site: Site, failed: Vec<NotLoaded>) -> Self {
-        let (reread, asked) = watch::channel((0, PathBuf::new()));
-        let mut follower = Follower { site, refused: HashMap::new(), is_readable: true };
+    pub(crate) async fn follow(site: Site, configuration: Configuration, failed: Vec<NotLoaded>) -> Self {
+        let (reread, asked) = watch::channel(0);
+        let mut follower = Follower { site, configuration, refused: HashMap::new(), is_readable: true };
         let current = follower.current().await.unwrap_or_default();
         for NotLoaded { instance, error } in failed {
             let checksum = current.get(&instance.bundle).cloned().unwrap_or_default();
             follower.refuse(instance.name, checksum, &error);
         }
         follower.tell().await;
+        // What was changed while no gateway ran.
+        follower.look_for_configuration().await;
         tokio::spawn(follower.run(asked));
         Self { reread }
     }
 
     /// Has the policy document read again. Asked twice before it was done, it is done once.
-    pub(crate) fn reread(&self, path: &Path) {
-        self.reread.send_modify(|(times, asked)| {
-            *times += 1;
-            path.clone_into(asked);
-        });
+    pub(crate) fn reread(&self) {
+        self.reread.send_modify(|times| *times += 1);
     }
 }
 
 #[derive(Debug)]
 struct Follower {
     site: Site,
+    configuration: Configuration,
     /// Bundles that could not be loaded, which are not tried again and again.
     refused: HashMap<InstanceName, Refused>,
     /// Whether the store could be read the last time.
@@ -89,19 +94,18 @@ struct Refused {
 }
 
 impl Follower {
-    async fn run(mut self, mut asked: watch::Receiver<(u64, PathBuf)>) {
+    async fn run(mut self, mut asked: watch::Receiver<u64>) {
         let stopping = self.site.to.0.stopping().clone();
+        let (mut bundles, mut revisions) = (interval(PERIOD), interval(CONFIGURATION_PERIOD));
         let follow = async {
             loop {
                 tokio::select! {
                     changed = asked.changed() => match changed {
-                        Ok(()) => {
-                            let path = asked.borrow_and_update().1.clone();
-                            self.reread(&path).await;
-                        }
+                        Ok(()) => self.reread().await,
                         Err(_) => return,
                     },
-                    () = tokio::time::sleep(PERIOD) => self.look().await,
+                    _ = revisions.tick() => self.look_for_configuration().await,
+                    _ = bundles.tick() => self.look().await,
                 }
             }
         };
@@ -112,20 +116,52 @@ impl Follower {
         }
     }
 
-    async fn reread(&mut self, path: &Path) {
-        match self.site.take(path).await {
+    async fn reread(&mut self) {
+        match self.configuration.read().await {
+            Ok(Some(next)) => self.take(next).await,
+            Ok(None) => tracing::info!("the store has no configuration to be read again"),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "the configuration cannot be read again")
+            }
+        }
+    }
+
+    async fn look_for_configuration(&mut self) {
+        // A store that cannot be read is told of by the look for bundles.
+        if let Ok(Some(next)) = self.configuration.newer().await {
+            self.take(next).await;
+        }
+    }
+
+    async fn take(&mut self, next: Next) {
+        let Next { revision, policy } = next;
+        let taken = match policy {
+            Ok(policy) => self.site.take(policy).await,
+            Err(error) => Err(error),
+        };
+        self.configuration.tell(revision, &taken).await;
+        match (&taken, revision) {
+            (Ok(()), Some(revision)) => tracing::info!(revision, "configuration in force"),
+            (Ok(()), None) => tracing::info!("the policy document was read again"),
+            (Err(_), Some(revision)) => {
+                tracing::error!(
+                    revision,
+                    "ALERT: a revision of the configuration is refused, and the one before stays in force"
+                );
+            }
+            (Err(_), None) => {
+                tracing::error!("ALERT: the policy document is refused, and the one before stays in force");
+            }
+        }
+        match taken {
             Ok(()) => {
                 self.refused.clear();
                 self.tell().await;
                 self.site.retention.look_now();
-                tracing::info!(path = %path.display(), "the policy document was read again");
             }
+            // One problem has several lines.
             Err(error) => {
-                tracing::error!(path = %path.display(), "ALERT: the policy document is refused, and the one before stays in force");
-                // One problem has several lines.
-                for line in format!("{error:#}").lines() {
-                    tracing::error!("  {}", command::shown(line));
-                }
+                format!("{error:#}").lines().for_each(|line| tracing::error!("  {}", command::shown(line)))
             }
         }
     }
@@ -254,10 +290,9 @@ impl Site {
         Ok(())
     }
 
-    /// Reads the document and takes it as a whole, or not at all.
-    async fn take(&mut self, path: &Path) -> anyhow::Result<()> {
-        let policy = Arc::new(command::load(path)?);
-        check_supported(&policy)?;
+    /// Takes a policy as a whole, or not at all.
+    async fn take(&mut self, policy: Policy) -> anyhow::Result<()> {
+        let policy = Arc::new(policy);
         let gateway = &self.to.0;
         let bound = self.listeners.bind(&policy).await?;
         let loader = self.loader.for_policy(Arc::clone(&policy))?;
@@ -270,6 +305,13 @@ impl Site {
         self.listeners.serve(&policy, bound, &self.to);
         Ok(())
     }
+}
+
+/// Ticks with this long between the end of one look and the next.
+fn interval(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 /// An update that is another kind of plugin would fail every session.

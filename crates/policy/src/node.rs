@@ -7,10 +7,20 @@ use std::path::PathBuf;
 pub struct NodeSettings {
     /// Where the ledger, the recordings and the plugins are kept.
     pub data_dir: PathBuf,
+    pub configuration: ConfigurationPlace,
+}
+
+/// Where the policy document is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConfigurationPlace {
+    /// It is the file that has the `[node]`.
+    File,
+    /// In the store, in revisions. The file has nothing but the `[node]`.
+    Store,
 }
 
 impl Default for NodeSettings {
     fn default() -> Self {
-        Self { data_dir: PathBuf::from("/var/lib/keyward") }
+        Self { data_dir: PathBuf::from("/var/lib/keyward"), configuration: ConfigurationPlace::File }
     }
 }

@@ -115,7 +115,19 @@ impl Policy {
     ///
     /// Relative paths in it start at `base`; `name` is what errors call the document.
     pub fn parse(text: &str, base: &Path, name: &str) -> Result<Self, PolicyError> {
-        document::read(text, base, name)
+        document::read(text, base, name, None)
+    }
+
+    /// Checks a document of the store for a node, which it does not have itself: [`ConfigurationPlace::Store`].
+    ///
+    /// [`ConfigurationPlace::Store`]: crate::ConfigurationPlace::Store
+    pub fn parse_stored(
+        text: &str,
+        node: &NodeSettings,
+        base: &Path,
+        name: &str,
+    ) -> Result<Self, PolicyError> {
+        document::read(text, base, name, Some(node))
     }
 
     /// Whether a gateway can run with this policy: a document for `keyward plugin call` need not have

@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use keyward_model::{ClientAddr, ConnectionName, Host, Secret, TargetAddr};
 use keyward_policy::{
-    Algorithms, ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, Connection, CredentialSource,
-    FileOperation, HostKeyCheck, HostKeyKnowledge, HostPattern, Inband, LdapTls, LogInMeans, Method,
-    PatternPort, PluginStart, Policy, PolicyError, RefusedBy, Target, UserListDefault, hash_password,
+    Algorithms, ChannelDecision, ChannelKind, ChannelQuery, ChannelSubject, ConfigurationPlace, Connection,
+    CredentialSource, FileOperation, HostKeyCheck, HostKeyKnowledge, HostPattern, Inband, LdapTls,
+    LogInMeans, Method, PatternPort, PluginStart, Policy, PolicyError, RefusedBy, Target, UserListDefault,
+    hash_password,
 };
 use keyward_trail::{AuditorKey, Recipient, Recipients, TimestampAuthorities};
 
@@ -642,4 +643,18 @@ fn a_required_object_store_gets_at_least_two_chances() {
     assert_eq!(object_store("unsent-at-most = 60\nspool-every = 30"), Ok((30, Some(60))));
     let late = object_store("unsent-at-most = 60\nspool-every = 31").unwrap_err();
     assert!(late.contains("at least twice the seconds of `spool-every`"), "{late}");
+}
+
+#[test]
+fn a_node_file_says_that_the_policy_is_in_the_store_and_a_document_there_has_no_node() {
+    let file = parse("[node]\nconfiguration = \"store\"\ndata-dir = \"/srv/keyward\"");
+    assert_eq!(file.node.configuration, ConfigurationPlace::Store);
+    let stored = |text| Policy::parse_stored(text, &file.node, Path::new("/nowhere"), "revision 1");
+    let policy = stored("[gateway]\nhost-name = 'db'").unwrap();
+    assert_eq!((policy.node, policy.gateway.host_name.as_str()), (file.node.clone(), "db"));
+    let refused = stored("[node]\ndata-dir = '/srv'").unwrap_err().to_string();
+    assert!(
+        refused.contains("revision 1:1:1: a policy document that is kept in the store has no [node]"),
+        "{refused}"
+    );
 }

@@ -52,6 +52,17 @@ channel-policy = "work"
 "#;
 
 const FAULTS: &[(&str, &str, &str)] = &[
+    // Nodes
+    (
+        "[[user-list]]",
+        "[node]\nconfiguration = \"store\"\n[[user-list]]",
+        "2:1 with `configuration = \"store\"` this is not read: the policy is in the store (put it into a file without [node] and run `keyward config apply`; or leave `configuration` out)",
+    ),
+    (
+        "[[user-list]]",
+        "[node]\nconfiguration = \"stored\"\n[[user-list]]",
+        "19:17 \"stored\" is not known here (did you mean \"store\"?)",
+    ),
     // Names
     (
         r#"name = "db""#,

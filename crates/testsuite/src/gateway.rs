@@ -29,6 +29,7 @@ pub struct GatewayPlan {
     ports: BTreeMap<String, u16>,
     lacking: Vec<Lacking>,
     environment: Vec<(&'static str, PathBuf)>,
+    is_stored: bool,
 }
 
 /// What a gateway is made to go without: a part of the kernel, or the machine's name server.
@@ -98,8 +99,8 @@ impl GatewayPlan {
         let folder = tempfile::Builder::new().prefix("kwt-gateway-").tempdir().unwrap();
         let data = folder.path().join("data");
         let document = document.replace("@data@", &data.to_string_lossy());
-        let (disks, ports, lacking, environment) = Default::default();
-        let mut plan = Self { disks, folder, document, ports, lacking, environment };
+        let (disks, ports, lacking, environment, is_stored) = Default::default();
+        let mut plan = Self { disks, folder, document, ports, lacking, environment, is_stored };
         plan.choose_ports();
         plan
     }
@@ -115,7 +116,20 @@ impl GatewayPlan {
             let port = *self.ports.entry(name.to_owned()).or_insert_with(free_port);
             text += &format!("{port}{rest}");
         }
-        fs::write(self.policy(), text).unwrap();
+        if self.is_stored {
+            let (node, rest) = text.split_once("\n\n").expect("[node] comes first");
+            fs::write(self.policy(), format!("{node}\nconfiguration = \"store\"\n")).unwrap();
+            fs::write(self.folder.path().join(Gateway::DOCUMENT), rest).unwrap();
+        } else {
+            fs::write(self.policy(), text).unwrap();
+        }
+    }
+
+    /// Its configuration is in its store, where nothing is yet; the policy document is [`Gateway::DOCUMENT`].
+    pub fn stored(self) -> Self {
+        let mut plan = Self { is_stored: true, ..self };
+        plan.choose_ports();
+        plan
     }
 
     fn policy(&self) -> PathBuf {
@@ -211,6 +225,9 @@ impl GatewayPlan {
 }
 
 impl Gateway {
+    /// The policy document of a [`stored`](GatewayPlan::stored) one, beside its file.
+    pub const DOCUMENT: &str = "document.toml";
+
     /// Starts it again after [`Self::kill`] or [`Self::stop`], on the same ports.
     #[track_caller]
     pub fn start(&mut self) {

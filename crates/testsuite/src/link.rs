@@ -33,12 +33,21 @@ impl Link {
     pub fn to(sshd: Sshd, route: Route) -> Self {
         match route {
             Route::Direct => Self { sshd, gateway: None, key: None },
-            Route::Gateway => {
-                let key = KeyPair::generate(sshd.folder(), "person_key", "ed25519");
-                let gateway = GatewayPlan::new(&document(&sshd, &key)).start();
-                Self { sshd, gateway: Some(gateway), key: Some(key) }
-            }
+            Route::Gateway => Self::through(sshd, |plan| plan),
         }
+    }
+
+    /// By a gateway whose configuration is in its store, where none is yet.
+    #[track_caller]
+    pub fn stored() -> Self {
+        Self::through(Sshd::start(), GatewayPlan::stored)
+    }
+
+    #[track_caller]
+    fn through(sshd: Sshd, plan: impl FnOnce(GatewayPlan) -> GatewayPlan) -> Self {
+        let key = KeyPair::generate(sshd.folder(), "person_key", "ed25519");
+        let gateway = plan(GatewayPlan::new(document(&sshd, &key).trim_start())).start();
+        Self { sshd, gateway: Some(gateway), key: Some(key) }
     }
 
     /// The gateway of the link. Panics on a direct one.

@@ -21,7 +21,7 @@ const MAX_ARGS: u64 = 8 * 1024 * 1024;
 const MAX_SECONDS: u64 = 365 * 24 * 60 * 60;
 
 pub(crate) async fn call(arguments: PluginCall) -> anyhow::Result<ExitCode> {
-    let policy = policy(arguments.policy.as_deref())?;
+    let policy = policy(arguments.policy.as_deref()).await?;
     let workshop = Workshop::open(policy.as_ref(), 1)?;
     let unpacked = workshop.unpack(&arguments.bundle, "call")?;
     let kind = unpacked.bundle.manifest.kind;

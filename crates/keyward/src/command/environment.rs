@@ -48,7 +48,7 @@ fn chosen(name: &str) -> anyhow::Result<PathBuf> {
 
 async fn check(environment: PathBuf, policy: Option<&Path>, json: bool) -> anyhow::Result<ExitCode> {
     let python = match policy {
-        Some(policy) => named(&environment, policy)?,
+        Some(policy) => named(&environment, policy).await?,
         None => interpreter(environment)?,
     };
     let found = Environment::probe("checked", &python).await?;
@@ -96,8 +96,8 @@ fn remedy(modules: &[ModuleReport], native: &[String]) -> String {
 }
 
 /// The interpreter of an environment that the gateway would use.
-fn named(name: &Path, policy: &Path) -> anyhow::Result<PathBuf> {
-    let all = all(&load(policy)?)?;
+async fn named(name: &Path, policy: &Path) -> anyhow::Result<PathBuf> {
+    let all = all(&load(policy).await?)?;
     let known: Vec<&str> = all.keys().map(String::as_str).collect();
     match name.to_str().and_then(|name| all.get(name)) {
         Some(python) => Ok(python.clone()),
@@ -110,7 +110,7 @@ fn named(name: &Path, policy: &Path) -> anyhow::Result<PathBuf> {
 
 async fn list(policy: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let mut rows = Vec::new();
-    for (name, python) in all(&load(policy)?)? {
+    for (name, python) in all(&load(policy).await?)? {
         let probed = Environment::probe(&name, &python).await;
         rows.push((name, python, probed));
     }

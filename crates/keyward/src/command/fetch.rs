@@ -15,7 +15,7 @@ use crate::args::FetchRecording;
 use crate::object_store::{ObjectStore, Reach, StoreFault};
 
 pub(super) async fn fetch(asked: &FetchRecording) -> anyhow::Result<()> {
-    let policy = load(&asked.policy)?;
+    let policy = load(&asked.policy).await?;
     if asked.without_ledger {
         return fetch_named(asked, &policy).await;
     }

@@ -52,7 +52,7 @@ async fn active(store: &Store, id: &SessionId) -> anyhow::Result<Vec<Hold>> {
 }
 
 pub(super) async fn delete(asked: &DeleteRecording) -> anyhow::Result<()> {
-    let policy = load(&asked.policy)?;
+    let policy = load(&asked.policy).await?;
     let store = open_to_look(&policy).await?;
     let id = find(&store, &asked.id).await?;
     let record = store.trail_of(&id).await?.with_context(|| format!("session {id} has no recording"))?;

@@ -37,7 +37,7 @@ enum Outcome {
 }
 
 pub(super) async fn index(asked: &IndexSessions) -> anyhow::Result<ExitCode> {
-    let policy = load(&asked.policy)?;
+    let policy = load(&asked.policy).await?;
     let store = open_to_look(&policy).await?;
     let data = policy.node.data_dir.clone();
     let (keys, only) = (keys::read(&asked.keys)?, asked.session.as_deref());

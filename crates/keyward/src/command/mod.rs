@@ -2,6 +2,7 @@
 
 mod approve;
 mod call;
+mod config;
 mod environment;
 mod fetch;
 mod hold;
@@ -26,9 +27,10 @@ use keyward_policy::Policy;
 use keyward_store::Store;
 
 pub(crate) use call::read_arguments;
+pub(crate) use config::config;
 pub(crate) use environment::environment;
 pub(crate) use plugin::{api_refusal, plugin, upload};
-pub(crate) use policy::{check, load};
+pub(crate) use policy::{check, load, load_file};
 pub(crate) use session::session;
 pub(crate) use trail::trail;
 pub(crate) use user::{Quiet, user};

@@ -34,7 +34,7 @@ pub(crate) async fn plugin(command: Plugin) -> anyhow::Result<ExitCode> {
 
 /// Uploads, and tells what a gateway that runs makes of it.
 async fn upload_and_wait(path: &Path, policy: &Path) -> anyhow::Result<ExitCode> {
-    let policy = load(policy)?;
+    let policy = load(policy).await?;
     let data_dir = &policy.node.data_dir;
     let store = Store::open_beside(data_dir).await?;
     let (bundle, put) = upload(&store, path).await?;
@@ -96,7 +96,7 @@ pub(crate) fn api_refusal(api: ApiVersion, host: ApiVersion) -> Option<String> {
 }
 
 async fn list(policy: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let policy = load(policy)?;
+    let policy = load(policy).await?;
     let data_dir = &policy.node.data_dir;
     let (bundles, served) = match data_dir.join(Store::DATABASE).exists() {
         true => {

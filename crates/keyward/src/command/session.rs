@@ -44,7 +44,7 @@ pub(crate) async fn session(command: Session) -> anyhow::Result<ExitCode> {
 }
 
 pub(super) async fn open(policy: &Path) -> anyhow::Result<Store> {
-    open_to_look(&load(policy)?).await
+    open_to_look(&load(policy).await?).await
 }
 
 fn list(sessions: &[SessionSummary], json: bool, none: &str) -> anyhow::Result<()> {

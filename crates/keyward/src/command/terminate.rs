@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
 
 pub(super) async fn terminate(asked: &TerminateSession) -> anyhow::Result<()> {
-    let policy = load(&asked.policy)?;
+    let policy = load(&asked.policy).await?;
     let store = open_to_look(&policy).await?;
     let id = find(&store, &asked.id).await?;
     let order = Termination { by: who::asks(), message: asked.message.clone() };

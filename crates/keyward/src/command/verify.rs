@@ -21,7 +21,7 @@ struct Finding {
 
 /// Looks at every version that the store has: old ones may be owed the ends of sessions.
 pub(crate) async fn verify(policy: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let policy = load(policy)?;
+    let policy = load(policy).await?;
     let store = open_to_look(&policy).await?;
     let data = DataDir(policy.node.data_dir);
     let mut findings = Vec::new();

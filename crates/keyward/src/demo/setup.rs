@@ -65,7 +65,7 @@ impl Demo {
         println!("The policy document is {}", path.display());
         let policy = Policy::load(&path)?;
         put_plugins(&data, scratch.path()).await?;
-        let running = Running::start(policy).await?;
+        let running = Running::start(&path, policy).await?;
         Ok(Self { scratch, running, address, password, _target: target })
     }
 

@@ -45,7 +45,7 @@ struct Figures {
 }
 
 pub(crate) async fn bench(arguments: PluginBench) -> anyhow::Result<ExitCode> {
-    let policy = policy(arguments.policy.as_deref())?;
+    let policy = policy(arguments.policy.as_deref()).await?;
     let workshop = Workshop::open(policy.as_ref(), 4)?;
     let warm_bundle = workshop.unpack(&arguments.bundle, "warm")?;
     let cold_bundle = workshop.unpack(&arguments.bundle, "cold")?;

@@ -25,7 +25,7 @@ pub(crate) struct Checked {
 pub(crate) async fn check(arguments: PluginCheck) -> anyhow::Result<ExitCode> {
     let PluginCheck { bundle: path, as_api, json, policy: document, environment } = arguments;
     let host = as_api.as_deref().map_or(Ok(ApiVersion::HOST), str::parse)?;
-    let interpreters = Interpreters::new(environment, policy(document.as_deref())?.as_ref());
+    let interpreters = Interpreters::new(environment, policy(document.as_deref()).await?.as_ref());
     let checked = examine(&path, host, &interpreters).await?;
     if json {
         println!("{}", checked.as_json());

@@ -38,7 +38,7 @@ pub(crate) async fn watch(arguments: PluginWatch) -> anyhow::Result<ExitCode> {
 
 async fn again_and_again(arguments: &PluginWatch) -> anyhow::Result<ExitCode> {
     let folder = &arguments.folder;
-    let policy = policy(arguments.policy.as_deref())?;
+    let policy = policy(arguments.policy.as_deref()).await?;
     let interpreters = Interpreters::new(arguments.environment.clone(), policy.as_ref());
     loop {
         let before = glance(folder)?;

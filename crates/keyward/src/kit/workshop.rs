@@ -160,6 +160,9 @@ impl Interpreters {
 }
 
 /// The policy document that `--policy` names.
-pub(crate) fn policy(path: Option<&Path>) -> anyhow::Result<Option<Policy>> {
-    path.map(load).transpose()
+pub(crate) async fn policy(path: Option<&Path>) -> anyhow::Result<Option<Policy>> {
+    match path {
+        Some(path) => load(path).await.map(Some),
+        None => Ok(None),
+    }
 }

@@ -37,10 +37,15 @@ use self::defined::Defined;
 use self::report::{Report, syntax_problem};
 use self::section::Section;
 use self::value::{named, owned_line};
-use crate::{GatewaySettings, NodeSettings, Policy, PolicyError};
+use crate::{ConfigurationPlace, GatewaySettings, NodeSettings, Policy, PolicyError};
 
-/// Reads and checks a whole document.
-pub(crate) fn read(text: &str, base: &Path, name: &str) -> Result<Policy, PolicyError> {
+/// Reads and checks a whole document. One from the store is for the node that is given.
+pub(crate) fn read(
+    text: &str,
+    base: &Path,
+    name: &str,
+    node: Option<&NodeSettings>,
+) -> Result<Policy, PolicyError> {
     if text.len() as u64 > Policy::MAX_BYTES {
         return Err(PolicyError::TooLarge(name.into()));
     }
@@ -51,15 +56,20 @@ pub(crate) fn read(text: &str, base: &Path, name: &str) -> Result<Policy, Policy
         return Err(PolicyError::Document(syntax_problem(text, name, first)));
     }
     let report = Report::new(text);
-    let policy = policy(&Section::new(&report, "the document", table.get_ref(), 0), base);
+    let policy = policy(&Section::new(&report, "the document", table.get_ref(), 0), base, node);
     report.finish(name).map_err(PolicyError::Document)?;
     Ok(policy)
 }
 
 /// Where the report is empty, the policy is whole; else it lacks what had faults.
-fn policy(root: &Section<'_>, base: &Path) -> Policy {
-    let node = root.section("node", "[node]", "[node]");
-    let node = node.map_or_else(NodeSettings::default, |section| node::node(&section, base));
+fn policy(root: &Section<'_>, base: &Path, node: Option<&NodeSettings>) -> Policy {
+    let node = match node {
+        Some(node) => {
+            node::refuse_node(root);
+            node.clone()
+        }
+        None => own_node(root, base),
+    };
     let gateway = root.section("gateway", "[gateway]", "[gateway]");
     let mut settings = gateway.as_ref().map_or_else(GatewaySettings::default, gateway::gateway);
 
@@ -129,6 +139,15 @@ fn policy(root: &Section<'_>, base: &Path) -> Policy {
         ldap_servers: ldap_servers.into_values().collect(),
         trusted_cas: trusted_cas.into_values().collect(),
     }
+}
+
+fn own_node(root: &Section<'_>, base: &Path) -> NodeSettings {
+    let node = root.section("node", "[node]", "[node]");
+    let node = node.map_or_else(NodeSettings::default, |section| node::node(&section, base));
+    if node.configuration == ConfigurationPlace::Store {
+        node::refuse_policy(root);
+    }
+    node
 }
 
 /// All entries of a kind whose names are any text.

@@ -209,6 +209,14 @@ impl<'d> Section<'d> {
         }
     }
 
+    /// Reports the first key that is not `kept`.
+    pub(super) fn refuse_first_beside(&self, kept: &str, fault: Fault) {
+        let others = self.table.keys().filter(|name| name.get_ref() != kept);
+        if let Some(first) = others.map(|name| name.span().start).min() {
+            self.report.add(first, fault);
+        }
+    }
+
     /// Where the value of this key begins.
     pub(super) fn place_of(&self, key: &'static str) -> usize {
         self.value(key).map_or(self.at, |value| value.span().start)

@@ -27,6 +27,7 @@ mod call_record;
 mod command_environment;
 mod command_line;
 mod command_plugin;
+mod configuration;
 mod confinement;
 mod content;
 mod directory_users;

@@ -25,7 +25,7 @@ use crate::search_index::{about, directory, facts, failed, has_recording};
 
 pub(super) async fn search(asked: &SearchSessions) -> anyhow::Result<()> {
     let (query, wanted) = (Query::parse(&asked.text)?, wanted(asked)?);
-    let policy = load(&asked.policy)?;
+    let policy = load(&asked.policy).await?;
     let store = open_to_look(&policy).await?;
     let data = DataDir(policy.node.data_dir.clone());
     let limit = asked.limit as usize;

@@ -10,7 +10,7 @@ use keyward_trail::{AuditorKey, SigningKey};
 use zeroize::Zeroizing;
 
 use crate::args::Keys;
-use crate::command::load;
+use crate::command::load_file;
 use crate::data_dir::DataDir;
 
 /// A file of keys is short; another one is a mistake.
@@ -57,7 +57,7 @@ pub(super) fn new_key(path: &Path) -> anyhow::Result<()> {
 
 /// `keyward trail signer`.
 pub(super) fn signer(policy: &Path, replace_lost: bool) -> anyhow::Result<()> {
-    let data = DataDir(load(policy)?.node.data_dir);
+    let data = DataDir(load_file(policy)?.node.data_dir);
     let path = data.signing_key();
     let key = if replace_lost {
         SigningKey::make(&path).with_context(|| format!("{} cannot be made", path.display()))?

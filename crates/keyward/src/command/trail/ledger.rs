@@ -57,7 +57,7 @@ impl Finding {
 
 impl Ledger {
     pub(super) async fn open(policy: &Path, asked: Asked<'_>) -> anyhow::Result<Self> {
-        let policy = load(policy)?;
+        let policy = load(policy).await?;
         let store = open_to_look(&policy).await?;
         let (asked, authorities) = (asked.signed_by.copied(), asked.timestamped_by.cloned());
         Ok(Self { store, trails: DataDir(policy.node.data_dir).trails(), asked, authorities })

@@ -13,7 +13,7 @@ use crate::data_dir::DataDir;
 use crate::retention::{Due, Kept, Look, Plan, Recordings, now};
 
 pub(super) async fn retention(asked: &TrailRetention) -> anyhow::Result<()> {
-    let policy = load(&asked.policy)?;
+    let policy = load(&asked.policy).await?;
     let store = open_to_look(&policy).await?;
     if asked.clock_is_right {
         store.note_look(now()).await?;

@@ -31,7 +31,7 @@ const FAILED: u8 = 1;
 const MAX_FILE: u64 = 1024 * 1024;
 
 pub(crate) async fn scenario(arguments: PluginScenario) -> anyhow::Result<ExitCode> {
-    let policy = policy(arguments.policy.as_deref())?;
+    let policy = policy(arguments.policy.as_deref()).await?;
     let interpreters = Interpreters::new(arguments.environment.clone(), policy.as_ref());
     if let Some(file) = &arguments.record {
         return record::record(file, arguments.bundle.as_deref(), &interpreters).await;
