@@ -23,6 +23,7 @@ use crate::data_dir::DataDir;
 use crate::document::Watched;
 use crate::listen::Listeners;
 use crate::object_store::{start_spooling, start_uploads};
+use crate::place;
 use crate::plugins::{self, Earlier, Loader, NotLoaded, serves_somebody};
 use crate::retention::{Recordings, Retention};
 use crate::search_index::LiveIndex;
@@ -87,7 +88,7 @@ impl Running {
             check_supported(&file)?;
         }
         let data = DataDir(file.node.data_dir.clone());
-        let store = Store::open(&data.0).await?;
+        let store = place::open(&file.node).await?;
         let (configuration, policy) = Configuration::start(path, file, &store).await?;
         let ssh = Arc::new(SshProxy::new(host_keys(&store).await?));
         make_ready(&ssh, &policy, &store).await?;

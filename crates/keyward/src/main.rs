@@ -16,6 +16,7 @@ mod gateway;
 mod kit;
 mod listen;
 mod object_store;
+mod place;
 mod plugins;
 mod progress;
 mod retention;

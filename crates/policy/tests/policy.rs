@@ -658,3 +658,35 @@ fn a_node_file_says_that_the_policy_is_in_the_store_and_a_document_there_has_no_
         "{refused}"
     );
 }
+
+#[test]
+fn the_url_of_a_database_is_read_as_postgresqls_own_programs_do() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("word"), "s3cret\nmore").unwrap();
+    let read = |url: &str| {
+        let text = format!("[node]\ndatabase = {{ url = \"{url}\", password-file = \"word\" }}");
+        Policy::parse(&text, folder.path(), "keyward.toml").map(|policy| policy.node.database.unwrap())
+    };
+    let facts = |url| {
+        let server = read(url).unwrap();
+        assert_eq!(server.password.unwrap().expose(), "s3cret");
+        (server.user, server.host, server.port, server.database)
+    };
+    let expected = |host: &str, port| ("keyward".to_owned(), host.to_owned(), port, "ledger".to_owned());
+    assert_eq!(facts("postgres://keyward@db1.example.com/ledger"), expected("db1.example.com", 5432));
+    assert_eq!(facts("postgresql://keyward@192.0.2.7:5433/ledger"), expected("192.0.2.7", 5433));
+    assert_eq!(facts("postgres://keyward@[2001:db8::7]/ledger"), expected("2001:db8::7", 5432));
+    assert_eq!(facts("postgres://keyward@%2Frun%2fpostgresql/ledger"), expected("/run/postgresql", 5432));
+    for wrong in [
+        "db1",
+        "postgres://db1/ledger",
+        "postgres://keyward@db1",
+        "postgres://keyward@/ledger",
+        "postgres://keyward@db1/ledger?sslmode=disable",
+        "postgres://keyward@db1/a/b",
+        "postgres://key%20ward@db1/ledger",
+        "postgres://keyward@db1%2f/ledger",
+    ] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+}

@@ -56,12 +56,27 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "[[user-list]]",
         "[node]\nconfiguration = \"store\"\n[[user-list]]",
-        "2:1 with `configuration = \"store\"` this is not read: the policy is in the store (put it into a file without [node] and run `keyward config apply`; or leave `configuration` out)",
+        "2:3 with `configuration = \"store\"` this is not read: the policy is in the store (put it into a file without [node] and run `keyward config apply`; or leave `configuration` out)",
     ),
     (
         "[[user-list]]",
         "[node]\nconfiguration = \"stored\"\n[[user-list]]",
         "19:17 \"stored\" is not known here (did you mean \"store\"?)",
+    ),
+    (
+        "[[user-list]]",
+        "[node]\ndatabase = { url = \"mysql://a@b/c\" }\n[[user-list]]",
+        "19:20 this is no URL of a PostgreSQL (write \"postgres://USER@HOST/DATABASE\", with :PORT behind the host if it is not 5432, or \"postgres://USER@%2Frun%2Fpostgresql/DATABASE\" for a socket in /run/postgresql)",
+    ),
+    (
+        "[[user-list]]",
+        "[node]\ndatabase = { url = \"postgres://a:b@c/d\" }\n[[user-list]]",
+        "19:20 a password in a URL is shown where URLs are (put it into a file, and write `password-file = \"PATH\"`)",
+    ),
+    (
+        "[[user-list]]",
+        "[node]\ndatabase = { password-file = \"nowhere\" }\n[[user-list]]",
+        "19:12 this [node.database] has no `url` (url = \"postgres://keyward@db.example.com/keyward\"); 19:30 cannot read /nowhere/nowhere: No such file or directory (os error 2) (a relative path starts at the folder of this document)",
     ),
     // Names
     (

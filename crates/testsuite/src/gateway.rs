@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::disk::Disk;
 use crate::ports::free_port;
-use crate::{BundleFolder, Input, PATIENCE, PowerCuts, Program, Run, run, until};
+use crate::{BundleFolder, Input, PATIENCE, Postgres, PowerCuts, Program, Run, run, until};
 
 /// The gateway's program with a policy document and a data folder of its own.
 #[derive(Debug)]
@@ -123,6 +123,21 @@ impl GatewayPlan {
         } else {
             fs::write(self.policy(), text).unwrap();
         }
+    }
+
+    /// Its store is in a PostgreSQL, where it logs in by name and password.
+    #[track_caller]
+    pub fn on(mut self, server: &Postgres) -> Self {
+        let password = self.folder.path().join("database.password");
+        fs::write(&password, Postgres::PASSWORD).unwrap();
+        let (user, port, database) = (Postgres::USER, server.port(), Postgres::DATABASE);
+        let table = format!(
+            "[node]\ndatabase = {{ url = \"postgres://{user}@127.0.0.1:{port}/{database}\", password-file = \"database.password\" }}"
+        );
+        assert!(self.document.contains("[node]"));
+        self.document = self.document.replace("[node]", &table);
+        self.choose_ports();
+        self
     }
 
     /// Its configuration is in its store, where nothing is yet; the policy document is [`Gateway::DOCUMENT`].

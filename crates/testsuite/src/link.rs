@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use crate::{Dbclient, Gateway, GatewayPlan, KeyPair, Paramiko, Putty, SshClient, Sshd};
+use crate::{Dbclient, Gateway, GatewayPlan, KeyPair, Paramiko, Postgres, Putty, SshClient, Sshd};
 
 /// How a client gets to the server.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,12 @@ impl Link {
     #[track_caller]
     pub fn stored() -> Self {
         Self::through(Sshd::start(), GatewayPlan::stored)
+    }
+
+    /// By a gateway whose store is in a PostgreSQL.
+    #[track_caller]
+    pub fn on(server: &Postgres) -> Self {
+        Self::through(Sshd::start(), |plan| plan.on(server))
     }
 
     #[track_caller]

@@ -35,6 +35,8 @@ pub(crate) use session::session;
 pub(crate) use trail::trail;
 pub(crate) use user::{Quiet, user};
 
+use crate::place;
+
 /// Wrong usage, a wrong bundle or document.
 pub(crate) const WRONG: u8 = 2;
 
@@ -42,13 +44,13 @@ pub(crate) const WRONG: u8 = 2;
 /// the wrong user.
 pub(crate) async fn open_to_look(policy: &Policy) -> anyhow::Result<Store> {
     let data = &policy.node.data_dir;
-    if !data.join(Store::DATABASE).exists() {
+    if !place::exists(&policy.node) {
         bail!(
             "{} has no store yet: no gateway has run with this policy document, and no plugin was uploaded",
             data.display()
         );
     }
-    Ok(Store::open_beside(data).await?)
+    Ok(place::open_beside(&policy.node).await?)
 }
 
 /// Text from a stranger on its way to a terminal: what could act on it is escaped, or show its characters in another order.

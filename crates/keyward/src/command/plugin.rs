@@ -13,6 +13,7 @@ use super::served::Served;
 use super::{call, load, open_to_look, shown, verify};
 use crate::args::Plugin;
 use crate::kit;
+use crate::place;
 
 /// The gateway that runs has refused what was uploaded.
 const REFUSED: u8 = 1;
@@ -36,7 +37,7 @@ pub(crate) async fn plugin(command: Plugin) -> anyhow::Result<ExitCode> {
 async fn upload_and_wait(path: &Path, policy: &Path) -> anyhow::Result<ExitCode> {
     let policy = load(policy).await?;
     let data_dir = &policy.node.data_dir;
-    let store = Store::open_beside(data_dir).await?;
+    let store = place::open_beside(&policy.node).await?;
     let (bundle, put) = upload(&store, path).await?;
     let (name, version) = (&bundle.manifest.name, shown(&bundle.manifest.version));
     let what = match put {
@@ -98,7 +99,7 @@ pub(crate) fn api_refusal(api: ApiVersion, host: ApiVersion) -> Option<String> {
 async fn list(policy: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let policy = load(policy).await?;
     let data_dir = &policy.node.data_dir;
-    let (bundles, served) = match data_dir.join(Store::DATABASE).exists() {
+    let (bundles, served) = match place::exists(&policy.node) {
         true => {
             let store = open_to_look(&policy).await?;
             (store.bundles().await?, Served::look(&store, data_dir).await?)

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use keyward_policy::{ConfigurationPlace, Policy};
-use keyward_store::Store;
 
 use crate::configuration::StoredPlace;
 use crate::gateway::check_supported;
+use crate::place;
 
 /// Calls sound what `keyward run` would run, and nothing else.
 pub(crate) fn check(path: &Path) -> anyhow::Result<ExitCode> {
@@ -38,10 +38,10 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<ExitCode> {
 pub(crate) async fn load(path: &Path) -> anyhow::Result<Policy> {
     let file = load_file(path)?;
     let is_stored = file.node.configuration == ConfigurationPlace::Store;
-    if !is_stored || !file.node.data_dir.join(Store::DATABASE).exists() {
+    if !is_stored || !place::exists(&file.node) {
         return Ok(file);
     }
-    let store = Store::open_beside(&file.node.data_dir).await?;
+    let store = place::open_beside(&file.node).await?;
     let number = match store.configuration_in_force().await? {
         0 => store.newest_configuration().await?,
         in_force => in_force,

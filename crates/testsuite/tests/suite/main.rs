@@ -70,6 +70,7 @@ mod plugin_question_shapes;
 mod plugin_questions;
 mod plugin_users;
 mod plugins;
+mod postgresql;
 mod putty;
 mod recording;
 mod refusals;

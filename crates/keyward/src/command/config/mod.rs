@@ -16,6 +16,7 @@ use keyward_store::Store;
 use super::{load_file, open_to_look};
 use crate::args::Config;
 use crate::configuration::StoredPlace;
+use crate::place;
 
 pub(crate) async fn config(command: Config) -> anyhow::Result<ExitCode> {
     match command {
@@ -50,7 +51,7 @@ impl Revisions {
     /// To change it; makes the store where there is none yet, so that a gateway starts with what was applied before.
     async fn change(policy: &Path) -> anyhow::Result<Self> {
         let file = in_store(policy)?;
-        let store = Store::open_beside(&file.node.data_dir).await?;
+        let store = place::open_beside(&file.node).await?;
         Ok(Self::of(policy, file, store))
     }
 
