@@ -5,7 +5,7 @@ use keyward_model::SessionId;
 use keyward_store::{DeletionCause, Hold, NewDeletion, Said, Store};
 
 use super::session::{deleted, find, open};
-use super::{load, open_to_look, shown, who};
+use super::{counted, load, open_to_look, shown, who};
 use crate::args::{DeleteRecording, HoldRecording, ReleaseRecording};
 use crate::data_dir::DataDir;
 use crate::retention::{Deleted, Found, Recordings, now};
@@ -42,7 +42,10 @@ pub(super) async fn release(asked: &ReleaseRecording) -> anyhow::Result<()> {
     }
     match active(&store, &id).await?.len() {
         0 => println!("No hold is on the recording of session {id} any more."),
-        left => println!("Hold {number} is released; {left} more keep the recording of session {id}."),
+        left => {
+            let left = counted(left, "other hold");
+            println!("Hold {number} is released. The recording of session {id} is kept by {left}.");
+        }
     }
     Ok(())
 }

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use anyhow::Context;
 use keyward_policy::{Indexing, Policy};
 use keyward_search::{Coverage, IndexError, Indexer, SessionFacts};
-use keyward_store::TrailRecord;
+use keyward_store::{TheFile, TrailRecord};
 use keyward_trail::{AuditorKey, Completeness, Ending, Finder, Reader, TrailError};
 use tokio::task::spawn_blocking;
 
 use super::session::find;
 use super::trail::keys;
-use super::{load, open_to_look, shown};
+use super::{counted, load, open_to_look, shown};
 use crate::args::IndexSessions;
 use crate::data_dir::DataDir;
+use crate::progress::Progress;
 use crate::retention::Recordings;
 use crate::search_index::{directory, facts, failed, forget_deleted, line, open};
 
@@ -32,6 +33,8 @@ enum Outcome {
     Never,
     /// It takes an auditor's key.
     Locked,
+    /// Only an object store has it.
+    Away,
     Missing,
     Changed,
 }
@@ -49,8 +52,18 @@ pub(super) async fn index(asked: &IndexSessions) -> anyhow::Result<ExitCode> {
     let indexer = spawn_blocking(move || open(&index)).await?.map_err(|error| failed(error, &data))?;
     let recordings = Recordings { store, trails: DataDir(data.clone()).trails(), objects: None };
     let keys = Arc::new(keys);
-    let mut run =
-        Run { policy, recordings, data, keys, again: asked.again, outcomes: BTreeMap::new(), uncommitted: 0 };
+    let mut run = Run {
+        policy,
+        recordings,
+        data,
+        keys,
+        again: asked.again,
+        outcomes: BTreeMap::new(),
+        uncommitted: 0,
+        seen: 0,
+        read: 0,
+        progress: Progress::begin(),
+    };
     let indexer = match only {
         Some(id) => {
             let record = run.recordings.store.trail_of(&id).await?;
@@ -61,7 +74,7 @@ pub(super) async fn index(asked: &IndexSessions) -> anyhow::Result<ExitCode> {
     };
     let forgotten = forget_deleted(&run.data, &run.recordings.store, indexer).await?;
     if forgotten > 0 {
-        println!("{forgotten} sessions left the index: their recordings were deleted.");
+        println!("Left the index, since recordings were deleted: {}.", counted(forgotten, "session"));
     }
     Ok(run.report())
 }
@@ -72,9 +85,13 @@ struct Run {
     data: PathBuf,
     keys: Arc<Vec<AuditorKey>>,
     again: bool,
-    outcomes: BTreeMap<Outcome, usize>,
+    outcomes: BTreeMap<Outcome, u64>,
     /// Bytes.
     uncommitted: u64,
+    /// Recordings that were looked at, and the bytes of those that were read.
+    seen: u64,
+    read: u64,
+    progress: Progress,
 }
 
 impl Run {
@@ -93,6 +110,9 @@ impl Run {
     /// Indexes a recording that is not there yet.
     async fn one(&mut self, indexer: Indexer, record: &TrailRecord) -> anyhow::Result<Indexer> {
         let id = record.session.to_string();
+        self.seen += 1;
+        let (seen, read) = (counted(self.seen, "recording"), self.read >> 20);
+        self.progress.tell(format_args!("{seen} looked at, {read} MiB put into the index"));
         if record.is_open || record.deletion.is_some() {
             return Ok(indexer);
         }
@@ -125,9 +145,10 @@ impl Run {
                 Outcome::Changed
             }
             Err(Unread::Trail(error)) => {
-                let outcome = why_not(&error);
-                // Where one is locked, hundreds may be.
-                if outcome != Outcome::Locked || !self.outcomes.contains_key(&outcome) {
+                let outcome = why_not(&error, record);
+                // Where one is, hundreds may be.
+                let is_usual = matches!(outcome, Outcome::Locked | Outcome::Away);
+                if !is_usual || !self.outcomes.contains_key(&outcome) {
                     self.say(record, &format!("is not in the index: {:#}", anyhow::Error::new(error)));
                 }
                 outcome
@@ -137,6 +158,7 @@ impl Run {
         let length =
             record.closed.as_ref().and_then(|closed| closed.last.as_ref()).map_or(0, |last| last.length);
         self.uncommitted += length;
+        self.read += length;
         if self.uncommitted >= BETWEEN_COMMITS {
             self.uncommitted = 0;
             let committing = spawn_blocking(move || (indexer.commit(), indexer));
@@ -147,37 +169,44 @@ impl Run {
         Ok(indexer)
     }
 
-    fn say(&self, record: &TrailRecord, what: &str) {
+    fn say(&mut self, record: &TrailRecord, what: &str) {
+        self.progress.wipe();
         let (trail, session) = (shown(&record.trail), &record.session);
         eprintln!("keyward: the recording {trail} of session {session} {}", shown(what));
     }
 
-    fn report(&self) -> ExitCode {
+    fn report(&mut self) -> ExitCode {
+        self.progress.wipe();
         let count = |outcome| self.outcomes.get(&outcome).copied().unwrap_or_default();
-        let [indexed, partly, never, locked, missing, changed] = [
+        let [indexed, partly, never, locked, away, missing, changed] = [
             Outcome::Indexed,
             Outcome::Partly,
             Outcome::Never,
             Outcome::Locked,
+            Outcome::Away,
             Outcome::Missing,
             Outcome::Changed,
         ]
         .map(count);
-        println!("{} recordings were put into the index, {partly} of them in part.", indexed + partly);
+        println!("Put into the index: {}, {partly} in part.", counted(indexed + partly, "recording"));
         for (count, what) in [
-            (never, "are left out, as the audit policy of their connection says"),
-            (locked, "take the key of an auditor, and are not in the index: give it with --key"),
-            (missing, "could not be read, and are not in the index"),
+            (never, "Left out, as the audit policy of their connection says"),
+            (locked, "Not in the index without the key of an auditor (give it with --key)"),
+            (
+                away,
+                "Not in the index, as only the object store has them (`keyward session fetch-recording` fetches one)",
+            ),
+            (missing, "Not in the index, as they could not be read"),
             (
                 changed,
-                "are not as the gateway wrote them, and are not in the index: `keyward trail verify` says more",
+                "Not in the index, as they are not what the gateway wrote (`keyward trail verify` says more)",
             ),
         ] {
             if count > 0 {
-                println!("{count} recordings {what}.");
+                println!("{what}: {}.", counted(count, "recording"));
             }
         }
-        match (changed, locked + missing + partly) {
+        match (changed, locked + away + missing + partly) {
             (0, 0) => ExitCode::SUCCESS,
             (0, _) => ExitCode::from(1),
             (_, _) => ExitCode::from(3),
@@ -237,8 +266,13 @@ impl Recording {
     }
 }
 
-fn why_not(error: &TrailError) -> Outcome {
+fn why_not(error: &TrailError, record: &TrailRecord) -> Outcome {
     match error {
+        TrailError::Open { .. }
+            if record.object.as_ref().is_some_and(|object| object.file != TheFile::Kept) =>
+        {
+            Outcome::Away
+        }
         TrailError::NoKey { .. } | TrailError::WrongKey { .. } | TrailError::MoreKeys { .. } => {
             Outcome::Locked
         }

@@ -19,6 +19,7 @@ mod user;
 mod verify;
 mod who;
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -59,6 +60,12 @@ pub(crate) fn shown(text: &str) -> String {
     text.chars()
         .flat_map(|c| if acts(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
         .collect()
+}
+
+/// `1 recording`, `2 recordings`.
+pub(crate) fn counted(n: impl Display, what: &str) -> String {
+    let n = n.to_string();
+    format!("{n} {what}{}", if n == "1" { "" } else { "s" })
 }
 
 /// Marks, embeddings, overrides and isolates (Unicode UAX 9).

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use keyward_policy::{ConfigurationPlace, Policy};
 
+use super::counted;
 use crate::configuration::StoredPlace;
 use crate::gateway::check_supported;
 use crate::place;
@@ -22,13 +23,12 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<ExitCode> {
     }
     policy.check_runnable()?;
     check_supported(&policy)?;
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     println!(
         "{} is sound: {}, {}, {}.",
         path.display(),
-        count(policy.connections.len(), "connection"),
-        count(policy.plugins.len(), "plugin instance"),
-        count(policy.users.len(), "local user"),
+        counted(policy.connections.len(), "connection"),
+        counted(policy.plugins.len(), "plugin instance"),
+        counted(policy.users.len(), "local user"),
     );
     Ok(ExitCode::SUCCESS)
 }

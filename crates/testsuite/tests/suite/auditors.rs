@@ -351,7 +351,7 @@ fn a_recording_that_was_cut_back_replaced_or_removed_is_told_from_the_ledger() {
     let all = |status: i32, word: &str, wrong: u32| {
         let (found, said) = verify_at(&site, None);
         assert!(found == status && said.contains(word), "{found}: {said}");
-        assert!(said.ends_with(&format!("recordings, {wrong} of them not as they should be\n")), "{said}");
+        assert!(said.ends_with(&format!(", {wrong} of them not as they should be\n")), "{said}");
     };
     let this = |status: i32, word: &str| {
         let (found, said) = verify_at(&site, Some(one));

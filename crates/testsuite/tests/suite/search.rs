@@ -66,15 +66,12 @@ fn what_was_typed_shown_and_moved_is_found_and_played_from_there() {
     let without = site.command(&["session", "search", "zoltar"]);
     assert!(without.text().contains("Nothing found"), "{without:?}");
     assert!(
-        without.stderr.contains("2 recordings are not in the index: `keyward session index`"),
+        without.stderr.contains("not in the index: 2 recordings (`keyward session index`"),
         "{without:?}"
     );
     let indexed = index(&site, &[]);
     indexed.must_succeed();
-    assert!(
-        indexed.text().contains("2 recordings were put into the index, 0 of them in part."),
-        "{indexed:?}"
-    );
+    assert!(indexed.text().contains("Put into the index: 2 recordings, 0 in part."), "{indexed:?}");
 
     assert_eq!(
         texts(&search(&site, &["openssl passwd", "--kind", "command"])),
@@ -169,14 +166,14 @@ fn an_encrypted_recording_is_found_once_its_auditor_has_indexed_it() {
     let told = String::from_utf8_lossy(&locked.stdout);
     assert!(locked.stderr.contains("it takes the private key of") && told.contains("--key"), "{locked:?}");
     let none = site.command(&["session", "search", "chandelier"]);
-    assert!(none.stderr.contains("1 recordings are not in the index"), "{none:?}");
+    assert!(none.stderr.contains("not in the index: 1 recording ("), "{none:?}");
 
     index(&site, &["--key", auditors.key(0).to_str().unwrap()]).must_succeed();
     let hits = search(&site, &["chandelier", "--kind", "screen"]);
     assert_eq!(texts(&hits), [("screen", "chandelier")]);
     let again = index(&site, &[]);
     again.must_succeed();
-    assert!(again.text().starts_with("0 recordings"), "{again:?}");
+    assert!(again.text().starts_with("Put into the index: 0 recordings"), "{again:?}");
     assert!(has_nothing_of("chandelier", &site.gateway.data()), "the index is in the clear");
 }
 
@@ -207,7 +204,7 @@ fn a_session_is_found_while_it_is_recorded_and_without_a_key() {
     let counted = site.command(&["session", "search", "candlestick"]);
     assert_eq!(counted.stderr, "", "both are counted");
     let again = index(&site, &[]);
-    assert!(again.text().starts_with("0 recordings"), "{again:?}");
+    assert!(again.text().starts_with("Put into the index: 0 recordings"), "{again:?}");
     assert!(has_nothing_of("candlestick", &site.gateway.data()), "the index is in the clear");
 }
 
@@ -228,7 +225,10 @@ fn a_policy_keeps_recordings_out_of_the_index() {
     site.ssh().exec("echo chandelier").must_succeed();
     closed(&site, 1);
     let indexed = index(&site, &[]);
-    assert!(indexed.text().contains("1 recordings are left out"), "{indexed:?}");
+    assert!(
+        indexed.text().contains("Left out, as the audit policy of their connection says: 1 recording."),
+        "{indexed:?}"
+    );
     let found = site.command(&["session", "search", "chandelier", "--kind", "screen"]);
     assert_eq!((found.text().as_str(), found.stderr.as_str()), ("Nothing found.\n", ""));
 }
@@ -284,7 +284,7 @@ fn a_recording_that_was_deleted_is_not_found_any_more() {
     assert!(known.iter().any(|hit| hit["session"] == *old.session && hit["play"].is_null()), "{known:?}");
     // It has left the index by then.
     let again = index(&site, &[]);
-    assert!(!again.text().contains("left the index"), "{again:?}");
+    assert!(!again.text().contains("Left the index"), "{again:?}");
 }
 
 #[test]

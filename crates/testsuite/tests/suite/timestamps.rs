@@ -130,7 +130,7 @@ fn the_ledger_knows_a_recording_with_its_timestamp() {
         (run.status.code().unwrap(), String::from_utf8(run.stdout).unwrap())
     };
     let (status, said) = all(&tsa.ca());
-    assert!(status == 0 && said.contains("1 recordings, 0 of them"), "{status}: {said}");
+    assert!(status == 0 && said.contains("1 recording, 0 of them"), "{status}: {said}");
     let (status, said) = all(&tsa.stranger_ca());
     assert!(status == 3 && said.contains("NOT TIMESTAMPED by who was asked for"), "{status}: {said}");
 

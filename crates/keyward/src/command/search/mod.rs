@@ -18,7 +18,7 @@ use tokio::task::spawn_blocking;
 
 use self::print::print;
 use super::past::{self, Edge};
-use super::{load, open_to_look};
+use super::{counted, load, open_to_look};
 use crate::args::{Kind, SearchSessions};
 use crate::data_dir::DataDir;
 use crate::search_index::{about, directory, facts, failed, has_recording};
@@ -72,14 +72,12 @@ async fn tell_missing(policy: &Policy, store: &Store, there: usize, partly: usiz
     let never: Vec<_> = names.filter(|name| policy.indexing_of(name) == Indexing::Never).collect();
     let missing = store.count_trails(&never).await?.saturating_sub((there + partly) as u64);
     if missing > 0 {
-        eprintln!(
-            "keyward: {missing} recordings are not in the index: `keyward session index` puts them there"
-        );
+        let missing = counted(missing, "recording");
+        eprintln!("keyward: not in the index: {missing} (`keyward session index` puts in what can be read)");
     }
     if partly > 0 {
-        eprintln!(
-            "keyward: {partly} recordings are in the index in part: `keyward session index --again` says why"
-        );
+        let partly = counted(partly, "recording");
+        eprintln!("keyward: in the index in part: {partly} (`keyward session index --again` says why)");
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use keyward_trail::{
 use super::timestamps::judge;
 use super::verify::{CHANGED, INTACT, TRUNCATED, UNCHECKED, check, time};
 use crate::command::session::deleted;
-use crate::command::{load, open_to_look, shown};
+use crate::command::{counted, load, open_to_look, shown};
 use crate::data_dir::DataDir;
 use crate::progress::Progress;
 
@@ -140,7 +140,7 @@ impl Ledger {
                 progress.wipe();
                 println!("{}  {}", shown(name), shown(&finding.says));
             }
-            progress.tell(format_args!("{count} recordings checked"));
+            progress.tell(format_args!("{} checked", counted(count, "recording")));
         };
         let mut after = String::new();
         loop {
@@ -164,7 +164,7 @@ impl Ledger {
             }
         }
         progress.wipe();
-        println!("{count} recordings, {wrong} of them not as they should be");
+        println!("{}, {wrong} of them not as they should be", counted(count, "recording"));
         Ok(worst)
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::args::TrailRetention;
 use crate::command::session::time;
-use crate::command::{load, open_to_look, shown};
+use crate::command::{counted, load, open_to_look, shown};
 use crate::data_dir::DataDir;
 use crate::retention::{Due, Kept, Look, Plan, Recordings, now};
 
@@ -60,7 +60,8 @@ fn print(plan: &Plan, policy: &Policy) {
     }
     let bytes = freed(plan);
     let kept = u64::try_from(plan.kept.len()).unwrap_or(u64::MAX).saturating_add(plan.more_kept);
-    println!("{} recordings would be deleted, with {bytes} bytes; {kept} are due and kept", plan.due.len());
+    let due = counted(plan.due.len(), "recording");
+    println!("{due} would be deleted, with {bytes} bytes; {kept} of those that are due would be kept");
     if plan.over > 0 {
         println!("{} bytes are more than `keep-at-most`, and nothing else may be deleted", plan.over);
     }

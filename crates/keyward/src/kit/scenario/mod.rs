@@ -24,6 +24,7 @@ use self::play::Played;
 use self::talk::Answers;
 use super::workshop::{Interpreters, policy};
 use crate::args::PluginScenario;
+use crate::command::counted;
 
 /// A scenario did not pass, as opposed to wrong usage.
 const FAILED: u8 = 1;
@@ -97,8 +98,8 @@ impl<'r> Run<'r> {
 
     pub(crate) fn conclude(&self, cases: &[Case]) {
         match cases.iter().filter(|case| !case.result.has_passed()).count() {
-            0 => println!("{} passed.", counted(cases.len())),
-            failed => println!("{failed} of {} did not pass.", counted(cases.len())),
+            0 => println!("{} passed.", counted(cases.len(), "scenario")),
+            failed => println!("{failed} of {} did not pass.", counted(cases.len(), "scenario")),
         }
     }
 
@@ -203,10 +204,6 @@ fn compare(golden: &Path, came: &str) -> Option<String> {
         shown(&wanted),
         shown(came)
     ))
-}
-
-fn counted(n: usize) -> String {
-    if n == 1 { "1 scenario".to_owned() } else { format!("{n} scenarios") }
 }
 
 /// The scenario files that are meant: files as they are, of folders each `.toml` in `tests/`, or in the folder itself.
