@@ -52,8 +52,9 @@ fn main() -> Result<(), Failure> {
 
 fn speed(signed: &Protection, encrypted: &Protection) -> Result<(), Failure> {
     let mut kinds = vec![
-        ("terminal: log lines".to_owned(), log_lines(), TERMINAL),
-        ("bulk: log lines".to_owned(), log_lines(), BULK),
+        ("terminal: log lines".to_owned(), log_lines(""), TERMINAL),
+        ("terminal: in colours".to_owned(), log_lines("\x1b[1;32m"), TERMINAL),
+        ("bulk: log lines".to_owned(), log_lines(""), BULK),
         ("bulk: zeros".to_owned(), vec![0; 1 << 20], BULK),
         ("bulk: random".to_owned(), random()?, BULK),
     ];
@@ -252,7 +253,7 @@ fn parts(trail: &[u8]) -> Result<(), Failure> {
 
 /// Commands as a person types them, letter by letter with their echo, and what they show.
 fn an_hour() -> Vec<(Duration, Direction, Vec<u8>)> {
-    let (text, mut line) = (log_lines(), 0);
+    let (text, mut line) = (log_lines(""), 0);
     let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
     let (mut at, mut events) = (Duration::ZERO, Vec::new());
     for round in 0usize.. {
@@ -309,12 +310,13 @@ fn random() -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn log_lines() -> Vec<u8> {
-    let mut text = String::new();
+/// The names of users in a colour.
+fn log_lines(colour: &str) -> Vec<u8> {
+    let (mut text, reset) = (String::new(), if colour.is_empty() { "" } else { "\x1b[0m" });
     for n in 0u32..20_000 {
         let id = n.wrapping_mul(2_654_435_761);
         text += &format!(
-            "Mar 14 {:02}:{:02}:{:02} db1 sshd[{}]: Accepted publickey for alice from 192.0.2.{} port {} ssh2\r\n",
+            "Mar 14 {:02}:{:02}:{:02} db1 sshd[{}]: Accepted publickey for {colour}alice{reset} from 192.0.2.{} port {} ssh2\r\n",
             n / 3600 % 24,
             n / 60 % 60,
             n % 60,

@@ -230,6 +230,35 @@ fn who_shows_more_than_can_be_drawn_keeps_what_key_frames_there_are() {
     }
 }
 
+/// What a person sees who prints a long file, with colours or without, and goes on afterwards.
+#[test]
+fn key_frames_come_back_when_a_flood_is_over() {
+    for colour in ["", "\x1b[1;34m", "\x1b[0m\x1b[38;5;2m"] {
+        let mut writer = session(&signed(), 30);
+        let lines = |from: u32| {
+            (from..from + 20_000).flat_map(|n| format!("{colour}{n} of the file \u{4e2d}\r\n").into_bytes())
+        };
+        for n in 0..16u32 {
+            let at = Duration::from_millis(30_000 + u64::from(n) * 20);
+            writer.write(at, &data(&lines(n * 20_000).collect::<Vec<u8>>())).unwrap();
+        }
+        writer.write(Duration::from_secs(40), &data(b"\x1b]0;title\x07\x1b[m$ ls\r\nfile\r\n")).unwrap();
+        writer.seal().unwrap();
+        writer.write(Duration::from_secs(50), &data(b"\x1b[2;3Hlater")).unwrap();
+        writer.seal().unwrap();
+        let trail = writer.finish(Duration::from_secs(60), &end()).unwrap();
+        let mut late = open(&trail, &[], None);
+        late.seek(Duration::from_secs(45)).unwrap();
+        assert!(late.text().iter().any(|row| row.contains("319999 of the file")), "{:?}", late.text());
+        for at in [31, 45, 51] {
+            assert!(is_same(&trail, &[], None, Duration::from_secs(at)), "{at}");
+        }
+        let mut reader = Reader::new(Cursor::new(trail), &[]).unwrap();
+        let frame = reader.key_frame(Duration::from_secs(45), None).unwrap();
+        assert!(frame.at >= Duration::from_secs(40), "{:?}", frame.at);
+    }
+}
+
 #[test]
 fn a_block_of_the_index_reads_back_and_none_panics() {
     let trail = finished(&signed(), 60);

@@ -8,6 +8,7 @@ use crate::block::HEADER_LEN;
 use crate::chain::Link;
 use crate::chained::Joint;
 use crate::event::{ChannelId, Event};
+use crate::flood::Flood;
 use crate::index::{Index, KeyScreen, MOST_DUMP, Pointer};
 use crate::screen::Screen;
 use crate::shown::{Shown, Sight};
@@ -27,6 +28,11 @@ const RESTING: usize = 8 * 1024;
 const FIRST_ALLOWANCE: usize = 256 * 1024;
 const MOST_ALLOWANCE: usize = 4 * 1024 * 1024;
 const ALLOWANCE: u64 = 256 * 1024;
+/// What is never spent on drawing, but on what a flood leaves; and what its beginning and end count for.
+const RESERVE: usize = 64 * 1024;
+const FLOOD_COST: usize = 8 * 1024;
+/// Less is no flood.
+const LEAST_FLOOD: usize = 8 * 1024;
 /// What a change of size counts for: the whole screen is laid out anew.
 const SIZE_COST: usize = 32 * 1024;
 
@@ -63,6 +69,13 @@ enum Model {
         dump: Zeroizing<String>,
     },
     Live(Box<Screen>),
+    /// More was shown than can be drawn, of which the last lines are enough.
+    Flooded {
+        size: (usize, usize),
+        /// What it was before.
+        dump: Zeroizing<String>,
+        flood: Box<Flood>,
+    },
     /// Too much was shown to draw it all.
     Lost,
 }
@@ -111,7 +124,12 @@ impl Indexer {
         match self.shown.take(event) {
             Some(Sight::Text(text)) => {
                 self.text = self.text.saturating_add(text.len());
-                self.keep(&text);
+                let text = text.get(self.pour(&text)..).unwrap_or_default();
+                if text.is_empty() {
+                    return;
+                }
+                self.settle(at);
+                self.keep(text);
                 if self.pending.len() >= MOST_PENDING {
                     self.draw(at);
                 }
@@ -119,7 +137,10 @@ impl Indexer {
             Some(size @ Sight::Size(..)) => {
                 self.text = self.text.saturating_add(1);
                 self.draw(at);
-                self.spend(at, SIZE_COST);
+                self.settle(at);
+                if !self.spend(at, SIZE_COST, RESERVE) {
+                    self.lose();
+                }
                 if let Some(screen) = self.live() {
                     screen.show(&size, &mut ());
                 }
@@ -133,6 +154,11 @@ impl Indexer {
         if self.pending.len() >= RESTING {
             self.draw(at);
         }
+        if let Model::Flooded { flood, .. } = &mut self.model
+            && flood.taken_since() < LEAST_FLOOD
+        {
+            self.resume(at);
+        }
         self.rest();
     }
 
@@ -143,6 +169,7 @@ impl Indexer {
         let is_due = self.text >= self.apart || (self.text > 0 && blocks >= BLOCKS_APART);
         if is_due {
             self.draw(at);
+            self.resume(at);
             self.rest();
         }
         let screen = match &self.model {
@@ -152,7 +179,7 @@ impl Indexer {
                 dump: dump.to_string(),
                 sole: self.sole.flatten(),
             }),
-            Model::Rest { .. } | Model::Live(_) | Model::Lost => None,
+            Model::Rest { .. } | Model::Live(_) | Model::Flooded { .. } | Model::Lost => None,
         };
         let bytes = place.place.offset.saturating_sub(self.offset);
         if screen.is_none() && (self.earlier.is_empty() || bytes < BYTES_APART) {
@@ -198,27 +225,91 @@ impl Indexer {
     }
 
     fn draw(&mut self, at: u64) {
-        if self.pending.is_empty() {
-            return;
-        }
-        self.spend(at, self.pending.len());
-        let pending = std::mem::take(&mut self.pending);
-        if let Some(screen) = self.live() {
-            screen.show_text(&pending, &mut ());
+        while !self.pending.is_empty() {
+            let pending = std::mem::take(&mut self.pending);
+            if self.spend(at, pending.len(), RESERVE) {
+                if let Some(screen) = self.live() {
+                    screen.show_text(&pending, &mut ());
+                }
+                return;
+            }
+            self.flood(at);
+            let poured = self.pour(&pending);
+            if poured == pending.len() {
+                return;
+            }
+            self.settle(at);
+            if poured < LEAST_FLOOD {
+                self.lose();
+            }
+            if !matches!(self.model, Model::Lost) {
+                self.keep(pending.get(poured..).unwrap_or_default());
+            }
         }
     }
 
-    fn spend(&mut self, at: u64, cost: usize) {
+    /// From here on what is shown is not drawn.
+    fn flood(&mut self, at: u64) {
+        self.rest();
+        let is_terminal = self.most == MOST_ALLOWANCE;
+        self.model = match std::mem::replace(&mut self.model, Model::Lost) {
+            Model::Rest { size, dump }
+                if is_terminal && !has_margins(&dump) && self.spend(at, FLOOD_COST, 0) =>
+            {
+                Model::Flooded { size, dump, flood: Box::new(Flood::new()) }
+            }
+            Model::Rest { .. } | Model::Live(_) | Model::Flooded { .. } | Model::Lost => Model::Lost,
+        };
+    }
+
+    /// How many bytes of a text a flood takes.
+    fn pour(&mut self, text: &str) -> usize {
+        match &mut self.model {
+            Model::Flooded { flood, .. } => flood.take(text),
+            Model::Rest { .. } | Model::Live(_) | Model::Lost => 0,
+        }
+    }
+
+    /// Draws what a flood has left, where that is known and may be drawn.
+    fn resume(&mut self, at: u64) {
+        let Model::Flooded { size, flood, .. } = &self.model else { return };
+        let Some(text) = flood.rest(size.1) else { return };
+        if !self.spend(at, text.len(), 0) {
+            return;
+        }
+        if let Model::Flooded { size, dump, .. } = std::mem::replace(&mut self.model, Model::Lost) {
+            self.model = Model::Rest { size, dump };
+        }
+        if let Some(screen) = self.live() {
+            screen.show_text(&text, &mut ());
+        }
+    }
+
+    /// The flood is over: what it has left is drawn, or the screen is not known any more.
+    fn settle(&mut self, at: u64) {
+        self.resume(at);
+        if matches!(self.model, Model::Flooded { .. }) {
+            self.lose();
+        }
+    }
+
+    fn lose(&mut self) {
+        self.model = Model::Lost;
+        self.pending = Zeroizing::default();
+    }
+
+    /// `false`, and nothing is spent: less would be left than `reserve`.
+    fn spend(&mut self, at: u64, cost: usize, reserve: usize) -> bool {
         let passed = at.saturating_sub(self.refilled) / 1_000_000;
         let more = usize::try_from(passed.saturating_mul(ALLOWANCE)).unwrap_or(usize::MAX);
         self.allowance = self.allowance.saturating_add(more).min(self.most);
         self.refilled += passed * 1_000_000;
         match self.allowance.checked_sub(cost) {
-            Some(left) => self.allowance = left,
-            None => {
-                self.model = Model::Lost;
-                self.pending = Zeroizing::default();
+            Some(left) if left >= reserve => {
+                self.allowance = left;
+                true
             }
+            Some(_) | None => false,
         }
     }
 
@@ -228,7 +319,7 @@ impl Indexer {
         }
         match &mut self.model {
             Model::Live(screen) => Some(screen),
-            Model::Rest { .. } | Model::Lost => None,
+            Model::Rest { .. } | Model::Flooded { .. } | Model::Lost => None,
         }
     }
 
@@ -239,6 +330,14 @@ impl Indexer {
         let is_small = dump.len() <= MOST_DUMP;
         self.model = if is_small { Model::Rest { size, dump: dump.into() } } else { Model::Lost };
     }
+}
+
+/// Whether only a part of the screen scrolls, by what draws it: `ESC [ top ; bottom r`.
+fn has_margins(dump: &str) -> bool {
+    dump.split("\x1b[").skip(1).any(|sequence| {
+        let parameters = sequence.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        parameters.starts_with('r')
+    })
 }
 
 /// Without what it has seen.

@@ -29,6 +29,7 @@ mod file_event;
 mod filter;
 mod finder;
 mod finished;
+mod flood;
 mod followed;
 mod frames;
 mod gathered;
