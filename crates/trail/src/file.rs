@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock};
 
 /// A new file that leaves the page cache as it found it.
 ///
@@ -21,6 +21,15 @@ pub struct TrailFile {
     written: u64,
     staged: Staged,
     way: Way,
+}
+
+/// Whether some process of this machine has the file of a trail open to write it (flock(2)); also where nobody can tell.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn is_being_written(path: &Path) -> io::Result<bool> {
+    let file = File::open(path)?;
+    Ok(flock(&file, FlockOperation::NonBlockingLockShared).is_err())
 }
 
 /// How the file is written at the moment.
@@ -71,6 +80,8 @@ impl TrailFile {
     /// Also when the file exists: a recording is never written over.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        // For `is_being_written`. It is free again when the process dies; a file system without locks is no reason not to record.
+        let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
         Ok(Self { file: Arc::new(file), written: 0, staged: Staged::default(), way: Way::Cached })
     }
 

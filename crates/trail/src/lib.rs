@@ -82,7 +82,7 @@ pub use commands::export_commands;
 pub use end::{End, Ending};
 pub use error::{Damage, TrailError};
 pub use event::{ChannelId, Direction, Event, ExitStatus, Stream, Terminal};
-pub use file::{Lent, Output, TrailFile};
+pub use file::{Lent, Output, TrailFile, is_being_written};
 pub use file_event::{FileDigest, FileEvent, FileOutcome};
 pub use finder::{Completeness, Finder, Found, FoundKind};
 pub use finished::Finished;

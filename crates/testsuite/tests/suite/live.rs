@@ -45,6 +45,27 @@ fn an_open_session_is_followed_with_the_auditors_key_less_than_a_second_behind()
 }
 
 #[test]
+fn who_follows_is_told_when_the_gateway_has_died() {
+    let mut site = Site::open();
+    let ssh = site.ssh();
+    let mut session = Program::start(&mut ssh.command(&["-tt"], &["cat"]));
+    session.tell("first");
+    let recording = until("a recording begins", PATIENCE, || site.gateway.recordings().pop());
+    let words = ["trail", "play", "--follow", recording.to_str().unwrap()];
+    let watching = Program::start(&mut keyward_to_log(site.sshd.folder(), &words));
+    watching.find_line("first", PATIENCE, |line| line.contains("first").then_some(())).unwrap();
+    let terminal = watched(site.sshd.folder(), &recording, "--follow");
+    terminal.shows(&["live", "first"]);
+    site.gateway.kill();
+    assert!(watching.ended(PATIENCE).success());
+    let log = watching.log().join("\n");
+    assert!(log.contains("has no end that is signed"), "{log}");
+    terminal.shows(&["the end", "first"]);
+    terminal.press(&["q"]);
+    terminal.shows(&["has no end that is signed", "icanon", "gone"]);
+}
+
+#[test]
 fn at_a_terminal_a_session_is_followed_and_gone_back_in() {
     let site = Site::open();
     let ssh = site.ssh();

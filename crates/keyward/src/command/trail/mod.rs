@@ -25,7 +25,7 @@ use keyward_trail::{
     export_asciicast, export_commands, export_hidden_input, export_text,
 };
 
-use self::watch::Growth;
+use self::watch::{Growth, Writing};
 use crate::args::{ExportFormat, Keys, Signer, Trail};
 use crate::command::shown;
 
@@ -46,7 +46,7 @@ pub(crate) async fn trail(command: Trail) -> anyhow::Result<ExitCode> {
                 read_all,
                 channel: channel.map(ChannelId),
             };
-            let growth = if follow { Growth::Followed } else { Growth::AsItIs };
+            let growth = if follow { Growth::Followed(Writing::of(file)) } else { Growth::AsItIs };
             watch::play(recording, options, growth).await?;
         }
         Trail::Export { file, keys, signer, format, with_input, channel, part, output, into } => {

@@ -93,7 +93,12 @@ impl<'a> Player<'a> {
             return;
         }
         let Some(next) = self.next_at() else {
-            self.is_live = self.growth == Growth::Followed;
+            if let Growth::Followed(writing) = &mut self.growth
+                && !writing.goes_on()
+            {
+                self.growth = Growth::AsItIs;
+            }
+            self.is_live = matches!(self.growth, Growth::Followed(_));
             return;
         };
         if !self.is_live {
@@ -121,9 +126,9 @@ impl<'a> Player<'a> {
 
     /// When the screen changes next. `None`: never, nobody has written it yet, or nobody knows.
     fn next_at(&mut self) -> Option<Duration> {
-        let next = match (self.growth, &self.damage) {
-            (Growth::Followed, None) => self.replay.resume().and_then(|_| self.replay.next_at()),
-            (Growth::Followed, Some(_)) | (Growth::AsItIs, _) => self.replay.next_at(),
+        let next = match (&self.growth, &self.damage) {
+            (Growth::Followed(_), None) => self.replay.resume().and_then(|_| self.replay.next_at()),
+            (Growth::Followed(_), Some(_)) | (Growth::AsItIs, _) => self.replay.next_at(),
         };
         next.unwrap_or_else(|damage| {
             self.damage.get_or_insert(damage);
@@ -191,7 +196,8 @@ impl<'a> Player<'a> {
 
     fn may_grow(&self) -> bool {
         let ending = self.replay.reader().ending();
-        self.growth == Growth::Followed && ending.is_none_or(|ending| *ending == Ending::Unfinished)
+        matches!(self.growth, Growth::Followed(_))
+            && ending.is_none_or(|ending| *ending == Ending::Unfinished)
     }
 
     /// Of the moment that is shown. A signature comes behind what it covers, so nobody knows before the end.

@@ -1,12 +1,13 @@
 //! `keyward trail play`.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use keyward_trail::{PlayOptions, Reader, Replay};
+use keyward_trail::{PlayOptions, Reader, Replay, is_being_written};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::player::Player;
@@ -21,11 +22,43 @@ const TICK: Duration = Duration::from_millis(200);
 /// Between two looks whether more was written.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
 
+/// Between two looks whether somebody still writes, and how long what was written before is read on after nobody does.
+const LOOK_FOR_WRITER: Duration = Duration::from_millis(500);
+const AFTER_WRITER: Duration = Duration::from_secs(1);
+
 /// Whether more of a recording is waited for than there is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Growth {
     AsItIs,
-    Followed,
+    Followed(Writing),
+}
+
+/// Whether a recording without an end may still get one.
+#[derive(Debug)]
+pub(super) struct Writing {
+    file: PathBuf,
+    looked: Option<Instant>,
+    /// Since when nobody writes it.
+    left: Option<Instant>,
+}
+
+impl Writing {
+    pub(super) fn of(file: PathBuf) -> Self {
+        Self { file, looked: None, left: None }
+    }
+
+    /// `false`: nobody writes it any more, for long enough to have read what was written before.
+    pub(super) fn goes_on(&mut self) -> bool {
+        if self.looked.is_none_or(|looked| looked.elapsed() > LOOK_FOR_WRITER) {
+            self.looked = Some(Instant::now());
+            match is_being_written(&self.file) {
+                // A file that is gone gets nothing more either.
+                Ok(false) | Err(_) => self.left = self.left.or(self.looked),
+                Ok(true) => self.left = None,
+            }
+        }
+        self.left.is_none_or(|left| left.elapsed() < AFTER_WRITER)
+    }
 }
 
 /// Plays it, with keys where a person sits at a terminal. A signal ends it as a key does: the terminal is given back first.
@@ -65,7 +98,7 @@ fn steered(
     stop: &AtomicBool,
 ) -> anyhow::Result<()> {
     let (Recording { mut reader, known_signer }, channel) = (recording, options.channel);
-    if growth == Growth::Followed {
+    if matches!(growth, Growth::Followed(_)) {
         reader.expect_more();
     }
     let mut replay = Replay::new(reader, options.channel).context("the recording is being read")?;
@@ -108,11 +141,12 @@ fn straight(
     let channel = options.channel;
     let played = match growth {
         Growth::AsItIs => keyward_trail::play(&mut recording.reader, &mut out, options, sleep),
-        Growth::Followed => {
+        Growth::Followed(mut writing) => {
             recording.reader.expect_more();
             let more = |reader: &mut Reader<_>| {
                 sleep(LOOK);
-                if stop.load(Ordering::Relaxed) { Ok(false) } else { reader.resume() }
+                let goes_on = !stop.load(Ordering::Relaxed) && writing.goes_on();
+                if goes_on { reader.resume() } else { Ok(false) }
             };
             keyward_trail::follow(&mut recording.reader, &mut out, options, sleep, more)
         }
