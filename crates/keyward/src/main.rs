@@ -32,6 +32,7 @@ use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
     let args = Args::read();
+    end_quietly_when_nobody_reads();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -65,6 +66,21 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
             demo::run(check, environment).await
         }
     }
+}
+
+/// As of `keyward session list | head`: whoever reads no further has what they wanted. Rust's programs get no SIGPIPE, and
+/// `println!` panics.
+fn end_quietly_when_nobody_reads() {
+    /// As a shell tells of SIGPIPE.
+    const BROKEN_PIPE: i32 = 128 + 13;
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload_as_str().unwrap_or_default();
+        if said.starts_with("failed printing to stdout: Broken pipe") {
+            std::process::exit(BROKEN_PIPE);
+        }
+        usual(panic);
+    }));
 }
 
 /// `RUST_LOG` changes what is logged, as in any Rust program.

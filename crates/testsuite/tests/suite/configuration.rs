@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use keyward_testsuite::{Gateway, Input, Link, Route, Run, Sshd, keyward, keyward_in, run};
+use keyward_testsuite::{Gateway, Input, Link, Route, Run, Sshd, keyward, keyward_in, run, shell};
 use serde_json::Value;
 
 /// A link whose gateway has no configuration yet.
@@ -95,7 +95,7 @@ fn what_is_applied_is_in_force_at_once_and_still_after_a_restart() {
 
     let applied = kept.config(&["apply", Gateway::DOCUMENT, "--comment", "the first"]);
     let told = applied.text();
-    assert!(told.starts_with("--- nothing\n+++ document.toml\n"), "{told}");
+    assert!(told.starts_with("document.toml is the first document: "), "{told}");
     assert!(told.ends_with("Revision 1 is made.\nIt is in force.\n"), "{told}");
     kept.log_in();
     let shown = kept.config(&["show"]).text();
@@ -249,6 +249,19 @@ fn an_editor_is_asked_again_until_the_document_is_sound() {
         failed.stderr
     );
     assert_eq!(kept.history().len(), 2);
+}
+
+#[test]
+fn who_reads_no_further_than_the_first_line_is_not_told_of_a_panic() {
+    let mut kept = Kept::open();
+    let long = kept.changed("long.toml", "[gateway]", &("# and so on\n".repeat(100_000) + "[gateway]"));
+    kept.config(&["apply", &long]).must_succeed();
+    let policy = kept.gateway().policy();
+    let program = keyward_in(policy.parent().unwrap(), &[]).get_program().to_owned();
+    let script =
+        "set +e +o pipefail; \"$1\" config show --policy \"$2\" | head -n 1; echo \"${PIPESTATUS[0]}\"";
+    let done = shell(script, &[program.to_str().unwrap(), policy.to_str().unwrap()]);
+    assert_eq!((done.text().as_str(), done.stderr.as_str()), ("# and so on\n141\n", ""));
 }
 
 #[test]

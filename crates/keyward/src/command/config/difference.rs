@@ -8,7 +8,7 @@ use keyward_model::Secret;
 
 use super::Revisions;
 use super::apply::read_document;
-use crate::command::shown;
+use crate::command::{counted, shown};
 
 pub(super) async fn with_file(policy: &Path, file: &Path) -> anyhow::Result<()> {
     let document = read_document(file)?;
@@ -42,6 +42,10 @@ pub(super) fn revision(number: u32) -> String {
 pub(super) fn print(before: &Secret, after: &Secret, before_is: &str, after_is: &str) {
     if before.expose() == after.expose() {
         println!("{after_is} is the same as {before_is}.");
+        return;
+    }
+    if before.expose().is_empty() {
+        println!("{after_is} is the first document: {}.", counted(after.expose().lines().count(), "line"));
         return;
     }
     let mut options = DiffOptions::new();

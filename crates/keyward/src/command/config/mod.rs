@@ -13,7 +13,7 @@ use keyward_model::Secret;
 use keyward_policy::{ConfigurationPlace, NodeSettings, Policy};
 use keyward_store::Store;
 
-use super::{load_file, open_to_look};
+use super::load_file;
 use crate::args::Config;
 use crate::configuration::StoredPlace;
 use crate::place;
@@ -44,7 +44,10 @@ impl Revisions {
     /// To look at what is there.
     async fn look(policy: &Path) -> anyhow::Result<Self> {
         let file = in_store(policy)?;
-        let store = open_to_look(&file).await?;
+        if !place::exists(&file.node) {
+            bail!("{}", nothing_yet(policy));
+        }
+        let store = place::open_beside(&file.node).await?;
         Ok(Self::of(policy, file, store))
     }
 
@@ -89,6 +92,13 @@ fn in_store(policy: &Path) -> anyhow::Result<Policy> {
     }
 }
 
+fn nothing_yet(policy: &Path) -> String {
+    let policy = policy.display();
+    format!(
+        "there is no configuration yet: `keyward config apply DOCUMENT --policy {policy}` makes the first revision"
+    )
+}
+
 async fn show(policy: &Path, revision: Option<u32>) -> anyhow::Result<()> {
     let revisions = Revisions::look(policy).await?;
     let (number, document) = match revision {
@@ -96,7 +106,7 @@ async fn show(policy: &Path, revision: Option<u32>) -> anyhow::Result<()> {
         None => revisions.newest().await?,
     };
     if number == 0 {
-        bail!("there is no configuration yet: `keyward config apply DOCUMENT --policy {}`", policy.display());
+        bail!("{}", nothing_yet(policy));
     }
     print!("{}", document.expose());
     Ok(())
