@@ -8,13 +8,13 @@ use keyward_store::{Place, PostgresServer, Store, StoreError};
 /// The store of a node, for the gateway.
 pub(crate) async fn open(node: &NodeSettings) -> Result<Store, StoreError> {
     let server = node.database.as_ref().map(server);
-    Store::open(Place { data_dir: &node.data_dir, server: server.as_ref() }).await
+    Store::open(Place { data_dir: &node.data_dir, server: server.as_ref(), master_key: None }).await
 }
 
 /// The same for a command, beside a gateway that may be running.
 pub(crate) async fn open_beside(node: &NodeSettings) -> Result<Store, StoreError> {
     let server = node.database.as_ref().map(server);
-    Store::open_beside(Place { data_dir: &node.data_dir, server: server.as_ref() }).await
+    Store::open_beside(Place { data_dir: &node.data_dir, server: server.as_ref(), master_key: None }).await
 }
 
 /// Whether a store was ever made there. Of one on a server, the directory with its keys is looked for.
