@@ -3,6 +3,7 @@
 mod config;
 mod plugin;
 mod session;
+mod store;
 mod trail;
 
 use std::ffi::OsString;
@@ -19,6 +20,7 @@ pub(crate) use self::session::{
     DecideSession, DeleteRecording, FetchRecording, HoldRecording, IndexSessions, Kind, ReleaseRecording,
     SearchSessions, Session, TerminateSession,
 };
+pub(crate) use self::store::{Previous, StoreCommand};
 pub(crate) use self::trail::{ExportFormat, Keys, Part, Signer, Trail, TrailRetention, TrailVerify};
 
 /// Privileged session gateway: people reach servers through it and never see a server's password.
@@ -72,6 +74,9 @@ pub(crate) enum Command {
     /// Look at sessions, with each hook call that was made for them, and hold or delete their recordings
     #[command(subcommand)]
     Session(Session),
+    /// Look after the gateway's store
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Play, export and verify recordings
     #[command(subcommand)]
     Trail(Trail),

@@ -15,6 +15,7 @@ mod document;
 mod gateway;
 mod kit;
 mod listen;
+mod master_key;
 mod object_store;
 mod place;
 mod plugins;
@@ -58,6 +59,7 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
             command::plugin(plugin).await
         }
         Command::Environment(environment) => command::environment(environment).await,
+        Command::Store(store) => command::store(store).await,
         Command::Session(session) => command::session(session).await,
         Command::Trail(trail) => command::trail(trail).await,
         Command::User(user) => command::user(user),

@@ -3,18 +3,39 @@
 use std::path::Path;
 
 use keyward_policy::{DatabaseServer, NodeSettings};
-use keyward_store::{Place, PostgresServer, Store, StoreError};
+use keyward_store::{MasterKey, Place, PostgresServer, Store};
+
+use crate::master_key;
 
 /// The store of a node, for the gateway.
-pub(crate) async fn open(node: &NodeSettings) -> Result<Store, StoreError> {
-    let server = node.database.as_ref().map(server);
-    Store::open(Place { data_dir: &node.data_dir, server: server.as_ref() }).await
+pub(crate) async fn open(node: &NodeSettings) -> anyhow::Result<Store> {
+    Ok(Store::open(parts(node).await?.place(node)).await?)
 }
 
 /// The same for a command, beside a gateway that may be running.
-pub(crate) async fn open_beside(node: &NodeSettings) -> Result<Store, StoreError> {
-    let server = node.database.as_ref().map(server);
-    Store::open_beside(Place { data_dir: &node.data_dir, server: server.as_ref() }).await
+pub(crate) async fn open_beside(node: &NodeSettings) -> anyhow::Result<Store> {
+    Ok(Store::open_beside(parts(node).await?.place(node)).await?)
+}
+
+/// What a store is opened with, besides its data directory.
+pub(crate) struct Parts {
+    server: Option<PostgresServer>,
+    master_key: Option<MasterKey>,
+}
+
+/// Reads the master key from where it is.
+pub(crate) async fn parts(node: &NodeSettings) -> anyhow::Result<Parts> {
+    let master_key = match &node.master_key {
+        Some(source) => Some(master_key::read(source).await?),
+        None => None,
+    };
+    Ok(Parts { server: node.database.as_ref().map(server), master_key })
+}
+
+impl Parts {
+    pub(crate) fn place<'p>(&'p self, node: &'p NodeSettings) -> Place<'p> {
+        Place { data_dir: &node.data_dir, server: self.server.as_ref(), master_key: self.master_key.as_ref() }
+    }
 }
 
 /// Whether a store was ever made there. Of one on a server, the directory with its keys is looked for.

@@ -44,7 +44,7 @@ pub use files::{FileOperation, FileRule, FileRules};
 pub use key_limits::{KeyLimits, KeyPermission};
 pub use ldap::{LdapAddress, LdapBind, LdapGroups, LdapServer, LdapTls};
 pub use lists::{TrustedCaList, UserList, UserListDefault};
-pub use node::{ConfigurationPlace, DatabaseServer, NodeSettings};
+pub use node::{ConfigurationPlace, DatabaseServer, MasterKeySource, NodeSettings};
 pub use object_store::ObjectStorePolicy;
 pub use password::{PasswordHash, PasswordHashError, hash_password, verify_nobody};
 pub use pattern::{HostPattern, PatternError, PatternHost, PatternPort};

@@ -11,6 +11,8 @@ pub struct NodeSettings {
     pub data_dir: PathBuf,
     /// The server that has the database of the store; `None`: it is a file in the data directory.
     pub database: Option<DatabaseServer>,
+    /// Where the key is that opens the secrets of the store; `None`: in the data directory.
+    pub master_key: Option<MasterKeySource>,
     pub configuration: ConfigurationPlace,
 }
 
@@ -28,6 +30,16 @@ pub struct DatabaseServer {
     pub ca: Option<PathBuf>,
 }
 
+/// Where a master key is: 32 bytes, in hexadecimal digits or base64.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum MasterKeySource {
+    File(PathBuf),
+    /// A variable of the gateway's environment.
+    Environment(String),
+    /// A program that prints it, and its arguments.
+    Command(Vec<String>),
+}
+
 /// Where the policy document is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ConfigurationPlace {
@@ -42,6 +54,7 @@ impl Default for NodeSettings {
         Self {
             data_dir: PathBuf::from("/var/lib/keyward"),
             database: None,
+            master_key: None,
             configuration: ConfigurationPlace::File,
         }
     }

@@ -78,6 +78,11 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "[node]\ndatabase = { password-file = \"nowhere\" }\n[[user-list]]",
         "19:12 this [node.database] has no `url` (url = \"postgres://keyward@db.example.com/keyward\"); 19:30 cannot read /nowhere/nowhere: No such file or directory (os error 2) (a relative path starts at the folder of this document)",
     ),
+    (
+        "[[user-list]]",
+        "[node]\nmaster-key = { file = \"a\", environment = \"B\" }\n[[user-list]]",
+        "19:14 this [node.master-key] needs one place where the key is (write one of file = \"PATH\", environment = \"VARIABLE\", command = [\"PROGRAM\", \"ARGUMENT\"])",
+    ),
     // Names
     (
         r#"name = "db""#,

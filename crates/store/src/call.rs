@@ -6,15 +6,19 @@ use std::time::Duration;
 use keyward_model::{InstanceName, SessionId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::bounds::{PAGE, WORD, clip, clip_some, count};
-use crate::database::Change;
-use crate::{Store, StoreError, sql};
+use crate::database::{Change, Row};
+use crate::sealing::{Sealing, Spot};
+use crate::{Store, StoreError, row, sql};
 
 const MAX_LOG_LINES: usize = 1000;
 const MAX_LOG_BYTES: usize = 256 * 1024;
 /// Of each cookie, as JSON (contract section 3).
 const MAX_COOKIE: usize = 1024 * 1024;
+/// A cookie that says nothing, as JSON.
+const EMPTY: &str = "{}";
 
 /// A call in the ledger.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
@@ -107,11 +111,11 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let cookies = cookies.map(StoredCookies::check).transpose()?;
         let mut change = self.write().await?;
-        if !write_record(&mut change, call, record).await? {
+        let Some(caller) = write_record(&mut change, call, record).await? else {
             return known(&mut change, call).await.map(|()| false);
-        }
+        };
         if let Some(cookies) = cookies {
-            cookies.write(&mut change, call).await?;
+            cookies.write(&mut change, &caller, self.sealing()).await?;
         }
         change.commit().await?;
         Ok(true)
@@ -121,7 +125,7 @@ impl Store {
     /// `session_ended`. `false` when the call was finished before; then nothing changes.
     pub async fn refuse_call(&self, call: CallId, record: &CallRecord) -> Result<bool, StoreError> {
         let mut change = self.write().await?;
-        if !write_record(&mut change, call, record).await? {
+        if write_record(&mut change, call, record).await?.is_none() {
             return known(&mut change, call).await.map(|()| false);
         }
         sql::query("UPDATE hook_calls SET reached = FALSE WHERE id = $1")
@@ -145,17 +149,23 @@ pub(crate) async fn cancel_open_calls(change: &mut Change, session: &SessionId) 
     Ok(())
 }
 
-/// `false` when the call is not running.
+/// Which plugin instance of which session was called.
+pub(crate) struct Caller {
+    session: String,
+    instance: String,
+}
+
+/// `None` when the call is not running.
 pub(crate) async fn write_record(
     change: &mut Change,
     call: CallId,
     record: &CallRecord,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Caller>, StoreError> {
     let log = kept(&record.log);
-    let done = sql::query(
+    let found = sql::query(
         "UPDATE hook_calls SET duration_us = $2, verdict = $3, outcome = $4, error = $5, traceback = $6, log = $7,
             log_left_out = $8, exit = $9, checksum = $10
-         WHERE id = $1 AND outcome IS NULL",
+         WHERE id = $1 AND outcome IS NULL RETURNING session, instance",
     )
     .bind(call.0)
     .bind(i64::try_from(record.duration.as_micros()).unwrap_or(i64::MAX))
@@ -167,9 +177,11 @@ pub(crate) async fn write_record(
     .bind(count(record.log.len() - log.len()).saturating_add_unsigned(record.log_left_out))
     .bind(clip_some(record.exit.as_deref(), WORD))
     .bind(clip_some(record.checksum.as_deref(), WORD))
-    .execute(&mut *change)
+    .fetch_optional(&mut *change)
     .await?;
-    Ok(done.rows_affected() > 0)
+    let caller =
+        |found| Ok(Caller { session: row::text(found, "session")?, instance: row::text(found, "instance")? });
+    found.as_ref().map(caller).transpose()
 }
 
 pub(crate) async fn known(change: &mut Change, call: CallId) -> Result<(), StoreError> {
@@ -193,8 +205,8 @@ fn kept(log: &[LogLine]) -> &[LogLine] {
 
 /// Cookies as the texts that are kept.
 struct StoredCookies {
-    cookie: String,
-    session_cookie: String,
+    cookie: Zeroizing<String>,
+    session_cookie: Zeroizing<String>,
 }
 
 impl StoredCookies {
@@ -205,29 +217,46 @@ impl StoredCookies {
         })
     }
 
-    async fn write(self, change: &mut Change, call: CallId) -> Result<(), StoreError> {
-        sql::query(
-            "UPDATE session_plugins SET cookie = $2
-             WHERE (session, instance) IN (SELECT session, instance FROM hook_calls WHERE id = $1)",
-        )
-        .bind(call.0)
-        .bind(self.cookie)
-        .execute(&mut *change)
-        .await?;
-        sql::query(
-            "UPDATE sessions SET session_cookie = $2
-             WHERE id = (SELECT session FROM hook_calls WHERE id = $1)",
-        )
-        .bind(call.0)
-        .bind(self.session_cookie)
-        .execute(&mut *change)
-        .await?;
+    async fn write(self, change: &mut Change, caller: &Caller, sealing: &Sealing) -> Result<(), StoreError> {
+        let Caller { session, instance } = caller;
+        sql::query("UPDATE session_plugins SET cookie = $3 WHERE session = $1 AND instance = $2")
+            .bind(session)
+            .bind(instance)
+            .bind(sealed(sealing, &self.cookie, Spot::Cookie { session, instance })?)
+            .execute(&mut *change)
+            .await?;
+        sql::query("UPDATE sessions SET session_cookie = $2 WHERE id = $1")
+            .bind(session)
+            .bind(sealed(sealing, &self.session_cookie, Spot::SessionCookie { session })?)
+            .execute(&mut *change)
+            .await?;
         Ok(())
     }
 }
 
-fn cookie_text(what: &'static str, cookie: &Value) -> Result<String, StoreError> {
-    let text = cookie.to_string();
+/// A cookie as it lies in the database: an empty one has nothing to hide, and most are.
+fn sealed(sealing: &Sealing, cookie: &str, spot: Spot<'_>) -> Result<Vec<u8>, StoreError> {
+    if cookie == EMPTY { Ok(Vec::new()) } else { sealing.seal(cookie, spot) }
+}
+
+/// The cookie of a row.
+pub(crate) fn read_cookie(
+    sealing: &Sealing,
+    found: &Row,
+    column: &'static str,
+    spot: Spot<'_>,
+) -> Result<Value, StoreError> {
+    let sealed: Vec<u8> = found.try_get(column)?;
+    if sealed.is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    let text = sealing.unseal(&sealed, spot)?;
+    serde_json::from_str(text.expose())
+        .map_err(|error| StoreError::Unreadable { what: column, source: Box::new(error) })
+}
+
+fn cookie_text(what: &'static str, cookie: &Value) -> Result<Zeroizing<String>, StoreError> {
+    let text = Zeroizing::new(cookie.to_string());
     if text.len() > MAX_COOKIE {
         return Err(StoreError::TooLarge { what, bytes: text.len(), limit: MAX_COOKIE });
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::bounds::{PAGE, SENTENCE, WORD, clip, clip_some};
 use crate::database::{Change, Row};
+use crate::sealing::Spot;
 use crate::{Store, StoreError, row, sql};
 
 /// Above what a policy document may be, so that this is not the limit people meet.
@@ -79,7 +80,7 @@ impl Store {
         .bind(new.made.0)
         .bind(clip(new.author, WORD))
         .bind(clip_some(new.comment, SENTENCE))
-        .bind(self.sealing().seal(new.document, &about(number))?)
+        .bind(self.sealing().seal(new.document.expose(), Spot::Document { number })?)
         .execute(&mut change)
         .await?;
         change.commit().await?;
@@ -143,7 +144,7 @@ impl Store {
 
     fn document(&self, found: &Row) -> Result<Secret, StoreError> {
         let sealed: Vec<u8> = found.try_get("document")?;
-        self.sealing().unseal(&sealed, &about(row::number(found, "number")?))
+        self.sealing().unseal(&sealed, Spot::Document { number: row::number(found, "number")? })
     }
 }
 
@@ -155,11 +156,6 @@ async fn newest(change: &mut Change) -> Result<u32, StoreError> {
 
 fn number(found: &[Row]) -> Result<u32, StoreError> {
     found.first().map_or(Ok(0), |found| row::number(found, "number"))
-}
-
-/// What a document is sealed as: it cannot be opened in the place of another one.
-fn about(number: u32) -> String {
-    format!("configuration {number}")
 }
 
 fn revision(found: &Row) -> Result<ConfigurationRevision, StoreError> {

@@ -1,5 +1,6 @@
 //! The database behind the store: its connections, its transactions and its rows.
 
+use std::path::Path;
 use std::time::Duration;
 
 use sqlx::postgres::{PgPool, PgRow, Postgres};
@@ -8,7 +9,7 @@ use sqlx::{Row as _, SqlitePool, Transaction};
 
 use crate::postgres::{self, bounded};
 use crate::sql::{Answer, Field, Query};
-use crate::sqlite;
+use crate::{StoreError, sqlite};
 
 /// How long a statement waits for another process, and a task for a connection.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -62,6 +63,15 @@ impl Database {
         match self {
             Self::Sqlite { readers, .. } => readers.begin().await.map(Change::Sqlite),
             Self::Postgres { readers, .. } => postgres::begin_read(readers).await.map(Change::Postgres),
+        }
+    }
+
+    /// Has the disk take all that was changed so far. `folder` has the file of a SQLite.
+    pub(crate) async fn sync(&self, folder: &Path) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite { .. } => sqlite::sync(folder).await,
+            // It has answered each change once its disk had it.
+            Self::Postgres { .. } => Ok(()),
         }
     }
 

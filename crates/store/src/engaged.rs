@@ -86,10 +86,9 @@ async fn insert_engaged(
 ) -> Result<bool, StoreError> {
     let done = sql::query(
         "INSERT INTO session_plugins
-            (session, instance, position, role, bundle, checksum, retry_interrupted, revision, follow_updates, state,
-             cookie)
+            (session, instance, position, role, bundle, checksum, retry_interrupted, revision, follow_updates, state)
          SELECT $1, $2, (SELECT COUNT(*) FROM session_plugins WHERE session = $1), $3, $4, $5, $6, $7, $8,
-            'called', '{}'
+            'called'
          FROM sessions WHERE id = $1 AND ended IS NULL
          ON CONFLICT (session, instance) DO NOTHING",
     )

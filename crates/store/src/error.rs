@@ -48,7 +48,19 @@ pub enum StoreError {
     #[error("database {database} could not be brought to schema {known}")]
     Migration { database: String, known: i64, source: sqlx::migrate::MigrateError },
     #[error(
-        "a sealed text cannot be opened: the sealing.key of the data directory is not the one that it was sealed with"
+        "database {database} is sealed with the master key {needed}, and the one that is given is {given}: name the right one \
+         with `master-key` of [node]. To have the given one take its place, use `keyward store rotate-master-key`"
+    )]
+    WrongMasterKey { database: String, needed: String, given: String },
+    #[error(
+        "database {database} is sealed with the master key {needed}, and there is no {}: restore that file, or name the \
+         right key with `master-key` of [node]",
+        path.display()
+    )]
+    NoKeyFile { database: String, path: PathBuf, needed: String },
+    #[error(
+        "a sealed secret cannot be opened: it was sealed with another key or for another row, or was changed; restore the \
+         database, and the keys that belong to it"
     )]
     Sealing,
     #[error("the database failed")]

@@ -7,7 +7,7 @@ use keyward_model::{InstanceName, PluginName, Secret, UnixMillis};
 use serde::Serialize;
 
 use crate::database::{Change, Row};
-use crate::sealing::Sealing;
+use crate::sealing::{Sealing, Spot};
 use crate::{Store, StoreError, row, sql};
 
 /// Above what a policy document may hold, so that this is not the limit people meet.
@@ -55,8 +55,8 @@ impl Store {
         .bind(revision.bundle.as_str())
         .bind(&revision.checksum)
         .bind(&revision.environment)
-        .bind(self.sealing().seal(&revision.configuration, revision.instance.as_str())?)
-        .bind(hash)
+        .bind(self.sealing().seal(revision.configuration.expose(), spot(revision, &hash))?)
+        .bind(&hash)
         .bind(now.0)
         .fetch_one(&mut change)
         .await?;
@@ -115,15 +115,28 @@ async fn find(
 }
 
 fn revision(found: &Row, sealing: &Sealing) -> Result<PluginRevision, StoreError> {
-    let instance: InstanceName = row::name(found, "instance")?;
-    let sealed: Vec<u8> = found.try_get("configuration")?;
-    Ok(PluginRevision {
+    let mut revision = PluginRevision {
+        instance: row::name(found, "instance")?,
         bundle: row::name(found, "bundle")?,
         checksum: row::text(found, "checksum")?,
         environment: row::text(found, "environment")?,
-        configuration: sealing.unseal(&sealed, instance.as_str())?,
-        instance,
-    })
+        configuration: Secret::new(String::new()),
+    };
+    let sealed: Vec<u8> = found.try_get("configuration")?;
+    let hash = row::text(found, "configuration_hash")?;
+    revision.configuration = sealing.unseal(&sealed, spot(&revision, &hash))?;
+    Ok(revision)
+}
+
+/// Where the configuration lies that has this hash.
+fn spot<'r>(revision: &'r PluginRevision, hash: &'r str) -> Spot<'r> {
+    Spot::Plugin {
+        instance: revision.instance.as_str(),
+        bundle: revision.bundle.as_str(),
+        checksum: &revision.checksum,
+        environment: &revision.environment,
+        hash,
+    }
 }
 
 impl fmt::Display for RevisionId {

@@ -76,10 +76,6 @@ where
     optional(row, column)?.map(|text| text.parse()).transpose().map_err(unreadable(column))
 }
 
-pub(crate) fn json<T: DeserializeOwned>(row: &Row, column: &'static str) -> Result<T, StoreError> {
-    serde_json::from_str(&text(row, column)?).map_err(unreadable(column))
-}
-
 pub(crate) fn optional_json<T: DeserializeOwned>(
     row: &Row,
     column: &'static str,

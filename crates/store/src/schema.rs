@@ -6,7 +6,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use crate::database::{Database, On};
 use crate::{StoreError, sql};
 
-const SQLITE: [(i64, &str, &str); 12] = [
+const SQLITE: [(i64, &str, &str); 13] = [
     (1, "ledger", include_str!("../migrations/0001_ledger.sql")),
     (2, "reached", include_str!("../migrations/0002_reached.sql")),
     (3, "revisions", include_str!("../migrations/0003_revisions.sql")),
@@ -19,13 +19,15 @@ const SQLITE: [(i64, &str, &str); 12] = [
     (10, "trail parts", include_str!("../migrations/0010_trail_parts.sql")),
     (11, "approvals", include_str!("../migrations/0011_approvals.sql")),
     (12, "configurations", include_str!("../migrations/0012_configurations.sql")),
+    (13, "sealed", include_str!("../migrations/0013_sealed.sql")),
 ];
 
 /// PostgreSQL came with schema 10, so that its first step makes all of that. Later steps have the numbers of SQLite's.
-const POSTGRES: [(i64, &str, &str); 3] = [
+const POSTGRES: [(i64, &str, &str); 4] = [
     (10, "ledger", include_str!("../migrations/postgres/0010_ledger.sql")),
     (11, "approvals", include_str!("../migrations/postgres/0011_approvals.sql")),
     (12, "configurations", include_str!("../migrations/postgres/0012_configurations.sql")),
+    (13, "sealed", include_str!("../migrations/postgres/0013_sealed.sql")),
 ];
 
 /// The schema that this program writes.

@@ -45,8 +45,8 @@ impl Store {
     /// Enters a session. An id that is already there is a database error.
     pub async fn begin_session(&self, new: &NewSession) -> Result<(), StoreError> {
         sql::query(
-            "INSERT INTO sessions (id, node, protocol, connection, client, login, jump_host, started, session_cookie, notes)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}', 0)",
+            "INSERT INTO sessions (id, node, protocol, connection, client, login, jump_host, started, notes)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)",
         )
         .bind(new.id.as_str())
         .bind(NODE)

@@ -18,8 +18,9 @@
 use keyward_model::{ConnectionName, InstanceName, PluginName, Protocol, SessionId, UnixMillis};
 
 use crate::bounds::{WORD, clip};
-use crate::call::{known, write_record};
+use crate::call::{known, read_cookie, write_record};
 use crate::database::{Change, Row};
+use crate::sealing::{Sealing, Spot};
 use crate::store::NODE;
 use crate::{CallId, CallRecord, Cookies, RevisionId, Role, Store, StoreError, row, sql};
 
@@ -75,7 +76,7 @@ impl Store {
         started: UnixMillis,
     ) -> Result<Option<EndCall>, StoreError> {
         let mut change = self.write().await?;
-        let Some(cookies) = take_right(&mut change, session, instance).await? else {
+        let Some(cookies) = take_right(&mut change, self.sealing(), session, instance).await? else {
             change.rollback().await?;
             return match self.has_ended(session).await? {
                 true => Ok(None),
@@ -102,11 +103,11 @@ impl Store {
     /// [`StoreError::NotEnding`] for a call of another hook.
     pub async fn finish_session_ended(&self, call: CallId, record: &CallRecord) -> Result<bool, StoreError> {
         let mut change = self.write().await?;
-        if !write_record(&mut change, call, record).await? {
+        if write_record(&mut change, call, record).await?.is_none() {
             return known(&mut change, call).await.map(|()| false);
         }
         let session: Option<String> = sql::scalar(
-            "UPDATE session_plugins SET state = 'ended', outcome = $2, cookie = '{}'
+            "UPDATE session_plugins SET state = 'ended', outcome = $2, cookie = ''
              WHERE state = 'ending' AND (session, instance) IN
                 (SELECT session, instance FROM hook_calls WHERE id = $1 AND hook = 'session_ended')
              RETURNING session",
@@ -206,6 +207,7 @@ impl Store {
 /// The cookies of a plugin that is owed its `session_ended`, and from now on is being told.
 async fn take_right(
     change: &mut Change,
+    sealing: &Sealing,
     session: &SessionId,
     instance: &InstanceName,
 ) -> Result<Option<Cookies>, StoreError> {
@@ -221,9 +223,15 @@ async fn take_right(
     .fetch_optional(&mut *change)
     .await?;
     let Some(found) = found else { return Ok(None) };
+    let session = session.as_str();
     Ok(Some(Cookies {
-        cookie: row::json(&found, "cookie")?,
-        session_cookie: row::json(&found, "session_cookie")?,
+        cookie: read_cookie(
+            sealing,
+            &found,
+            "cookie",
+            Spot::Cookie { session, instance: instance.as_str() },
+        )?,
+        session_cookie: read_cookie(sealing, &found, "session_cookie", Spot::SessionCookie { session })?,
     }))
 }
 
@@ -238,7 +246,7 @@ pub(crate) async fn forgive_uncalled(change: &mut Change, session: &SessionId) -
     .execute(&mut *change)
     .await?;
     sql::query(
-        "UPDATE session_plugins SET state = 'ended', outcome = 'not-called', cookie = '{}'
+        "UPDATE session_plugins SET state = 'ended', outcome = 'not-called', cookie = ''
          WHERE session = $1 AND state = 'called' AND NOT EXISTS
             (SELECT 1 FROM hook_calls c
              WHERE c.session = $1 AND c.instance = session_plugins.instance AND c.reached)",
@@ -251,7 +259,7 @@ pub(crate) async fn forgive_uncalled(change: &mut Change, session: &SessionId) -
 
 async fn forget_session_cookie(change: &mut Change, session: &str) -> Result<(), StoreError> {
     sql::query(
-        "UPDATE sessions SET session_cookie = '{}' WHERE id = $1
+        "UPDATE sessions SET session_cookie = '' WHERE id = $1
             AND NOT EXISTS (SELECT 1 FROM session_plugins WHERE session = $1 AND state <> 'ended')",
     )
     .bind(session)
@@ -276,7 +284,7 @@ async fn owe_what_had_not_begun(change: &mut Change) -> Result<(), StoreError> {
 /// The last row counts: an interrupted call that was repeated has one of its own.
 async fn end_what_was_over(change: &mut Change) -> Result<(), StoreError> {
     let sessions: Vec<String> = sql::scalar(
-        "UPDATE session_plugins SET state = 'ended', cookie = '{}', outcome =
+        "UPDATE session_plugins SET state = 'ended', cookie = '', outcome =
             (SELECT c.outcome FROM hook_calls c WHERE c.session = session_plugins.session
                 AND c.instance = session_plugins.instance AND c.hook = 'session_ended' ORDER BY c.id DESC LIMIT 1)
          WHERE state = 'ending' AND session IN (SELECT id FROM sessions WHERE node = $1)

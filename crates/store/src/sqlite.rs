@@ -1,13 +1,17 @@
 //! SQLite: a file in the data directory.
 
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
 use futures_util::TryStreamExt as _;
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Either, Executor, SqlitePool};
 
-use crate::StoreError;
 use crate::database::{Database, PATIENCE, READERS, Row};
 use crate::directory::Directory;
 use crate::sql::{Answer, Query};
+use crate::{Store, StoreError};
 
 /// Opens the database, which is made where there is none.
 pub(crate) async fn open(directory: &Directory) -> Result<Database, StoreError> {
@@ -59,4 +63,26 @@ pub(crate) async fn run<'c>(
         }
     }
     Ok(answer)
+}
+
+pub(crate) async fn sync(folder: &Path) -> Result<(), StoreError> {
+    let path = folder.to_owned();
+    let synced = tokio::task::spawn_blocking(move || sync_log(&path)).await;
+    let failed = |source| StoreError::Directory {
+        path: folder.to_owned(),
+        doing: "its ledger cannot be synced",
+        source,
+    };
+    synced.map_err(io::Error::other).flatten().map_err(failed)
+}
+
+/// Changes are in SQLite's log until they are in the database, which SQLite syncs by itself. The log may be opened and
+/// closed here, as SQLite has its locks on the other files.
+fn sync_log(folder: &Path) -> io::Result<()> {
+    match File::open(folder.join(format!("{}-wal", Store::DATABASE))) {
+        Ok(log) => log.sync_data()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    File::open(folder)?.sync_all()
 }

@@ -1,8 +1,7 @@
 //! Opening and closing the store.
 
 use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -11,7 +10,7 @@ use crate::database::{Change, Database, On};
 use crate::directory::{Claim, Directory};
 use crate::place::Place;
 use crate::sealing::Sealing;
-use crate::{StoreError, schema};
+use crate::{StoreError, data_key, schema};
 
 /// What this node calls itself in the `node` column. A cluster will give each its own name.
 pub(crate) const NODE: &str = "local";
@@ -27,7 +26,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     database: Database,
     sealing: Sealing,
-    folder: PathBuf,
+    directory: Directory,
     // INVARIANT: the last field: nothing of ours is asked of the database once another gateway may come.
     _gateway: Option<File>,
 }
@@ -55,7 +54,7 @@ impl Store {
         let database = place.connect(&directory).await?;
         schema::found(&database, &place.name(&directory)).await?;
         schema::migrate(&database, &place.name(&directory)).await?;
-        Self::with(database, &directory, Some(gateway))
+        Self::with(&place, database, directory, Some(gateway)).await
     }
 
     /// Opens the store for a command, beside a gateway that may be running.
@@ -66,12 +65,8 @@ impl Store {
         let place = place.into();
         let directory = Directory::prepare(place.data_dir)?;
         let _opening = directory.begin_opening().await?;
-        let database = place.connect_beside(&directory).await?;
-        let found = schema::found(&database, &place.name(&directory)).await?;
-        if found < schema::KNOWN {
-            migrate_unless_in_use(&place, &directory, found).await?;
-        }
-        Self::with(database, &directory, None)
+        let database = place.open_beside(&directory).await?;
+        Self::with(&place, database, directory, None).await
     }
 
     /// Whether a gateway runs on the directory at this moment.
@@ -91,31 +86,32 @@ impl Store {
 
     /// Has the disk take all that was changed so far: a power cut does not take it back then.
     pub async fn sync(&self) -> Result<(), StoreError> {
-        match &self.0.database {
-            Database::Sqlite { .. } => {}
-            // It has answered each change once its disk had it.
-            Database::Postgres { .. } => return Ok(()),
-        }
-        let folder = self.0.folder.clone();
-        let synced = tokio::task::spawn_blocking(move || sync(&folder)).await;
-        let failed = |source| StoreError::Directory {
-            path: self.0.folder.clone(),
-            doing: "its ledger cannot be synced",
-            source,
-        };
-        synced.map_err(io::Error::other).flatten().map_err(failed)
+        self.0.database.sync(self.0.directory.path()).await
     }
 
-    fn with(database: Database, directory: &Directory, gateway: Option<File>) -> Result<Self, StoreError> {
-        let sealing = Sealing::open(directory.path())?;
-        let folder = directory.path().to_owned();
-        Ok(Self(Arc::new(Inner { database, sealing, folder, _gateway: gateway })))
+    async fn with(
+        place: &Place<'_>,
+        database: Database,
+        directory: Directory,
+        gateway: Option<File>,
+    ) -> Result<Self, StoreError> {
+        let sealing = data_key::open(place, &database, &directory).await?;
+        Ok(Self(Arc::new(Inner { database, sealing, directory, _gateway: gateway })))
     }
 
-    /// The key that what recordings are searched by is encrypted with: derived for this use from the one that the store
-    /// seals with.
+    /// The key that what recordings are searched by is encrypted with: for this use alone, and the same for as long as the
+    /// store is.
     pub fn search_key(&self) -> Zeroizing<[u8; 32]> {
         self.sealing().search_key()
+    }
+
+    /// See [`data_key::scrub`].
+    pub(crate) async fn scrub(&self) {
+        data_key::scrub(&self.0.database).await;
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.0.directory
     }
 
     pub(crate) fn sealing(&self) -> &Sealing {
@@ -139,34 +135,4 @@ impl Store {
     pub(crate) async fn read(&self) -> Result<Change, StoreError> {
         Ok(self.0.database.read().await?)
     }
-}
-
-/// Migrates for a command, holding the gateway's locks meanwhile: no table changes under a running gateway.
-async fn migrate_unless_in_use(
-    place: &Place<'_>,
-    directory: &Directory,
-    found: i64,
-) -> Result<(), StoreError> {
-    let name = place.name(directory);
-    let _gateway = match directory.claim()? {
-        Claim::Ours(file) => file,
-        Claim::Theirs(holder) => {
-            return Err(StoreError::OlderSchema { database: name, found, known: schema::KNOWN, holder });
-        }
-    };
-    let database = place.connect(directory).await?;
-    schema::migrate(&database, &name).await?;
-    database.close().await;
-    Ok(())
-}
-
-/// Changes are in SQLite's log until they are in the database, which SQLite syncs by itself. The log may be opened and
-/// closed here, as SQLite has its locks on the other files.
-fn sync(folder: &Path) -> io::Result<()> {
-    match File::open(folder.join(format!("{}-wal", Store::DATABASE))) {
-        Ok(log) => log.sync_data()?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    File::open(folder)?.sync_all()
 }

@@ -64,6 +64,16 @@ impl Postgres {
         self.folder.path()
     }
 
+    /// What `pg_dump` writes of a database; texts in binary columns can be read in it.
+    #[track_caller]
+    pub fn dump(&self, database: &str) -> Vec<u8> {
+        let mut dump = program("pg_dump");
+        dump.env("PGOPTIONS", "-c bytea_output=escape").args(["-U", Self::USER, "-h"]).arg(self.socket());
+        let done = dump.args(["-p", &self.port.to_string(), "-d", database]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        done.stdout
+    }
+
     /// What `psql` prints of the rows.
     #[track_caller]
     pub fn sql(&self, database: &str, statement: &str) -> String {

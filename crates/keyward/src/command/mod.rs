@@ -13,6 +13,7 @@ mod policy;
 mod search;
 mod served;
 mod session;
+mod store;
 mod terminate;
 mod trail;
 mod user;
@@ -33,6 +34,7 @@ pub(crate) use environment::environment;
 pub(crate) use plugin::{api_refusal, plugin, upload};
 pub(crate) use policy::{check, load, load_file};
 pub(crate) use session::session;
+pub(crate) use store::store;
 pub(crate) use trail::trail;
 pub(crate) use user::{Quiet, user};
 

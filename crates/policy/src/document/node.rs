@@ -10,12 +10,14 @@ use super::ldap::password_file;
 use super::plugin::read_file;
 use super::report::Fault;
 use super::section::Section;
-use super::value::{choice, line};
+use super::value::{choice, line, owned_line};
 use crate::pattern::is_host_name;
-use crate::{ConfigurationPlace, DatabaseServer, NodeSettings};
+use crate::{ConfigurationPlace, DatabaseServer, MasterKeySource, NodeSettings};
 
 /// Where the IANA has PostgreSQL.
 const PORT: u16 = 5432;
+const SOURCES: &str =
+    "write one of file = \"PATH\", environment = \"VARIABLE\", command = [\"PROGRAM\", \"ARGUMENT\"]";
 const URL_HINT: &str = "write \"postgres://USER@HOST/DATABASE\", with :PORT behind the host if it is not 5432, or \"postgres://USER@%2Frun%2Fpostgresql/DATABASE\" for a socket in /run/postgresql";
 
 pub(super) fn node(section: &Section<'_>, base: &Path) -> NodeSettings {
@@ -24,10 +26,35 @@ pub(super) fn node(section: &Section<'_>, base: &Path) -> NodeSettings {
     let places = [("file", ConfigurationPlace::File), ("store", ConfigurationPlace::Store)];
     let configuration = section.optional("configuration", choice(&places));
     let database = section.section("database", "[node.database]", "[node.database] with url");
+    let master_key = section.section("master-key", "[node.master-key]", SOURCES);
     NodeSettings {
+        master_key: master_key.and_then(|section| source(&section, base)),
         data_dir: data_dir.map_or(default.data_dir, |item| item.value),
         database: database.and_then(|section| server(&section, base)),
         configuration: configuration.map_or(default.configuration, |item| item.value),
+    }
+}
+
+fn source(section: &Section<'_>, base: &Path) -> Option<MasterKeySource> {
+    let file = section.optional("file", |value| line(value).map(|path| base.join(path)));
+    let environment = section.optional("environment", variable);
+    let command: Vec<_> = section.list("command", owned_line).into_iter().map(|item| item.value).collect();
+    let given = ["file", "environment", "command"].into_iter().filter(|key| section.has(key)).count();
+    if given != 1 || (section.has("command") && command.is_empty()) {
+        section.fault(Fault::new("this [node.master-key] needs one place where the key is").hint(SOURCES));
+        return None;
+    }
+    let command = (!command.is_empty()).then_some(MasterKeySource::Command(command));
+    file.map(|item| MasterKeySource::File(item.value))
+        .or(environment.map(|item| MasterKeySource::Environment(item.value)))
+        .or(command)
+}
+
+fn variable(value: &DeValue<'_>) -> Result<String, Fault> {
+    let name = owned_line(value)?;
+    match name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        true => Ok(name),
+        false => Err(Fault::new("this is no name of a variable: letters, digits and _")),
     }
 }
 

@@ -25,6 +25,8 @@ mod plugin_status;
 mod retention;
 #[path = "../store/revisions.rs"]
 mod revisions;
+#[path = "../store/sealing.rs"]
+mod sealing;
 #[path = "../store/search.rs"]
 mod search;
 #[path = "../store/session_ended.rs"]

@@ -43,7 +43,7 @@ async fn a_database_of_a_newer_program_is_refused_and_left_alone() {
     let place = database.place(dir.path());
     for opened in [Store::open(place).await, Store::open_beside(place).await] {
         let error = opened.unwrap_err().to_string();
-        assert!(error.contains("has schema 99") && error.contains("none above 12"), "{error}");
+        assert!(error.contains("has schema 99") && error.contains("none above 13"), "{error}");
     }
     database.run("DELETE FROM _sqlx_migrations WHERE version = 99").await;
     Store::open(place).await.unwrap();

@@ -54,7 +54,7 @@ async fn a_wrong_password_is_refused_and_neither_shown() {
     let wrong = Some(Secret::new("open-sesame".into()));
     let server = PostgresServer { password: wrong, ..fixture.database.server.clone() };
     let dir = tempfile::tempdir().unwrap();
-    let place = keyward_store::Place { data_dir: dir.path(), server: Some(&server) };
+    let place = keyward_store::Place { server: Some(&server), ..dir.path().into() };
     let error = Store::open(place).await.unwrap_err();
     let shown = format!("{error} {error:?} {place:?} {:?}", fixture.store);
     assert!(error.to_string().contains("postgres of keyward at 127.0.0.1"), "{error}");
@@ -67,7 +67,7 @@ async fn a_server_is_reached_by_its_socket() {
     let fixture = Fixture::new().await;
     let socket = fixture.database.peer.socket().display().to_string();
     let server = PostgresServer { host: socket, password: None, ..fixture.database.server.clone() };
-    let place = keyward_store::Place { data_dir: fixture.dir.path(), server: Some(&server) };
+    let place = keyward_store::Place { server: Some(&server), ..fixture.database.place(fixture.dir.path()) };
     Store::open_beside(place).await.unwrap().begin_session(&new_session(1)).await.unwrap();
     assert_eq!(fixture.store.open_sessions().await.unwrap().len(), 1);
 }
@@ -83,12 +83,12 @@ async fn a_server_is_asked_for_a_certificate_of_the_authority_that_is_named() {
         PostgresServer { ca: Some(ca), ..by_password(&peer) }
     };
     let wrong = server(&stranger);
-    let place = keyward_store::Place { data_dir: dir.path(), server: Some(&wrong) };
+    let place = keyward_store::Place { server: Some(&wrong), ..dir.path().into() };
     let error = Store::open(place).await.unwrap_err();
     assert!(format!("{error:?}").contains("InvalidCertificate"), "{error:?}");
 
     let right = server(&authority);
-    let place = keyward_store::Place { data_dir: dir.path(), server: Some(&right) };
+    let place = keyward_store::Place { server: Some(&right), ..dir.path().into() };
     let _store = Store::open(place).await.unwrap();
     let on = peer.sql(Postgres::DATABASE, "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'keyward'");
     assert_eq!(on, "t");

@@ -21,6 +21,13 @@ impl Database {
         sqlx::query_scalar(question).fetch_one(&mut self.connect().await).await.unwrap()
     }
 
+    /// All that is in its files.
+    pub(crate) async fn bytes(&self) -> Vec<u8> {
+        let mut bytes = std::fs::read(&self.0).unwrap();
+        bytes.extend(std::fs::read(self.0.with_extension("db-wal")).unwrap_or_default());
+        bytes
+    }
+
     /// How it would answer a query, in one line.
     pub(crate) async fn plan(&self, query: &str) -> String {
         let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));

@@ -53,6 +53,7 @@ mod kit_scenario;
 mod ldap;
 mod live;
 mod login;
+mod master_key;
 mod moments;
 mod object_store;
 mod object_store_running;
