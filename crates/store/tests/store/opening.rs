@@ -148,7 +148,7 @@ async fn what_was_returned_outlasts_a_killed_gateway() {
     fixture.store.begin_session(&new_session(1)).await.unwrap();
     // What a kill leaves: the files as they are now, nothing closed or written back.
     let after = tempfile::tempdir().unwrap();
-    for name in ["keyward.db", "keyward.db-wal"] {
+    for name in ["keyward.db", "keyward.db-wal", "sealing.key"] {
         fs::copy(fixture.dir.path().join(name), after.path().join(name)).unwrap();
     }
     let store = Store::open(after.path()).await.unwrap();
