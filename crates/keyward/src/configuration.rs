@@ -15,7 +15,7 @@ use crate::retention::now;
 pub(crate) enum Configuration {
     /// The file is the truth.
     File(PathBuf),
-    Store(Stored),
+    Store(Box<Stored>),
 }
 
 /// Revisions in the store.
@@ -70,7 +70,7 @@ impl Configuration {
                 let mut stored =
                     Stored { place, file: path.to_owned(), store: store.clone(), tried: in_force };
                 stored.skip_refused().await?;
-                Ok((Self::Store(stored), policy))
+                Ok((Self::Store(Box::new(stored)), policy))
             }
         }
     }

@@ -53,7 +53,7 @@ pub(crate) async fn open_to_look(policy: &Policy) -> anyhow::Result<Store> {
             data.display()
         );
     }
-    Ok(place::open_beside(&policy.node).await?)
+    place::open_beside(&policy.node).await
 }
 
 /// Text from a stranger on its way to a terminal: what could act on it is escaped, or show its characters in another order.
