@@ -52,7 +52,7 @@ impl Demo {
         let scratch =
             tempfile::Builder::new().prefix("keyward-demo-").tempdir().context("a temporary folder")?;
         let python = match python {
-            Some(python) => python,
+            Some(python) => std::path::absolute(python)?,
             None => make_environment(scratch.path()).await?,
         };
         let password = random_password()?;
